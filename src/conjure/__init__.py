@@ -1,0 +1,55 @@
+"""Visually grounded semantic similarity: how far apart two texts are, by what they conjure.
+
+>>> import conjure
+>>> result = conjure.compare("snow leopard", "bengal tiger", samples=1)  # doctest: +SKIP
+>>> result.distance  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conjure.comparison import Comparison, compare
+    from conjure.divergence import ESTIMANDS, Estimate
+    from conjure.errors import ConjureError
+    from conjure.loading import load
+    from conjure.process import SAMPLERS, Gaussian, GaussianProcess, Process
+
+__version__ = "0.1.0"
+
+# Looked up when first used, so that `conjure --help` does not wait for torch.
+_PUBLIC = {
+    "Comparison": "conjure.comparison",
+    "ConjureError": "conjure.errors",
+    "ESTIMANDS": "conjure.divergence",
+    "Estimate": "conjure.divergence",
+    "Gaussian": "conjure.process",
+    "GaussianProcess": "conjure.process",
+    "Process": "conjure.process",
+    "SAMPLERS": "conjure.process",
+    "compare": "conjure.comparison",
+    "load": "conjure.loading",
+}
+
+__all__ = [
+    "ESTIMANDS",
+    "SAMPLERS",
+    "Comparison",
+    "ConjureError",
+    "Estimate",
+    "Gaussian",
+    "GaussianProcess",
+    "Process",
+    "compare",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_PUBLIC))

@@ -1,0 +1,267 @@
+"""Two prompts in, their divergence out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conjure.divergence import ESTIMANDS, Estimate, Squares, estimate
+from conjure.engine import Network, Trace, count_calls, run_pair
+from conjure.errors import ConjureError, EstimandUnavailableError
+from conjure.process.base import Process
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one process says about two prompts.
+
+    Args:
+        prompts: y₁ and y₂.
+        process: The process that was run.
+        estimand: Name of the chosen one.
+        estimands: Every estimand by name, from the same run; None where this process has none.
+        squares: The squared differences that they are computed from, a row a sample.
+        seed: Of the noise.
+        calls: Network evaluations that the run made.
+        seconds: Wall time, without loading the model.
+        trace: The paths of the first sample, for the figure.
+    """
+
+    prompts: tuple[str, str]
+    process: Process
+    estimand: str
+    estimands: Mapping[str, Estimate | None]
+    squares: Squares = field(repr=False)
+    seed: int
+    calls: int
+    seconds: float
+    trace: Trace = field(repr=False)
+
+    @property
+    def estimate(self) -> Estimate:
+        """Of the chosen estimand."""
+        chosen = self.estimands[self.estimand]
+        assert chosen is not None  # refused before the run
+        return chosen
+
+    @property
+    def distance(self) -> float:
+        """Mean over samples; in nats where it is a Jeffreys divergence, see :attr:`is_kl`."""
+        return self.estimate.distance
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the distance; None with one sample, where it is unknown."""
+        return self.estimate.standard_error
+
+    @property
+    def kl_forward(self) -> float | None:
+        """KL(P₁‖P₂) in nats; None unless the chosen estimand is a KL of this process."""
+        return self.estimate.kl_forward
+
+    @property
+    def kl_reverse(self) -> float | None:
+        """KL(P₂‖P₁) in nats, likewise. The two sum to the distance."""
+        return self.estimate.kl_reverse
+
+    @property
+    def is_kl(self) -> bool:
+        """Whether the distance is a divergence; elsewhere it is a score distance."""
+        return self.kl_forward is not None
+
+    @property
+    def samples(self) -> int:
+        """How many samples the means are over."""
+        return self.squares.samples
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
+        """Confidence interval for the distance; None with one sample."""
+        return self.estimate.interval(confidence)
+
+    @property
+    def profile(self) -> list[dict[str, Any]]:
+        """How the distance comes about along the paths, a dict a scored state, noisiest first.
+
+        Keys: ``step`` (from 1), ``log_snr`` (None where there is no signal), ``forward`` and
+        ``reverse`` (the halves from either path), ``contribution`` (their sum) and ``share`` of
+        the distance.
+        """
+        rows = []
+        for i, log_snr in enumerate(self.process.levels.log_snr):
+            forward, reverse = (float(v) / 2 for v in self.estimate.per_state[:, i])
+            contribution = forward + reverse
+            rows.append(
+                {
+                    "step": i + 1,
+                    "log_snr": _finite(float(log_snr)),
+                    "forward": forward,
+                    "reverse": reverse,
+                    "contribution": contribution,
+                    "share": contribution / self.distance if self.distance > 0 else 0.0,
+                }
+            )
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the paths, as JSON values."""
+        interval = self.interval()
+        log_snr = self.process.levels.log_snr
+        return {
+            "prompts": list(self.prompts),
+            "model": self.process.model,
+            "process": {
+                **self.process.describe(),
+                "log_snr": [_finite(float(log_snr[0])), _finite(float(log_snr[-1]))],
+                "kl": {name: self.process.is_kl(name) for name in ("girsanov", "ancestral")},
+            },
+            "estimand": self.estimand,
+            "distance": self.distance,
+            "standard_error": self.standard_error,
+            "interval": None if interval is None else list(interval),
+            "kl_forward": self.kl_forward,
+            "kl_reverse": self.kl_reverse,
+            "estimands": {
+                name: {
+                    key: None if value is None else getattr(value, key)
+                    for key in ("distance", "standard_error", "kl_forward", "kl_reverse")
+                }
+                for name, value in self.estimands.items()
+            },
+            "profile": self.profile,
+            "samples": self.samples,
+            "steps": len(self.process.levels),
+            "seed": self.seed,
+            "calls": self.calls,
+            "seconds": self.seconds,
+        }
+
+    def figure(self, path: str | Path | None = None, *, columns: int = 10) -> Figure:
+        """The figure of the poster: what the same noisy states become under either prompt.
+
+        Args:
+            path: Where to write it: PNG, SVG or PDF by its ending; None to only return it.
+            columns: At most how many states are shown.
+
+        Raises:
+            ConjureError: The process has no pictures, or the file cannot be written.
+        """
+        from conjure.explain import comparison_figure, save_figure
+
+        made = comparison_figure(self, columns=columns)
+        if path is not None:
+            save_figure(made, path)
+        return made
+
+
+def compare(
+    a: str,
+    b: str,
+    *,
+    process: Process | None = None,
+    samples: int = 16,
+    seed: int = 0,
+    estimand: str = "girsanov",
+    on_calls: Callable[[int], None] | None = None,
+) -> Comparison:
+    """How far apart two prompts are, by the images that a process conjures from them.
+
+    Runs Algorithm 1 of Liu & Soatto (2026) with both predictions taken at the same state, as in
+    its closed form: both prompts denoise the same noise, and at every state of both paths the
+    network is asked under both prompts.
+
+    Args:
+        a: The first prompt; may be empty (the unconditional).
+        b: The second.
+        process: From :func:`conjure.load`; None for the embedded model with its defaults.
+        samples: Monte Carlo samples k. The samples of a seed are numbered, and more of them
+            extend fewer.
+        seed: Of the noise, at least 0.
+        estimand: ``girsanov`` (default), ``ancestral``, ``score``, ``epsilon``, ``picture`` or
+            ``as-printed``. All are computed from the same run; this one is reported first.
+        on_calls: Called with the number of network calls after each pass.
+
+    Raises:
+        ConjureError: A bad argument, or an estimand that the process has no value for.
+
+    >>> result = compare("cat", "dog", samples=2)  # doctest: +SKIP
+    >>> result.distance, result.interval()  # doctest: +SKIP
+    """
+    if process is None:
+        from conjure.loading import load
+
+        process = load()
+    _check_arguments(process, (a, b), samples, seed, estimand)
+
+    network = Network(process, on_calls)
+    started = time.perf_counter()
+    squares, trace = run_pair(process, network, (a, b), range(samples), seed, trace=0)
+    assert trace is not None
+    return Comparison(
+        prompts=(a, b),
+        process=process,
+        estimand=estimand,
+        estimands={name: _estimate(process, name, squares) for name in ESTIMANDS},
+        squares=squares,
+        seed=seed,
+        calls=network.calls,
+        seconds=time.perf_counter() - started,
+        trace=trace,
+    )
+
+
+def planned_calls(process: Process, samples: int) -> int:
+    """How many network calls :func:`compare` will make."""
+    return count_calls(len(process.levels), samples, process.guidance > 1)
+
+
+def why_unavailable(process: Process, estimand: str) -> str | None:
+    """Why a process has no value for an estimand, or None if it has one.
+
+    Raises:
+        UnknownNameError: No such estimand.
+    """
+    chosen = ESTIMANDS[estimand]
+    steps = len(process.levels)
+    if steps < chosen.minimum_steps:
+        return f"{estimand} needs at least {chosen.minimum_steps} steps, and there is {steps}."
+    if chosen.needs_noise and not process.is_kl(estimand):
+        sampler = process.describe().get("sampler", "this sampler")
+        return (
+            f"{estimand} is the divergence of a chain that draws noise, and {sampler} with these "
+            "settings draws none. Use girsanov, or a stochastic sampler (ddim with eta 1, ddpm, "
+            "euler-ancestral)."
+        )
+    return None
+
+
+def _check_arguments(
+    process: Process, prompts: tuple[str, str], samples: int, seed: int, estimand: str
+) -> None:
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise ConjureError(f"samples is a whole number, at least 1, not {samples!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConjureError(f"seed is a whole number, at least 0, not {seed!r}.")
+    for prompt in prompts:
+        if not isinstance(prompt, str):
+            raise ConjureError(f"A prompt is a string, not {type(prompt).__name__}: {prompt!r}.")
+        process.check(prompt)
+    reason = why_unavailable(process, estimand)
+    if reason is not None:
+        raise EstimandUnavailableError(reason)
+
+
+def _estimate(process: Process, name: str, squares: Squares) -> Estimate | None:
+    if why_unavailable(process, name) is not None:
+        return None
+    return estimate(ESTIMANDS[name], squares, process.levels, kl=process.is_kl(name))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

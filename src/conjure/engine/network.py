@@ -1,0 +1,76 @@
+"""The one place where a network is called: counted, split to fit, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from conjure.errors import ConjureError, NonFinitePredictionError
+from conjure.process.base import Prediction, Process
+
+
+class Network:
+    """A process's ``predict``, with a count of its rows.
+
+    Args:
+        process: Whose network.
+        on_calls: Called with the number of rows after each pass, to show progress.
+
+    Attributes:
+        calls: Network evaluations so far, one a row: what a run costs.
+        batch_size: Rows a pass may hold; halved for good when memory runs out.
+    """
+
+    def __init__(self, process: Process, on_calls: Callable[[int], None] | None = None) -> None:
+        self._process = process
+        self._on_calls = on_calls
+        self.batch_size = process.batch_size
+        self.calls = 0
+
+    def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
+        """Predictions for rows ``x`` of shape ``(n, *state)``, in passes of at most a batch.
+
+        Raises:
+            NonFinitePredictionError: The network returned infinities or NaNs.
+            ConjureError: Memory runs out even for a single row.
+        """
+        parts: list[Prediction] = []
+        done = 0
+        while done < len(prompts):
+            rows = slice(done, done + self.batch_size)
+            try:
+                part = self._process.predict(x[rows], step, prompts[rows])
+            except torch.OutOfMemoryError as error:
+                if self.batch_size == 1:
+                    raise ConjureError(
+                        "Memory ran out on a single network call. Use a smaller model, another "
+                        "device, or half precision (dtype='bfloat16')."
+                    ) from error
+                self.batch_size = max(1, min(self.batch_size, len(prompts[rows])) // 2)
+                continue
+            self._check(part, step)
+            parts.append(part)
+            count = len(prompts[rows])
+            done += count
+            self.calls += count
+            if self._on_calls is not None:
+                self._on_calls(count)
+        return parts[0] if len(parts) == 1 else Prediction.concatenate(parts)
+
+    def _check(self, prediction: Prediction, step: int) -> None:
+        if torch.isfinite(prediction.noise).all() and torch.isfinite(prediction.picture).all():
+            return
+        process = self._process.describe()
+        dtype = process.get("dtype", "float64")
+        remedy = (
+            f"{dtype} overflows in some networks: use dtype='float32' (or 'bfloat16')."
+            if dtype == "float16"
+            else "The weights may be damaged, or the model may not fit its scheduler: try its "
+            "pipeline in diffusers, or another sampler."
+        )
+        raise NonFinitePredictionError(
+            f"The network's prediction is not finite at step {step + 1} of "
+            f"{len(self._process.levels)}, in {dtype}. {remedy}"
+        )

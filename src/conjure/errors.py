@@ -1,0 +1,40 @@
+"""What can go wrong, each with a message that says what was wrong and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConjureError(ValueError):
+    """Any input or condition that conjure refuses; the message names the remedy."""
+
+
+class UnknownNameError(ConjureError):
+    """A sampler, estimand or other named choice that does not exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
+        super().__init__(f"Unknown {kind} {name!r}. {hint}Known: {', '.join(names)}.")
+
+
+class ModelError(ConjureError):
+    """A model that cannot be found, or is not a pipeline that conjure can run."""
+
+
+class UnsafeWeightsError(ModelError):
+    """Weights that exist only as pickles, which can run code when they are read."""
+
+
+class PromptTooLongError(ConjureError):
+    """A prompt beyond the text encoder's length, which would be cut without a word."""
+
+
+class EstimandUnavailableError(ConjureError):
+    """An estimand that this process has no value for."""
+
+
+class NonFinitePredictionError(ConjureError):
+    """The network returned infinities or NaNs."""

@@ -1,0 +1,296 @@
+"""From a model's name and a few settings to a process."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWeightsError
+from conjure.process.families import FAMILIES, Source
+from conjure.process.pipeline import PipelineProcess
+from conjure.process.samplers import SAMPLERS
+
+EMBEDDED = {"emoji": Path(__file__).parent / "models" / "emoji"}
+"""Models that ship with the package."""
+
+DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+STATE_BUDGET = 2**20
+"""Numbers a network pass takes in by default: 64 latents of Stable Diffusion 1.5."""
+
+
+def load(
+    model: str | Path = "emoji",
+    *,
+    sampler: str = "ddim",
+    eta: float | None = None,
+    steps: int = 20,
+    guidance: float | None = 1.0,
+    negative: str = "",
+    device: str | None = None,
+    dtype: str | torch.dtype = "float32",
+    long: str = "refuse",
+    batch_size: int | None = None,
+    revision: str | None = None,
+    variant: str | None = None,
+    allow_pickle: bool = False,
+) -> PipelineProcess:
+    """Load a text-to-image pipeline as a process: the thing that gives prompts their meaning.
+
+    Args:
+        model: ``"emoji"`` (ships with the package), a folder in the layout of diffusers'
+            ``save_pretrained``, or a hub id.
+        sampler: ``ddim``, ``ddpm``, ``euler`` or ``euler-ancestral``, on the noise schedule and
+            timestep spacing of the pipeline's own scheduler.
+        eta: η of the ddim sampler, from 0 (deterministic) to 1 (default).
+        steps: T, how many states of a path the network is asked at.
+        guidance: Classifier-free guidance w ≥ 1; 1 or None is the plain conditional model.
+        negative: Prompt of the unconditional branch.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the fastest there is.
+        dtype: Precision of the network. Half precision biases close pairs upwards.
+        long: What to do with prompts beyond the text encoder's length, ``refuse`` or
+            ``truncate``.
+        batch_size: Network rows a pass; None chooses by the size of a state. Results do not
+            depend on it.
+        revision: Branch, tag or commit on the hub.
+        variant: Weights variant on the hub or in the folder, such as ``fp16``.
+        allow_pickle: Read weights that are not safetensors. Pickles can run any code: only from
+            those you trust.
+
+    Raises:
+        UnknownNameError: No such sampler, dtype or choice.
+        ModelError: The model cannot be found or run.
+        UnsafeWeightsError: Its weights are pickles.
+        ConjureError: Any other argument is out of range.
+    """
+    w = _check_guidance(guidance)
+    kind = _check_dtype(dtype)
+    place = _check_device(device)
+    if long not in ("refuse", "truncate"):
+        raise UnknownNameError("choice for long prompts", long, ("refuse", "truncate"))
+    _check_whole("steps", steps)
+    if batch_size is not None:
+        _check_whole("batch_size", batch_size)
+    make_sampler = SAMPLERS[sampler]
+
+    source = Source(
+        str(model), locate(model), place, kind, revision, variant, allow_pickle=allow_pickle
+    )
+    index = read_index(source)
+    class_name = index.get("_class_name")
+    if class_name not in FAMILIES:
+        raise ModelError(
+            f"{source.name!r} is a {class_name}, which conjure cannot run. Supported: "
+            f"{', '.join(FAMILIES)}."
+        )
+    if not allow_pickle and isinstance(source.location, Path):
+        _refuse_pickles(source.location, source.name)
+    family = _load_family(source, class_name)
+    made = make_sampler(family.scheduler_config, eta)
+    process = PipelineProcess(
+        model=source.name,
+        family=family,
+        sampler=made,
+        grid=made.grid(family.scheduler_config, steps),
+        guidance=w,
+        negative=negative,
+        device=place,
+        dtype=kind,
+        batch_size=batch_size or max(1, min(64, STATE_BUDGET // math.prod(family.shape))),
+        truncate=long == "truncate",
+    )
+    process.check(negative)
+    return process
+
+
+def locate(model: str | Path) -> str | Path:
+    """The folder or the hub id that a model's name stands for.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    name = str(model)
+    if name in EMBEDDED:
+        return EMBEDDED[name]
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        raise ModelError(
+            f"{name!r} is a file; a model is a folder in the layout of diffusers' save_pretrained."
+        )
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith("."):
+        return name
+    near = difflib.get_close_matches(name, EMBEDDED, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise ModelError(
+        f"Unknown model {name!r}. {hint}A model is {' or '.join(map(repr, EMBEDDED))}, a folder "
+        "that exists, or a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5'."
+    )
+
+
+def read_index(source: Source) -> dict[str, Any]:
+    """A pipeline's ``model_index.json``.
+
+    Raises:
+        ModelError: There is none, or it cannot be had.
+    """
+    if isinstance(source.location, Path):
+        path = source.location / "model_index.json"
+        if not path.is_file():
+            raise ModelError(
+                f"The folder {source.name!r} is no text-to-image pipeline: it has no "
+                "model_index.json. Save one with diffusers' save_pretrained."
+            )
+    else:
+        path = _download_index(source)
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"The model_index.json of {source.name!r} cannot be read: {error}.") from (
+            error
+        )
+    if not isinstance(index, dict):
+        raise ModelError(f"The model_index.json of {source.name!r} does not describe a pipeline.")
+    return index
+
+
+def _download_index(source: Source) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name = source.name
+    try:
+        return Path(
+            hf_hub_download(str(source.location), "model_index.json", revision=source.revision)
+        )
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"{name!r} is neither a folder here nor in the hub's cache, and the hub cannot be "
+            "reached. Check the name and the network, or give a local folder."
+        ) from error
+    except GatedRepoError as error:
+        raise ModelError(
+            f"The hub's model {name!r} is gated: accept its terms on its page and log in with "
+            "'hf auth login'."
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ModelError(
+            f"Unknown model {name!r}: no such folder, and no such model on the hub (or it is "
+            "private: 'hf auth login')."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(f"{name!r} has no revision {source.revision!r} on the hub.") from error
+    except EntryNotFoundError as error:
+        raise ModelError(
+            f"The hub's model {name!r} is no text-to-image pipeline: it has no model_index.json."
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(f"The hub could not be asked for {name!r}: {error}") from error
+
+
+def _refuse_pickles(folder: Path, name: str) -> None:
+    """Refuse a folder in which some component's weights exist only as pickles."""
+    pickles = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+    for component in sorted(p for p in folder.iterdir() if p.is_dir()):
+        # diffusers would not read this one: it is switched off when loading.
+        if component.name == "safety_checker":
+            continue
+        endings = {p.suffix for p in component.iterdir()}
+        if endings & pickles and ".safetensors" not in endings:
+            raise UnsafeWeightsError(
+                f"The weights in {component.name!r} of {name!r} are pickles, which can run any "
+                "code when they are read. Convert them to safetensors, or, if you trust their "
+                "maker, load with allow_pickle=True (--allow-pickle)."
+            )
+
+
+def _load_family(source: Source, class_name: str) -> Any:
+    from diffusers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        return FAMILIES[class_name](source)
+    except ConjureError:
+        raise
+    except OSError as error:
+        if "safetensors" in str(error) and not source.allow_pickle:
+            raise UnsafeWeightsError(
+                f"{source.name!r} has no safetensors weights where they are needed: {error} "
+                "Pickles are read only with allow_pickle=True (--allow-pickle)."
+            ) from error
+        raise ModelError(f"{source.name!r} cannot be loaded: {error}") from error
+    except (ValueError, KeyError, AttributeError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{source.name!r} cannot be loaded as a {class_name}: {error}") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _check_guidance(guidance: float | None) -> float:
+    if guidance is None:
+        return 1.0
+    try:
+        w = float(guidance)
+    except (TypeError, ValueError):
+        w = math.nan
+    if not math.isfinite(w):
+        raise ConjureError(f"guidance is a number, at least 1, not {guidance!r}.")
+    if w < 1:
+        raise ConjureError(
+            f"guidance is at least 1, not {w:g}. At 1 there is none: the plain conditional model "
+            "(diffusers also writes 0 for that). Below 1 the prompt would be weakened towards the "
+            "negative prompt, which is another process than the one the prompts name."
+        )
+    return w
+
+
+def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    name = str(dtype).removeprefix("torch.")
+    name = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}.get(
+        name, name
+    )
+    if name not in DTYPES:
+        raise UnknownNameError("dtype", name, DTYPES)
+    return DTYPES[name]
+
+
+def _check_device(device: str | None) -> torch.device:
+    if device is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConjureError(
+            f"The device {device!r} cannot be used here: {reason} Try 'cpu'."
+        ) from error
+    return place
+
+
+def _check_whole(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConjureError(f"{name} is a whole number, at least 1, not {value!r}.")

@@ -1,0 +1,15 @@
+"""What has meaning: generative processes, their samplers and their models."""
+
+from conjure.process.base import Prediction, Process, Transition, guide
+from conjure.process.gaussian import Gaussian, GaussianProcess
+from conjure.process.samplers import SAMPLERS
+
+__all__ = [
+    "SAMPLERS",
+    "Gaussian",
+    "GaussianProcess",
+    "Prediction",
+    "Process",
+    "Transition",
+    "guide",
+]

@@ -1,0 +1,145 @@
+"""What has meaning: a generative process, as the engine sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from conjure.levels import NoiseLevels
+
+Memory = Any
+"""What a sampler carries from step to step (a multistep sampler's last prediction), or None."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network predicts at a batch of states, in the two forms the estimands need.
+
+    The two say the same (x = αx̂₀ + σε̂), but each is computed from the network's own output, so
+    that both keep their precision where α or σ is near 0.
+
+    Args:
+        noise: ε̂, shape ``(n, *state)``.
+        picture: x̂₀, same shape.
+    """
+
+    noise: Tensor
+    picture: Tensor
+
+    def __getitem__(self, rows: slice) -> Prediction:
+        return Prediction(self.noise[rows], self.picture[rows])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Prediction]) -> Prediction:
+        """The rows of several predictions, one after another."""
+        return Prediction(
+            torch.cat([p.noise for p in parts]), torch.cat([p.picture for p in parts])
+        )
+
+
+def guide(conditional: Prediction, unconditional: Prediction, w: float) -> Prediction:
+    """Classifier-free guidance: ε̂_∅ + w(ε̂_y − ε̂_∅), which is affine, so x̂₀ follows suit."""
+    return Prediction(
+        unconditional.noise + w * (conditional.noise - unconditional.noise),
+        unconditional.picture + w * (conditional.picture - unconditional.picture),
+    )
+
+
+@dataclass(frozen=True)
+class Transition:
+    """The Gaussian from which a sampler draws its next state.
+
+    Args:
+        mean: μ, shape ``(n, *state)``.
+        std: σ̃, one number a step; 0 for a deterministic step. A sampler whose variance depends
+            on the prompt gives a tensor of the shape of ``mean``.
+        memory: What the sampler carries to the next step.
+    """
+
+    mean: Tensor
+    std: float | Tensor
+    memory: Memory = None
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """The next state, given standard normal noise of the shape of ``mean``."""
+        return self.mean + self.std * noise
+
+
+class Process(Protocol):
+    """A generative process: a network, a sampler, its steps, its guidance.
+
+    States are tensors of shape ``(n, *shape)`` in variance-preserving units. All methods are
+    pure: the same arguments give the same answer, and each row depends on its own inputs alone.
+    Randomness is the caller's.
+    """
+
+    @property
+    def model(self) -> str:
+        """The model's name, as it was asked for."""
+        ...
+
+    @property
+    def levels(self) -> NoiseLevels:
+        """The T levels at which the network is asked."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one state."""
+        ...
+
+    @property
+    def guidance(self) -> float:
+        """Classifier-free guidance w ≥ 1; at 1 the unconditional branch is never asked."""
+        ...
+
+    @property
+    def negative(self) -> str:
+        """The prompt of the unconditional branch."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows one network pass may hold."""
+        ...
+
+    def is_kl(self, estimand: str) -> bool:
+        """Whether the named estimand is a KL divergence of this process (design 2.2)."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that makes the process what it is, as JSON values."""
+        ...
+
+    def check(self, prompt: str) -> None:
+        """Raise a ConjureError if the process cannot take this prompt."""
+        ...
+
+    def place(self, noise: Tensor) -> Tensor:
+        """Bring CPU float32 noise to the device and precision in which states are kept."""
+        ...
+
+    def prior(self, noise: Tensor) -> Tensor:
+        """The first state of a path, from standard normal noise ``(n, *shape)``."""
+        ...
+
+    def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
+        """Ask the network: ``x`` of shape ``(n, *shape)`` at state ``step``, a prompt a row.
+
+        Without guidance: this is the one expensive call, and the engine counts its rows.
+        """
+        ...
+
+    def transition(
+        self, x: Tensor, step: int, prediction: Prediction, memory: Memory
+    ) -> Transition:
+        """Where the sampler goes from state ``step``, given the guided prediction there.
+
+        ``memory`` is None at the first state and afterwards what the last transition returned.
+        The transition from the last state leads to the clean picture.
+        """
+        ...

@@ -1,0 +1,137 @@
+"""A process whose meanings are Gaussians, so that every answer is known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conjure.errors import ConjureError
+from conjure.levels import Floats, NoiseLevels
+from conjure.process.base import Memory, Prediction, Transition
+from conjure.process.samplers import SAMPLERS, Grid, Sampler
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """N(m, C): what a prompt means to a :class:`GaussianProcess`.
+
+    Args:
+        mean: m, shape ``(d,)``.
+        covariance: C, shape ``(d, d)``.
+    """
+
+    mean: Floats
+    covariance: Floats
+
+    def predicted_noise(self, alpha: float, sigma: float) -> tuple[Floats, Floats]:
+        """ε̂(x) = Ex + e of the perfect network: σ(α²C + σ²I)⁻¹(x − αm). Returns E and e."""
+        d = len(self.mean)
+        E = sigma * np.linalg.inv(alpha**2 * self.covariance + sigma**2 * np.eye(d))
+        return E, -alpha * E @ self.mean
+
+    def predicted_picture(self, alpha: float, sigma: float) -> tuple[Floats, Floats]:
+        """x̂₀(x) = Fx + f = E[x₀ | x], also where α = 0. Returns F and f."""
+        d = len(self.mean)
+        precision = np.linalg.inv(alpha**2 * self.covariance + sigma**2 * np.eye(d))
+        F = alpha * self.covariance @ precision
+        return F, self.mean - alpha * F @ self.mean
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """A perfect diffusion model of Gaussian pictures, run by a real sampler in finitely many steps.
+
+    Args:
+        meanings: What each prompt means; the negative prompt must be there if guidance is above 1.
+        sampler: How paths are advanced.
+        grid: The states it visits.
+        guidance: w ≥ 1.
+        negative: The unconditional prompt.
+        batch_size: Rows a pass.
+    """
+
+    meanings: Mapping[str, Gaussian]
+    sampler: Sampler
+    grid: Grid
+    guidance: float = 1.0
+    negative: str = ""
+    batch_size: int = 4096
+    model: str = field(default="gaussian", init=False)
+
+    @classmethod
+    def build(
+        cls,
+        meanings: Mapping[str, Gaussian],
+        *,
+        sampler: str = "ddim",
+        eta: float | None = None,
+        steps: int = 10,
+        guidance: float = 1.0,
+        negative: str = "",
+        config: Mapping[str, Any] | None = None,
+    ) -> GaussianProcess:
+        """One on the noise schedule of a diffusers scheduler configuration (default: linear)."""
+        config = dict(config or {"timestep_spacing": "trailing"})
+        made = SAMPLERS[sampler](config, eta)
+        return cls(meanings, made, made.grid(config, steps), guidance, negative)
+
+    @property
+    def levels(self) -> NoiseLevels:
+        """The T levels at which predictions are asked for."""
+        return self.grid.levels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(d,)``."""
+        return next(iter(self.meanings.values())).mean.shape
+
+    def is_kl(self, estimand: str) -> bool:
+        """As its sampler says."""
+        return self.sampler.is_kl(estimand)
+
+    def describe(self) -> dict[str, Any]:
+        """The sampler, its steps and the guidance."""
+        return {
+            **self.sampler.describe(),
+            "steps": len(self.levels),
+            "guidance": self.guidance,
+            "negative": self.negative,
+        }
+
+    def check(self, prompt: str) -> None:
+        """Refuse a prompt that has no meaning here."""
+        if prompt not in self.meanings:
+            raise ConjureError(f"This process knows {sorted(self.meanings)}, not {prompt!r}.")
+
+    def place(self, noise: Tensor) -> Tensor:
+        """Noise in float64."""
+        return noise.to(torch.float64)
+
+    def prior(self, noise: Tensor) -> Tensor:
+        """Standard normal, at the sampler's scale."""
+        return self.grid.prior_scale * noise
+
+    def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
+        """The exact conditional expectations; shape ``(n, d)``."""
+        alpha, sigma = self.grid.at(step)
+        noise, picture = torch.empty_like(x), torch.empty_like(x)
+        for prompt in dict.fromkeys(prompts):
+            rows = torch.tensor([p == prompt for p in prompts])
+            meaning = self.meanings[prompt]
+            for out, (slope, offset) in (
+                (noise, meaning.predicted_noise(alpha, sigma)),
+                (picture, meaning.predicted_picture(alpha, sigma)),
+            ):
+                out[rows] = x[rows] @ torch.from_numpy(slope.T) + torch.from_numpy(offset)
+        return Prediction(noise, picture)
+
+    def transition(
+        self, x: Tensor, step: int, prediction: Prediction, memory: Memory
+    ) -> Transition:
+        """The sampler's step."""
+        return self.sampler.transition(self.grid, x, step, prediction, memory)
