@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from conjure.comparison import Comparison, compare
-    from conjure.divergence import ESTIMANDS, Estimate
+    from conjure.divergence import Estimate
     from conjure.errors import ConjureError
     from conjure.loading import load
-    from conjure.process import SAMPLERS, Gaussian, GaussianProcess, Process
+    from conjure.process import Gaussian, GaussianProcess, Process
+    from conjure.registry import ESTIMANDS, SAMPLERS
 
 __version__ = "0.1.0"
 
@@ -21,12 +22,12 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Comparison": "conjure.comparison",
     "ConjureError": "conjure.errors",
-    "ESTIMANDS": "conjure.divergence",
+    "ESTIMANDS": "conjure.registry",
     "Estimate": "conjure.divergence",
     "Gaussian": "conjure.process",
     "GaussianProcess": "conjure.process",
     "Process": "conjure.process",
-    "SAMPLERS": "conjure.process",
+    "SAMPLERS": "conjure.registry",
     "compare": "conjure.comparison",
     "load": "conjure.loading",
 }

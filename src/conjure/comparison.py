@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conjure.divergence import ESTIMANDS, Estimate, Squares, estimate
+from conjure.divergence import Estimate, Squares, estimate
 from conjure.engine import Network, Trace, count_calls, run_pair
 from conjure.errors import ConjureError, EstimandUnavailableError
 from conjure.process.base import Process
+from conjure.registry import ESTIMANDS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -197,7 +198,7 @@ def compare(
         from conjure.loading import load
 
         process = load()
-    _check_arguments(process, (a, b), samples, seed, estimand)
+    check_arguments(process, (a, b), samples, seed, estimand)
 
     network = Network(process, on_calls)
     started = time.perf_counter()
@@ -241,7 +242,7 @@ def why_unavailable(process: Process, estimand: str) -> str | None:
     return None
 
 
-def _check_arguments(
+def check_arguments(
     process: Process, prompts: tuple[str, str], samples: int, seed: int, estimand: str
 ) -> None:
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[Any]
+"""Arrays of float64; numpy's own functions are typed more loosely than they behave."""
 
 
 @dataclass(frozen=True)

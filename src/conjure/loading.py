@@ -12,12 +12,9 @@ from typing import Any
 import torch
 
 from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWeightsError
-from conjure.process.families import FAMILIES, Source
+from conjure.process.families import Source
 from conjure.process.pipeline import PipelineProcess
-from conjure.process.samplers import SAMPLERS
-
-EMBEDDED = {"emoji": Path(__file__).parent / "models" / "emoji"}
-"""Models that ship with the package."""
+from conjure.registry import EMBEDDED, FAMILIES, SAMPLERS
 
 DTYPES = {
     "float32": torch.float32,
@@ -88,7 +85,7 @@ def load(
         str(model), locate(model), place, kind, revision, variant, allow_pickle=allow_pickle
     )
     index = read_index(source)
-    class_name = index.get("_class_name")
+    class_name = str(index.get("_class_name"))
     if class_name not in FAMILIES:
         raise ModelError(
             f"{source.name!r} is a {class_name}, which conjure cannot run. Supported: "

@@ -1,12 +1,21 @@
-"""Named choices that are imported only when one is used, so that listing them is free."""
+"""Every choice that has a name, on one page. To add one: its file, and its line here.
+
+Entries are imported only when one is used, so that listing the names (for ``--help``) is free.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from conjure.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from conjure.divergence.base import Estimand
+    from conjure.process.families.base import Family, Source
+    from conjure.process.samplers.base import Sampler, SchedulerConfig
 
 T = TypeVar("T")
 
@@ -16,7 +25,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     Args:
         kind: What the names are, for error messages (``"sampler"``).
-        places: One line an entry, e.g. ``{"ddim": "conjure.process.samplers.ddim:Ddim"}``.
+        places: One line an entry.
 
     >>> names = Registry("number", {"pi": "math:pi"})
     >>> names["pi"] > 3
@@ -50,3 +59,39 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+
+ESTIMANDS: Registry[Estimand] = Registry(
+    "estimand",
+    {
+        "girsanov": "conjure.divergence.girsanov:ESTIMAND",
+        "ancestral": "conjure.divergence.ancestral:ESTIMAND",
+        "score": "conjure.divergence.score:ESTIMAND",
+        "epsilon": "conjure.divergence.epsilon:ESTIMAND",
+        "picture": "conjure.divergence.picture:ESTIMAND",
+        "as-printed": "conjure.divergence.as_printed:ESTIMAND",
+    },
+)
+"""Ways to sum a run's squared differences into a distance."""
+
+SAMPLERS: Registry[Callable[[SchedulerConfig, float | None], Sampler]] = Registry(
+    "sampler",
+    {
+        "ddim": "conjure.process.samplers.ddim:build",
+        "ddpm": "conjure.process.samplers.ddpm:build",
+        "euler": "conjure.process.samplers.euler:build",
+        "euler-ancestral": "conjure.process.samplers.euler:build_ancestral",
+    },
+)
+"""Ways to advance a path: functions of a scheduler's configuration and η (None: not given)."""
+
+FAMILIES: Registry[Callable[[Source], Family]] = Registry(
+    "pipeline",
+    {
+        "StableDiffusionPipeline": "conjure.process.families.stable_diffusion:load",
+    },
+)
+"""Loaders of models, by the ``_class_name`` in a pipeline's ``model_index.json``."""
+
+EMBEDDED = {"emoji": Path(__file__).parent / "models" / "emoji"}
+"""Models that ship with the package."""

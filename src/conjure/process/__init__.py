@@ -2,10 +2,8 @@
 
 from conjure.process.base import Prediction, Process, Transition, guide
 from conjure.process.gaussian import Gaussian, GaussianProcess
-from conjure.process.samplers import SAMPLERS
 
 __all__ = [
-    "SAMPLERS",
     "Gaussian",
     "GaussianProcess",
     "Prediction",

@@ -13,7 +13,8 @@ from torch import Tensor
 from conjure.errors import ConjureError
 from conjure.levels import Floats, NoiseLevels
 from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers import SAMPLERS, Grid, Sampler
+from conjure.process.samplers import Grid, Sampler
+from conjure.registry import SAMPLERS
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Ddim:
         from diffusers import DDIMScheduler
 
         check_steps(config, steps)
-        scheduler = DDIMScheduler.from_config(config)
+        scheduler: Any = DDIMScheduler.from_config(dict(config))
         scheduler.set_timesteps(steps)
         return grid_from_alphas_cumprod(
             scheduler.alphas_cumprod.numpy(),

@@ -41,7 +41,7 @@ class Ddpm:
         from diffusers import DDPMScheduler
 
         check_steps(config, steps)
-        scheduler = DDPMScheduler.from_config(config)
+        scheduler: Any = DDPMScheduler.from_config(dict(config))
         scheduler.set_timesteps(steps)
         return grid_from_alphas_cumprod(
             scheduler.alphas_cumprod.numpy(),

@@ -39,7 +39,7 @@ class Euler:
         scheduler_class = (
             EulerAncestralDiscreteScheduler if self.ancestral else EulerDiscreteScheduler
         )
-        scheduler = scheduler_class.from_config(config)
+        scheduler: Any = scheduler_class.from_config(dict(config))
         scheduler.set_timesteps(steps)
         ratio = scheduler.sigmas.numpy().astype(np.float64)
         alpha = 1 / np.sqrt(1 + ratio**2)

@@ -1,0 +1,70 @@
+# make compare  how far "snow leopard" is from "bengal tiger", and the figure that shows why
+# make test     everything that must hold: style, types, tests, doctests, docs
+#
+# The first run sets up .venv from the lock; later runs start at once.
+#
+# On Linux, PyPI's torch brings several gigabytes of CUDA libraries. For the CPU build, name the
+# index that pytorch.org lists for it ("Start locally", compute platform CPU):
+#     make compare TORCH_INDEX=<that address>
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+A ?= snow leopard
+B ?= bengal tiger
+FIGURE ?= comparison.png
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help compare test lint format docs bench emoji lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.runtime: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(PIP) "$$(grep '^torch==' requirements.lock | cut -d' ' -f1)" --index-url $(TORCH_INDEX))
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.development: requirements-dev.lock .venv/.runtime
+	$(PIP) -r requirements-dev.lock
+	@touch $@
+
+compare: .venv/.runtime  ## compare two prompts: make compare A="a cat" B="a dog" FIGURE=cat-dog.pdf
+	@$(BIN)/conjure compare "$(A)" "$(B)" --figure "$(FIGURE)"
+
+test: .venv/.development lint  ## style, types, tests, doctests, docs
+	$(BIN)/python -m pytest
+	$(BIN)/python -m mkdocs build --strict --quiet --site-dir .venv/site
+
+lint: .venv/.development  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: .venv/.development  ## put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/.development  ## the documentation, served on loopback
+	$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
+
+bench: .venv/.development  ## speed and memory, against the bare network calls and the naive loop
+	$(BIN)/python -m benchmarks.compare
+
+emoji: .venv/.development  ## make the embedded model again, from data to model card (hours on a CPU)
+	$(PIP) -r recipes/emoji/requirements.txt
+	$(BIN)/python -m recipes.emoji all
+
+lock:  ## resolve the locks again (needs pip-tools)
+	pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+		--annotation-style=line --all-build-deps --output-file requirements.lock pyproject.toml
+	pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+		--annotation-style=line --constraint requirements.lock \
+		--group dev --group docs --output-file requirements-dev.lock
+
+clean:  ## remove what was built
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis site

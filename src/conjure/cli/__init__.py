@@ -1,0 +1,54 @@
+"""The command line. Nothing here imports torch until a command has work to do."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from conjure import __version__
+from conjure.cli.compare import compare
+from conjure.errors import ConjureError
+
+app = typer.Typer(
+    name="conjure",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "How far apart two texts are, measured by the images that a text-to-image diffusion model "
+        "conjures from them.\n\n"
+        "Start with:  [bold]conjure compare 'snow leopard' 'bengal tiger' --figure out.png[/bold]"
+    ),
+)
+app.command()(compare)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"conjure {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; refused input exits with 2, an interrupt with 130."""
+    try:
+        app()
+    except ConjureError as error:
+        Console(stderr=True).print("[bold red]Error:[/]", end=" ")
+        Console(stderr=True).print(str(error), markup=False, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Interrupted: nothing was written.")
+        sys.exit(130)

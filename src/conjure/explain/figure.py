@@ -1,0 +1,192 @@
+"""The figure of the poster: one noisy state, and the pictures it becomes under either prompt."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from conjure.errors import ConjureError
+from conjure.explain.columns import Columns, choose_columns
+from conjure.files import check_figure_path, written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from conjure.comparison import Comparison
+
+CELL = 0.82
+"""Side of a picture, in inches."""
+LABELS = 1.55
+"""Width of the row labels, in inches."""
+RED = "#d62728"
+INK = "#222222"
+GREY = "#767676"
+
+
+def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
+    """Two halves, one a path. In each: the noisy states, and their x̂₀ under either prompt.
+
+    Under each column stands the share of the whole distance that its states contribute, on
+    average over all samples; the pictures are those of the first sample. The fewest cells that
+    make up half of the distance are framed in red.
+
+    Args:
+        comparison: Its process must be able to decode its states.
+        columns: At most how many states are shown; each stands for a run of its neighbours.
+
+    Raises:
+        ConjureError: The process has no pictures, or ``columns`` is below 1.
+    """
+    from matplotlib.figure import Figure
+
+    if columns < 1:
+        raise ConjureError(f"columns is at least 1, not {columns}.")
+    chosen = choose_columns(comparison.estimate.per_state, columns)
+    pictures = _decode(comparison, chosen)
+    count = chosen.shares.shape[1]
+
+    width, head, foot, gap = LABELS + count * CELL + 0.15, 0.78, 0.42, 0.52
+    half = 3 * CELL + 0.24
+    height = head + 2 * half + gap + foot
+    figure = Figure(figsize=(width, height), dpi=200, facecolor="white")
+    a, b = (f"“{_short(prompt)}”" for prompt in comparison.prompts)
+    _head(figure, comparison, a, b, width, height)
+    for path, own in enumerate((a, b)):
+        top = height - head - path * (half + gap)
+        labels = ("noisy state", f"as {a}", f"as {b}")
+        _text(figure, 0.1, top + 0.07, f"Path of {own}", width, height, weight="bold", size=9)
+        for row, label in enumerate(labels):
+            y = top - (row + 0.5) * CELL
+            wrapped = "\n".join(textwrap.wrap(label, 20))
+            bold = "bold" if row == path + 1 else "normal"
+            _text(figure, 0.1, y, wrapped, width, height, va="center", weight=bold)
+            for column in range(count):
+                left, bottom = LABELS + column * CELL, top - (row + 1) * CELL
+                axes = figure.add_axes(
+                    (left / width, bottom / height, 0.95 * CELL / width, 0.95 * CELL / height)
+                )
+                axes.imshow(pictures[path, column, row], interpolation="nearest")
+                _frame(axes, red=row > 0 and bool(chosen.framed[path, column]))
+        _shares(figure, comparison, chosen, path, top - 3 * CELL - 0.02, width, height)
+    arrow_y = 0.2
+    _text(
+        figure,
+        LABELS,
+        arrow_y,
+        "noise  →  picture, by log-SNR λ.   Red: the cells that make up half of the distance.",
+        width,
+        height,
+        color=GREY,
+        size=7,
+    )
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, SVG or PDF, by the file's ending, whole or not at all.
+
+    Raises:
+        ConjureError: Another ending, or a folder that does not exist.
+    """
+    target = check_figure_path(path)
+    # Without a date, and with fixed ids in SVG, the same figure is the same file.
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(target.suffix.lower())
+    import matplotlib as mpl
+
+    with (
+        mpl.rc_context({"svg.hashsalt": "conjure", "pdf.fonttype": 42}),
+        written_whole(target) as draft,
+    ):
+        figure.savefig(draft, metadata=metadata)
+
+
+def _decode(comparison: Comparison, chosen: Columns) -> np.ndarray:
+    """The cells' pictures, shape ``(2, columns, 3, height, width, 3)``."""
+    decode = getattr(comparison.process, "decode", None)
+    if decode is None:
+        raise ConjureError("This process has no pictures to show: its states cannot be decoded.")
+    trace = comparison.trace
+    states = np.stack(
+        [
+            np.stack([trace.states[path, i], *trace.pictures[path, i]])
+            for path in (0, 1)
+            for i in chosen.states[path]
+        ]
+    )
+    flat = decode(torch.from_numpy(states.reshape(-1, *states.shape[2:])))
+    return flat.reshape(2, chosen.shares.shape[1], 3, *flat.shape[1:])
+
+
+def _head(
+    figure: Figure, comparison: Comparison, a: str, b: str, width: float, height: float
+) -> None:
+    interval = comparison.interval()
+    unit = " nats" if comparison.is_kl else ""
+    error = f" ± {comparison.standard_error:.3g}" if comparison.standard_error is not None else ""
+    kind = "Jeffreys divergence" if comparison.is_kl else "score distance"
+    line = f"{kind} ({comparison.estimand}): {comparison.distance:.4g}{error}{unit}"
+    if interval is not None:
+        line += f"   95% interval {interval[0]:.4g} to {interval[1]:.4g}"
+    if comparison.is_kl:
+        line += f"   KL → {comparison.kl_forward:.4g}, KL ← {comparison.kl_reverse:.4g}"
+    _text(figure, 0.1, height - 0.24, f"{a} and {b}", width, height, size=12, weight="bold")
+    _text(figure, 0.1, height - 0.44, line, width, height, size=8)
+
+
+def _shares(
+    figure: Figure,
+    comparison: Comparison,
+    chosen: Columns,
+    path: int,
+    y: float,
+    width: float,
+    height: float,
+) -> None:
+    log_snr = comparison.process.levels.log_snr
+    _text(figure, 0.1, y - 0.07, "share of the total", width, height, color=GREY, size=7)
+    _text(figure, 0.1, y - 0.2, "log-SNR λ", width, height, color=GREY, size=7)
+    for column, share in enumerate(chosen.shares[path]):
+        red = bool(chosen.framed[path, column])
+        x = LABELS + (column + 0.475) * CELL
+        _text(
+            figure,
+            x,
+            y - 0.07,
+            _percent(share),
+            width,
+            height,
+            ha="center",
+            color=RED if red else INK,
+            weight="bold" if red else "normal",
+        )
+        level = log_snr[chosen.states[path, column]]
+        _text(figure, x, y - 0.2, f"{level:+.1f}", width, height, ha="center", color=GREY, size=6.5)
+
+
+def _frame(axes: Axes, *, red: bool) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color(RED if red else "#cccccc")
+        spine.set_linewidth(1.8 if red else 0.5)
+
+
+def _text(
+    figure: Figure, x: float, y: float, text: str, width: float, height: float, **style: object
+) -> None:
+    """Text at a place in inches from the lower left. Prompts are not mathematics: no ``$``."""
+    style = {"size": 7.5, "color": INK, "va": "baseline", "parse_math": False} | style
+    figure.text(x / width, y / height, text, **style)  # pyright: ignore[reportArgumentType]
+
+
+def _percent(share: float) -> str:
+    return "<0.1%" if 0 < share < 0.001 else f"{100 * share:.1f}%"
+
+
+def _short(prompt: str, limit: int = 48) -> str:
+    return prompt if len(prompt) <= limit else prompt[: limit - 1] + "…"

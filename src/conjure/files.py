@@ -1,0 +1,57 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conjure.errors import ConjureError
+
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to, moved into its place when all went well.
+
+    Its name has the same ending, for writers that go by it.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
+    )
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        # mkstemp keeps others out; give the file the permissions of any other new file.
+        mask = os.umask(0)
+        os.umask(mask)
+        draft.chmod(0o666 & ~mask)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def check_figure_path(path: str | Path) -> Path:
+    """Refuse a place where no figure can be written, before the work is done.
+
+    Raises:
+        ConjureError: The ending is unknown, or the folder does not exist or is not writable.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in FIGURE_SUFFIXES:
+        raise ConjureError(
+            f"A figure ends in {', '.join(FIGURE_SUFFIXES)}, which decides its format; "
+            f"{target.name!r} does not."
+        )
+    if not target.parent.is_dir():
+        raise ConjureError(f"The folder {str(target.parent)!r} does not exist: make it first.")
+    if target.is_dir():
+        raise ConjureError(f"{str(target)!r} is a folder, not a file.")
+    if not os.access(target.parent, os.W_OK):
+        raise ConjureError(f"The folder {str(target.parent)!r} cannot be written to.")
+    return target

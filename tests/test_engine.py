@@ -1,0 +1,249 @@
+"""The engine against the naive loop, and the laws that any distance of ours obeys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import each_sampler, gaussians
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import conjure
+from benchmarks.naive import naive_distances
+from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.engine import Network, count_calls, run_pair
+from conjure.engine.noise import standard_normal
+from conjure.errors import EstimandUnavailableError, NonFinitePredictionError, UnknownNameError
+from conjure.process import Prediction
+
+
+def assert_equals_naive(process, a, b, samples, rel):
+    result = conjure.compare(a, b, process=process, samples=samples, seed=5)
+    naive, calls = naive_distances(process, a, b, samples=samples, seed=5)
+    steps = len(process.levels)
+    guided = process.guidance > 1
+    assert result.calls == (6 * steps - 3 if guided else 4 * steps - 2) * samples
+    assert calls == (8 if guided else 4) * steps * samples
+    for name, found in result.estimands.items():
+        if found is None:
+            assert name not in naive or steps == 1
+            continue
+        forward, reverse = found.per_state.sum(1) / 2
+        assert forward == pytest.approx(naive[name][0], rel=rel), name
+        assert reverse == pytest.approx(naive[name][1], rel=rel), name
+    return result
+
+
+@each_sampler
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_oracle_equals_the_naive_loop(sampler, eta, guidance):
+    process = GaussianProcess.build(
+        gaussians("full"), sampler=sampler, eta=eta, steps=7, guidance=guidance
+    )
+    assert_equals_naive(process, "a", "b", samples=3, rel=1e-9)
+
+
+@each_sampler
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_pipeline_equals_the_naive_loop(pipeline_folder, sampler, eta, guidance):
+    process = conjure.load(
+        pipeline_folder, sampler=sampler, eta=eta, steps=4, guidance=guidance, dtype="float64"
+    )
+    assert_equals_naive(process, "cat", "dog", samples=2, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["v_prediction", "sample", "zero-snr"])
+def test_every_prediction_type_equals_the_naive_loop(pipeline_folders, kind):
+    process = conjure.load(pipeline_folders[kind], steps=4, dtype="float64")
+    assert_equals_naive(process, "cat", "dog", samples=2, rel=1e-9)
+
+
+def test_float32_stays_close_to_float64(pipeline_folder):
+    narrow, wide = (
+        conjure.compare(
+            "cat", "dog", process=conjure.load(pipeline_folder, steps=6, dtype=d), samples=4
+        )
+        for d in ("float32", "float64")
+    )
+    for name, estimate in wide.estimands.items():
+        found = narrow.estimands[name]
+        assert found is not None
+        assert estimate is not None
+        assert found.distance == pytest.approx(estimate.distance, rel=1e-3), name
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 7, 64])
+def test_batch_size_does_not_matter(pipeline_folder, batch_size):
+    process = conjure.load(
+        pipeline_folder, steps=3, guidance=2.0, dtype="float64", batch_size=batch_size
+    )
+    reference = conjure.load(pipeline_folder, steps=3, guidance=2.0, dtype="float64")
+    found = conjure.compare("cat", "dog", process=process, samples=5)
+    expected = conjure.compare("cat", "dog", process=reference, samples=5)
+    np.testing.assert_allclose(found.squares.noise, expected.squares.noise, rtol=1e-9)
+    assert found.calls == expected.calls
+
+
+def test_memory_errors_halve_the_batch(oracle):
+    class Small(GaussianProcess):
+        def predict(self, x, step, prompts):
+            if len(prompts) > 3:
+                raise torch.OutOfMemoryError("full")
+            return super().predict(x, step, prompts)
+
+    small = Small(oracle.meanings, oracle.sampler, oracle.grid)
+    found = conjure.compare("a", "b", process=small, samples=6)
+    expected = conjure.compare("a", "b", process=oracle, samples=6)
+    np.testing.assert_allclose(found.squares.noise, expected.squares.noise, rtol=1e-12)
+    assert found.calls == expected.calls
+
+
+def test_memory_error_on_a_single_row_is_explained(oracle):
+    class Full(GaussianProcess):
+        def predict(self, x, step, prompts):
+            raise torch.OutOfMemoryError("full")
+
+    process = Full(oracle.meanings, oracle.sampler, oracle.grid)
+    with pytest.raises(ConjureError, match="single network call"):
+        conjure.compare("a", "b", process=process)
+
+
+def test_later_samples_extend_earlier_ones(oracle):
+    network = Network(oracle)
+    few, _ = run_pair(oracle, network, ("a", "b"), range(4), seed=1)
+    rest, _ = run_pair(oracle, network, ("a", "b"), range(4, 9), seed=1)
+    every, _ = run_pair(oracle, network, ("a", "b"), range(9), seed=1)
+    np.testing.assert_allclose(np.concatenate([few.noise, rest.noise]), every.noise, rtol=1e-12)
+
+
+def test_a_prompt_is_no_distance_from_itself(oracle, pipeline_folder):
+    assert conjure.compare("a", "a", process=oracle).distance < 1e-20
+    process = conjure.load(pipeline_folder, steps=3)
+    assert conjure.compare("cat", "cat", process=process, samples=2).distance < 1e-8
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    guidance=st.sampled_from([1.0, 3.0]),
+    dimension=st.integers(1, 4),
+    sampler=st.sampled_from(["ddim", "ddpm", "euler", "euler-ancestral"]),
+)
+def test_swapping_the_prompts_swaps_the_divergences(seed, guidance, dimension, sampler):
+    meanings = gaussians("full", dimension, seed % 1000)
+    process = GaussianProcess.build(meanings, sampler=sampler, steps=4, guidance=guidance)
+    there = conjure.compare("a", "b", process=process, samples=3, seed=seed)
+    back = conjure.compare("b", "a", process=process, samples=3, seed=seed)
+    assert there.distance == pytest.approx(back.distance, rel=1e-9)
+    assert there.distance >= 0
+    if there.is_kl:
+        assert there.kl_forward == pytest.approx(back.kl_reverse, rel=1e-9)
+        assert there.kl_forward + there.kl_reverse == there.distance
+    for name, found in there.estimands.items():
+        other = back.estimands[name]
+        assert (found is None) == (other is None)
+        if found is not None and other is not None:
+            assert found.distance == pytest.approx(other.distance, rel=1e-9), name
+
+
+@settings(max_examples=15, deadline=None)
+@given(w=st.floats(1.01, 20))
+def test_differences_scale_with_guidance_where_paths_have_not_parted(w):
+    """At the shared first state Δε̂ = w(ε̂₁ − ε̂₂), whatever the unconditional branch says."""
+    plain = GaussianProcess.build(gaussians("full"), steps=2)
+    guided = GaussianProcess.build(gaussians("full"), steps=2, guidance=w)
+    one = conjure.compare("a", "b", process=plain, samples=2).squares.noise[..., 0]
+    two = conjure.compare("a", "b", process=guided, samples=2).squares.noise[..., 0]
+    np.testing.assert_allclose(two, w**2 * one, rtol=1e-9)
+
+
+def test_a_process_that_ignores_its_prompt_has_no_meaning():
+    same = Gaussian(np.zeros(2), np.eye(2))
+    process = GaussianProcess.build({"a": same, "b": same, "": same}, guidance=3.0)
+    result = conjure.compare("a", "b", process=process)
+    assert all(e is None or e.distance < 1e-20 for e in result.estimands.values() if e != "x")
+    assert result.estimands["girsanov"].distance == 0
+    assert result.interval() == (0.0, 0.0)
+
+
+def test_noise_is_a_function_of_seed_sample_and_step():
+    draws = {
+        (s, j, i): standard_normal(s, j, i, (64,)) for s in (0, 1) for j in (0, 1) for i in (0, 1)
+    }
+    for key, value in draws.items():
+        assert value.dtype == torch.float32
+        assert value.equal(standard_normal(*key, (64,)))
+        others = [v for k, v in draws.items() if k != key]
+        assert all(abs(np.corrcoef(value, other)[0, 1]) < 0.5 for other in others)
+
+
+def test_noise_is_standard_normal():
+    from scipy.stats import kstest
+
+    values = torch.cat([standard_normal(0, j, 0, (500,)) for j in range(20)])
+    assert kstest(values.numpy(), "norm").pvalue > 1e-3
+
+
+def test_call_count_formulas():
+    assert count_calls(20, 16, guided=False) == 4 * 20 * 16 - 2 * 16
+    assert count_calls(20, 16, guided=True) == 6 * 20 * 16 - 3 * 16
+
+
+def test_calls_are_reported_as_they_are_made(oracle):
+    seen: list[int] = []
+    result = conjure.compare("a", "b", process=oracle, samples=3, on_calls=seen.append)
+    assert sum(seen) == result.calls == count_calls(10, 3, guided=False)
+
+
+def test_non_finite_predictions_name_step_dtype_and_remedy(oracle):
+    class Broken(GaussianProcess):
+        def predict(self, x, step, prompts):
+            good = super().predict(x, step, prompts)
+            return Prediction(good.noise / (0 if step == 3 else 1), good.picture)
+
+        def describe(self):
+            return super().describe() | {"dtype": "float16"}
+
+    process = Broken(oracle.meanings, oracle.sampler, oracle.grid)
+    with pytest.raises(NonFinitePredictionError, match=r"step 4 of 10, in float16.*float32"):
+        conjure.compare("a", "b", process=process)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"samples": 0}, "samples is a whole number, at least 1"),
+        ({"samples": 2.5}, "samples is a whole number"),
+        ({"seed": -1}, "seed is a whole number, at least 0"),
+        ({"estimand": "girsanow"}, "Did you mean 'girsanov'"),
+    ],
+)
+def test_bad_arguments_are_refused(oracle, arguments, message):
+    with pytest.raises(ConjureError, match=message):
+        conjure.compare("a", "b", process=oracle, **arguments)
+
+
+def test_prompts_are_strings(oracle):
+    with pytest.raises(ConjureError, match="A prompt is a string, not int"):
+        conjure.compare("a", 7, process=oracle)  # pyright: ignore[reportArgumentType]
+
+
+def test_ancestral_of_a_deterministic_sampler_is_refused():
+    process = GaussianProcess.build(gaussians("full"), sampler="euler")
+    with pytest.raises(EstimandUnavailableError, match="euler with these settings draws none"):
+        conjure.compare("a", "b", process=process, estimand="ancestral")
+
+
+def test_one_step_has_no_path_divergence():
+    process = GaussianProcess.build(gaussians("full"), steps=1)
+    result = conjure.compare("a", "b", process=process, estimand="epsilon")
+    assert result.estimands["girsanov"] is None
+    assert result.estimands["ancestral"] is None
+    with pytest.raises(EstimandUnavailableError, match="at least 2 steps"):
+        conjure.compare("a", "b", process=process)
+
+
+def test_unknown_estimand_lists_the_known(oracle):
+    with pytest.raises(UnknownNameError, match="ancestral, as-printed, epsilon"):
+        conjure.compare("a", "b", process=oracle, estimand="zzz")

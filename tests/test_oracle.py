@@ -1,0 +1,129 @@
+"""The estimator against Gaussians, whose every answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import each_sampler, gaussians
+
+import conjure
+from conjure import ESTIMANDS, Gaussian, GaussianProcess
+from conjure.divergence import estimate
+from conjure.levels import NoiseLevels
+from conjure.oracle import affine_step, continuous_kl, expected_squares, gaussian_kl
+from conjure.process.samplers import Grid
+from conjure.process.samplers.ddim import Ddim
+from conjure.process.samplers.ddpm import Ddpm
+from conjure.process.samplers.euler import Euler
+
+
+def exact(process: GaussianProcess, name: str, a: str = "a", b: str = "b"):
+    squares = expected_squares(process, a, b)
+    return estimate(ESTIMANDS[name], squares, process.levels, kl=process.is_kl(name))
+
+
+@each_sampler
+@pytest.mark.parametrize("kind", ["isotropic", "full"])
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize("samples", [64, 4096])
+def test_every_estimand_is_within_four_standard_errors(sampler, eta, kind, guidance, samples):
+    process = GaussianProcess.build(
+        gaussians(kind), sampler=sampler, eta=eta, steps=10, guidance=guidance
+    )
+    result = conjure.compare("a", "b", process=process, samples=samples, seed=3)
+    for name, found in result.estimands.items():
+        if found is None:
+            assert name == "ancestral"
+            assert not process.is_kl("ancestral")
+            continue
+        truth = exact(process, name)
+        assert found.standard_error is not None
+        assert abs(found.distance - truth.distance) < 4 * found.standard_error, name
+        assert (found.kl_forward is None) == (not process.is_kl(name)), name
+        if found.kl_forward is None:
+            continue
+        terms = ESTIMANDS[name].terms(result.squares, process.levels).sum(2) / 2
+        error = terms.std(0, ddof=1) / np.sqrt(samples)
+        assert abs(found.kl_forward - truth.kl_forward) < 4 * error[0], name
+        assert abs(found.kl_reverse - truth.kl_reverse) < 4 * error[1], name
+
+
+def joint(process: GaussianProcess, prompt: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of the whole chain x_1 … x_T, built row by row from its own steps."""
+    steps, d = len(process.levels), process.shape[0]
+    mean = np.zeros(steps * d)
+    # The chain as a linear map of the independent normals that drive it.
+    drive = np.zeros((steps * d, steps * d))
+    drive[:d, :d] = process.grid.prior_scale * np.eye(d)
+    for i in range(steps - 1):
+        now, then = slice(i * d, (i + 1) * d), slice((i + 1) * d, (i + 2) * d)
+        A, c, std = affine_step(process, i, prompt)
+        mean[then] = A @ mean[now] + c
+        drive[then] = A @ drive[now]
+        drive[then, then] += std * np.eye(d)
+    return mean, drive @ drive.T
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "full"])
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize(
+    ("sampler", "eta"), [("ddim", 1.0), ("ddim", 0.5), ("ddpm", None), ("euler-ancestral", None)]
+)
+def test_ancestral_is_the_joint_kl_of_the_chain(kind, guidance, sampler, eta):
+    # The joint covariance must be inverted, which only a schedule that stays away from the clean
+    # end allows to the precision asked for.
+    config = {"beta_end": 0.012, "timestep_spacing": "leading", "steps_offset": 99}
+    process = GaussianProcess.build(
+        gaussians(kind), sampler=sampler, eta=eta, steps=10, guidance=guidance, config=config
+    )
+    found = exact(process, "ancestral")
+    first, second = joint(process, "a"), joint(process, "b")
+    assert found.kl_forward == pytest.approx(gaussian_kl(*first, *second), rel=1e-9)
+    assert found.kl_reverse == pytest.approx(gaussian_kl(*second, *first), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "full"])
+@pytest.mark.parametrize("name", ["girsanov", "ancestral"])
+@pytest.mark.parametrize("sampler", [Ddim(eta=1.0), Ddpm(), Euler(ancestral=True)], ids=repr)
+def test_converges_to_the_continuous_divergence_at_first_order(kind, name, sampler):
+    meanings = gaussians(kind, dimension=4)
+    counts = [40, 80, 160, 320, 640]
+    errors, truth = [], 0.0
+    for steps in counts:
+        levels = NoiseLevels.from_log_snr(np.linspace(-14, 4, steps))
+        grid = Grid(levels, np.arange(steps, dtype=float), (1.0, 0.0))
+        process = GaussianProcess(meanings, sampler, grid)
+        ends = levels.alpha[[0, -1]], levels.sigma[[0, -1]]
+        truth = continuous_kl(meanings["a"], meanings["b"], *ends)
+        found = exact(process, name).kl_forward
+        assert found is not None
+        errors.append(abs(found - truth))
+    slope = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
+    assert 0.9 < slope < (1.1 if name == "girsanov" else 1.3), errors
+    assert errors[-1] < 0.02 * truth
+
+
+def test_partial_noise_has_another_divergence_by_the_stated_factor():
+    """With 0 < η < 1 the limit of `ancestral` is (1 + η²)²/(4η²) times `girsanov`."""
+    eta, levels = 0.5, NoiseLevels.from_log_snr(np.linspace(-14, 3, 4000))
+    grid = Grid(levels, np.arange(4000.0), (1.0, 0.0))
+    process = GaussianProcess(gaussians("isotropic"), Ddim(eta), grid)
+    ratio = exact(process, "ancestral").distance / exact(process, "girsanov").distance
+    assert ratio == pytest.approx((1 + eta**2) ** 2 / (4 * eta**2), rel=0.02)
+
+
+def test_gaussian_kl_agrees_with_the_textbook():
+    one, two = np.array([[2.0]]), np.array([[3.0]])
+    expected = 0.5 * (2 / 3 + 1 / 3 - 1 + np.log(3 / 2))
+    assert gaussian_kl(np.zeros(1), one, np.ones(1), two) == pytest.approx(expected)
+
+
+def test_predictions_are_conditional_means():
+    """x̂₀ = E[x₀|x] by Bayes' rule in one dimension, and x = αx̂₀ + σε̂."""
+    meaning = Gaussian(np.array([2.0]), np.array([[0.5]]))
+    alpha, sigma, x = 0.6, 0.8, 1.3
+    gain = alpha * 0.5 / (alpha**2 * 0.5 + sigma**2)
+    F, f = meaning.predicted_picture(alpha, sigma)
+    E, e = meaning.predicted_noise(alpha, sigma)
+    assert float((F * x + f).item()) == pytest.approx(2 + gain * (x - alpha * 2))
+    assert float((alpha * (F * x + f) + sigma * (E * x + e)).item()) == pytest.approx(x)

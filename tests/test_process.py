@@ -1,0 +1,207 @@
+"""The boundary: our paths are diffusers' own paths, and every parametrisation says the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from conftest import each_sampler, gaussians
+from hypothesis import given
+from hypothesis import strategies as st
+
+import conjure
+from conjure.engine.noise import standard_normal
+from conjure.errors import ModelError
+from conjure.levels import NoiseLevels
+from conjure.process.base import guide
+from conjure.process.parametrization import to_prediction
+
+SCHEDULERS = {
+    "ddim": "DDIMScheduler",
+    "ddpm": "DDPMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler-ancestral": "EulerAncestralDiscreteScheduler",
+}
+
+
+def diffusers_path(process, prompt, eta, monkeypatch) -> list[torch.Tensor]:
+    """The latents after each step of diffusers' own pipeline, fed with our noise."""
+    pipeline = process.family.pipeline
+    sampler = process.describe()["sampler"]
+    scheduler: Any = getattr(diffusers, SCHEDULERS[sampler])
+    before = pipeline.scheduler
+    pipeline.scheduler = scheduler.from_config(dict(before.config))
+    steps = iter(range(1, 1000))
+
+    def ours(*args: Any, **kwargs: Any) -> torch.Tensor:
+        return standard_normal(0, 0, next(steps), process.shape)[None]
+
+    module = __import__(scheduler.__module__, fromlist=["randn_tensor"])
+    if hasattr(module, "randn_tensor"):
+        monkeypatch.setattr(module, "randn_tensor", ours)
+    path = []
+
+    def keep(pipe: Any, i: int, t: Any, tensors: dict[str, torch.Tensor]) -> dict:
+        path.append(tensors["latents"].clone())
+        return {}
+
+    try:
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline(
+            prompt,
+            negative_prompt=process.negative,
+            num_inference_steps=len(process.levels),
+            guidance_scale=process.guidance,
+            eta=eta or 0.0,
+            latents=standard_normal(0, 0, 0, process.shape)[None],
+            output_type="latent",
+            callback_on_step_end=keep,
+        )
+    finally:
+        pipeline.scheduler = before
+    return path
+
+
+def our_path(process, prompt) -> list[torch.Tensor]:
+    """Our states after each step, in variance-preserving units, with the last map."""
+    x = process.prior(process.place(standard_normal(0, 0, 0, process.shape))[None])
+    path = []
+    for i in range(len(process.levels)):
+        prediction = process.predict(x, i, [prompt])
+        if process.guidance > 1:
+            free = process.predict(x, i, [process.negative])
+            prediction = guide(prediction, free, process.guidance)
+        noise = process.place(standard_normal(0, 0, i + 1, process.shape))[None]
+        x = process.transition(x, i, prediction, None).draw(noise)
+        path.append(x)
+    return path
+
+
+@each_sampler
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_paths_are_those_of_diffusers(pipeline_folders, sampler, eta, kind, guidance, monkeypatch):
+    process = conjure.load(
+        pipeline_folders[kind],
+        sampler=sampler,
+        eta=eta,
+        steps=5,
+        guidance=guidance,
+        negative="fog",
+    )
+    theirs = diffusers_path(process, "cat", eta, monkeypatch)
+    ours = our_path(process, "cat")
+    assert len(ours) == len(theirs) == 5
+    for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
+        # Euler's latents are in units of x/α.
+        scale = process.grid.at(i + 1)[0] if sampler.startswith("euler") else 1.0
+        torch.testing.assert_close(x.float(), scale * y, rtol=2e-3, atol=2e-4)
+
+
+def test_zero_terminal_snr_path_is_that_of_diffusers(pipeline_folders, monkeypatch):
+    process = conjure.load(pipeline_folders["zero-snr"], steps=5)
+    assert process.levels.alpha[0] == 0
+    theirs = diffusers_path(process, "cat", 1.0, monkeypatch)
+    for x, y in zip(our_path(process, "cat"), theirs, strict=True):
+        torch.testing.assert_close(x.float(), y, rtol=2e-3, atol=2e-4)
+
+
+def test_zero_terminal_snr_gives_finite_distances(pipeline_folders):
+    result = conjure.compare(
+        "cat", "dog", process=conjure.load(pipeline_folders["zero-snr"], steps=5), samples=2
+    )
+    record = result.to_dict()
+    assert record["profile"][0]["log_snr"] is None
+    assert record["process"]["log_snr"][0] is None
+    for name, found in result.estimands.items():
+        if name != "ancestral":
+            assert found is not None
+            assert np.isfinite(found.distance), name
+
+
+def test_an_epsilon_model_without_signal_is_refused():
+    x = torch.zeros(1, 4)
+    with pytest.raises(ModelError, match="zero signal-to-noise"):
+        to_prediction("epsilon", x, x, 0.0, 1.0)
+
+
+@given(
+    alpha=st.floats(0.01, 0.999),
+    x0=st.floats(-3, 3),
+    noise=st.floats(-3, 3),
+)
+def test_every_parametrisation_says_the_same(alpha, x0, noise):
+    sigma = (1 - alpha**2) ** 0.5
+    clean, eps = torch.tensor([x0], dtype=torch.float64), torch.tensor([noise]).double()
+    x = alpha * clean + sigma * eps
+    outputs = {"epsilon": eps, "sample": clean, "v_prediction": alpha * eps - sigma * clean}
+    for kind, output in outputs.items():
+        found = to_prediction(kind, output, x, alpha, sigma)
+        torch.testing.assert_close(found.noise, eps, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(found.picture, clean, rtol=1e-6, atol=1e-6)
+
+
+def test_unknown_prediction_type_is_refused():
+    x = torch.zeros(1)
+    with pytest.raises(ModelError, match="'flow'"):
+        to_prediction("flow", x, x, 0.5, 0.75**0.5)
+
+
+@each_sampler
+def test_ancestral_weights_are_ratios_of_snr(sampler, eta):
+    """For the reverse SDE's samplers ‖Δμ‖²/σ̃² = (e^(λ′ − λ) − 1)‖Δε̂‖²."""
+    process = conjure.GaussianProcess.build(gaussians("full"), sampler=sampler, eta=eta, steps=6)
+    if not process.is_kl("girsanov"):
+        return
+    squares = conjure.compare("a", "b", process=process, samples=3).squares
+    weights = np.expm1(np.diff(process.levels.log_snr))
+    np.testing.assert_allclose(squares.step[..., :-1], squares.noise[..., :-1] * weights, rtol=1e-5)
+
+
+def test_kl_is_declared_where_it_holds():
+    def declared(sampler: str, eta: float | None = None, **config: Any) -> tuple[bool, bool]:
+        base = {"timestep_spacing": "trailing"}
+        process = conjure.GaussianProcess.build(
+            gaussians("full"), sampler=sampler, eta=eta, config=base | config
+        )
+        return process.is_kl("girsanov"), process.is_kl("ancestral")
+
+    assert declared("ddim", 1.0) == (True, True)
+    assert declared("ddim", 0.5) == (False, True)
+    assert declared("ddim", 0.0) == (False, False)
+    assert declared("ddpm") == (True, True)
+    assert declared("euler") == (False, False)
+    assert declared("euler-ancestral") == (True, True)
+    assert declared("ddim", 1.0, clip_sample=True) == (False, True)
+    assert declared("ddpm", clip_sample=True) == (False, True)
+
+
+def test_noise_levels_know_their_units():
+    levels = NoiseLevels.from_log_snr(np.array([-2.0, 0.0, 3.0]))
+    np.testing.assert_allclose(levels.log_snr, [-2, 0, 3])
+    np.testing.assert_allclose(levels.snr, np.exp([-2, 0, 3]))
+    with pytest.raises(ValueError, match="noisiest to the cleanest"):
+        NoiseLevels(levels.alpha[::-1], levels.sigma[::-1])
+    with pytest.raises(ValueError, match="variance-preserving"):
+        NoiseLevels(np.array([1.0]), np.array([1.0]))
+    with pytest.raises(ValueError, match="one length"):
+        NoiseLevels(np.array([1.0]), np.array([1.0, 2.0]))
+
+
+def test_prompts_are_encoded_once(pipeline_folder, monkeypatch):
+    process = conjure.load(pipeline_folder, steps=3, guidance=2.0)
+    encoded = []
+    kind = type(process.family)
+    original = kind.encode
+    monkeypatch.setattr(kind, "encode", lambda self, p: encoded.append(p) or original(self, p))
+    conjure.compare("cat", "dog", process=process, samples=5)
+    conjure.compare("cat", "owl", process=process, samples=2)
+    assert sorted(encoded) == ["", "cat", "dog", "owl"]
+
+
+def test_an_empty_prompt_is_good_input(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=3, guidance=2.0)
+    assert conjure.compare("cat", "", process=process, samples=2).distance > 0
