@@ -44,7 +44,7 @@ def test_estimands_by_hand(name, forward, reverse):
 
 
 def test_every_estimand_is_tested_by_hand():
-    (mark,) = test_estimands_by_hand.pytestmark
+    (mark,) = getattr(test_estimands_by_hand, "pytestmark")  # noqa: B009
     assert {row[0] for row in mark.args[1]} == set(ESTIMANDS)
 
 

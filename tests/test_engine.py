@@ -139,7 +139,7 @@ def test_swapping_the_prompts_swaps_the_divergences(seed, guidance, dimension, s
     assert there.distance >= 0
     if there.is_kl:
         assert there.kl_forward == pytest.approx(back.kl_reverse, rel=1e-9)
-        assert there.kl_forward + there.kl_reverse == there.distance
+        assert (there.kl_forward or 0) + (there.kl_reverse or 0) == there.distance
     for name, found in there.estimands.items():
         other = back.estimands[name]
         assert (found is None) == (other is None)
@@ -162,8 +162,9 @@ def test_a_process_that_ignores_its_prompt_has_no_meaning():
     same = Gaussian(np.zeros(2), np.eye(2))
     process = GaussianProcess.build({"a": same, "b": same, "": same}, guidance=3.0)
     result = conjure.compare("a", "b", process=process)
-    assert all(e is None or e.distance < 1e-20 for e in result.estimands.values() if e != "x")
-    assert result.estimands["girsanov"].distance == 0
+    # as-printed compares different states: equal here too, since the paths never part.
+    assert all(e is not None and e.distance < 1e-20 for e in result.estimands.values())
+    assert result.distance == 0
     assert result.interval() == (0.0, 0.0)
 
 

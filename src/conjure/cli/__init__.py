@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import typer
 from rich.console import Console
@@ -10,6 +13,8 @@ from rich.console import Console
 from conjure import __version__
 from conjure.cli.compare import compare
 from conjure.errors import ConjureError
+
+P = ParamSpec("P")
 
 app = typer.Typer(
     name="conjure",
@@ -23,7 +28,23 @@ app = typer.Typer(
         "Start with:  [bold]conjure compare 'snow leopard' 'bengal tiger' --figure out.png[/bold]"
     ),
 )
-app.command()(compare)
+
+
+def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
+    """Say what an interrupt left behind: nothing, since files are written whole at the end."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            Console(stderr=True).print("Interrupted: nothing was written.")
+            raise typer.Exit(130) from None
+
+    return run
+
+
+app.command()(_interruptible(compare))
 
 
 def _version(show: bool) -> None:
@@ -44,11 +65,8 @@ def _root(
 def main() -> None:
     """Run the command line; refused input exits with 2, an interrupt with 130."""
     try:
-        app()
+        app(prog_name="conjure")
     except ConjureError as error:
         Console(stderr=True).print("[bold red]Error:[/]", end=" ")
         Console(stderr=True).print(str(error), markup=False, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Interrupted: nothing was written.")
-        sys.exit(130)

@@ -18,8 +18,11 @@ _MODEL, _PROCESS, _OUTPUT = "The model", "The generative process", "Output"
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="The first prompt. An empty one is the unconditional.")],
-    b: Annotated[str, typer.Argument(help="The second prompt.")],
+    a: Annotated[
+        str,
+        typer.Argument(metavar="A", help="The first prompt; an empty one is unconditional."),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The second prompt.")],
     samples: Annotated[
         int, typer.Option("--samples", "-k", help="Monte Carlo samples; the error falls as 1/√k.")
     ] = 16,
@@ -194,9 +197,9 @@ def comparison_screen(result: Comparison, figure: Path | None) -> Any:
     error = "" if result.standard_error is None else f" ± {result.standard_error:.2g}"
     kind = "Jeffreys divergence" if result.is_kl else "score distance"
     head = Text.assemble((f"{result.distance:.4g}{error}{unit}", "bold cyan"), f"   {kind}")
-    between = (
-        "unknown: one sample" if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}"
-    )
+    between = "unknown with one sample"
+    if interval is not None:
+        between = f"{interval[0]:.4g} to {interval[1]:.4g}"
     lines = [title, Text(), head, Text(f"95% interval {between}", style="dim")]
     if result.is_kl:
         lines += [
@@ -204,19 +207,16 @@ def comparison_screen(result: Comparison, figure: Path | None) -> Any:
             Text(f"KL(“{b}” ‖ “{a}”) {result.kl_reverse:.4g}"),
         ]
 
+    # A process without a path divergence is not even given the column.
+    has_kl = any(record["process"]["kl"].values())
+    fields = ["distance", "standard_error", *(["kl_forward", "kl_reverse"] if has_kl else [])]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column, justify in (
-        ("estimand", "left"),
-        ("distance", "right"),
-        ("± s.e.", "right"),
-        ("KL →", "right"),
-        ("KL ←", "right"),
-    ):
-        table.add_column(column, justify=justify)  # pyright: ignore[reportArgumentType]
+    table.add_column("estimand")
+    for heading in ("distance", "± s.e.", "KL →", "KL ←")[: len(fields)]:
+        table.add_column(heading, justify="right")
     for name, values in record["estimands"].items():
-        style = "bold" if name == result.estimand else ""
-        cells = ["–" if v is None else f"{v:.4g}" for v in values.values()]
-        table.add_row(name, *cells, style=style)
+        cells = ["–" if values[key] is None else f"{values[key]:.4g}" for key in fields]
+        table.add_row(name, *cells, style="bold" if name == result.estimand else "")
 
     profile = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     profile.add_column("log-SNR", justify="right")
@@ -232,7 +232,8 @@ def comparison_screen(result: Comparison, figure: Path | None) -> Any:
     low, high = settings.pop("log_snr")
     kl = settings.pop("kl")
     settings["log-SNR"] = f"{'−∞' if low is None else f'{low:.2f}'} to {high:.2f}"
-    settings["a KL of this process"] = ", ".join(k for k, v in kl.items() if v) or "none"
+    if has_kl:
+        settings["a KL of this process"] = ", ".join(k for k, v in kl.items() if v)
     settings = {"model": result.process.model, **settings, "samples": result.samples}
     settings |= {"seed": result.seed, "calls": f"{result.calls:,}"}
     settings["time"] = f"{result.seconds:.1f} s"
