@@ -1,0 +1,1 @@
+"""How the embedded model was made: drawings of emoji, and three small networks."""

@@ -1,0 +1,87 @@
+"""`python -m recipes.emoji STAGE`: run one stage of the recipe, or all of them in order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import autoencoder as autoencoder_stage
+from . import data as data_stage
+from . import denoiser as denoiser_stage
+from . import judge as judge_stage
+from . import text_encoder as text_stage
+from .common import HERE
+from .evaluate import evaluate as evaluate_model
+from .export import export as export_model
+
+app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
+FOLDER = HERE.parents[1] / "src" / "conjure" / "models" / "emoji"
+
+Work = Annotated[Path, typer.Option(help="Where rasters, latents and checkpoints are kept.")]
+Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run resumes.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda …")]
+Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
+WORK = Path(".emoji-work")
+
+
+@app.command()
+def data(work: Work = WORK) -> None:
+    """Download and check the packages, rasterise the drawings, list the labels."""
+    data_stage.build(work)
+
+
+@app.command()
+def judge(work: Work = WORK, minutes: Minutes = 10, device: Device = "cpu") -> None:
+    """Train the judge on the vendors withheld from the generator."""
+    judge_stage.train_judge(work, minutes, device)
+    typer.echo(json.dumps(judge_stage.ceiling(work)))
+
+
+@app.command()
+def autoencoder(work: Work = WORK, minutes: Minutes = 10, device: Device = "cpu") -> None:
+    """Train the autoencoder and encode the drawings."""
+    autoencoder_stage.train_autoencoder(work, minutes, device)
+    autoencoder_stage.write_latents(work, device)
+
+
+@app.command()
+def text(work: Work = WORK, minutes: Minutes = 8, device: Device = "cpu") -> None:
+    """Learn the vocabulary and distil the text encoder."""
+    text_stage.train_text_encoder(work, minutes, device)
+
+
+@app.command()
+def denoiser(work: Work = WORK, minutes: Minutes = 60, device: Device = "cpu") -> None:
+    """Train the denoiser."""
+    denoiser_stage.train_denoiser(work, minutes, device)
+
+
+@app.command()
+def export(work: Work = WORK, folder: Target = FOLDER) -> None:
+    """Write the pipeline's folder."""
+    export_model(work, folder)
+
+
+@app.command()
+def evaluate(work: Work = WORK, folder: Target = FOLDER) -> None:
+    """Print the judge's ceiling, the generator's score and the neighbours'; write the report."""
+    evaluate_model(work, folder)
+
+
+@app.command(name="all")
+def everything(work: Work = WORK, device: Device = "cpu") -> None:
+    """Every stage in order, the judge before the generator."""
+    data(work)
+    judge(work, device=device)
+    autoencoder(work, device=device)
+    text(work, device=device)
+    denoiser(work, device=device)
+    export(work)
+    evaluate(work)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,147 @@
+"""The autoencoder: 64×64×3 pictures to 8×8×16 latents of zero mean and unit variance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor
+from torch.nn import functional
+
+from .common import (
+    GENERATOR_STYLES,
+    Budget,
+    load_checkpoint,
+    log_line,
+    save_checkpoint,
+    seed_everything,
+    write_atomically,
+)
+from .data import load_pictures
+from .render import on_white
+
+LATENT_CHANNELS = 16
+SPREAD_WEIGHT = 0.02
+CROPPED_UNTIL = 0.85  # of the budget: cheap steps on windows first, then whole pictures
+
+
+def make_autoencoder() -> AutoencoderTiny:
+    """Four stages, so that a StableDiffusionPipeline finds its factor of 8."""
+    return AutoencoderTiny(
+        latent_channels=LATENT_CHANNELS,
+        encoder_block_out_channels=(48, 48, 48, 48),
+        decoder_block_out_channels=(48, 48, 48, 48),
+        num_encoder_blocks=(0, 1, 2, 3),  # none at full size, where a block costs the most
+        num_decoder_blocks=(3, 2, 1, 0),
+        scaling_factor=1.0,
+    )
+
+
+def generator_pictures(work: Path) -> tuple[Tensor, Tensor]:
+    """All drawings of the generator's vendors: [N, 3, 64, 64] in [-1, 1], and their label rows."""
+    pairs = [load_pictures(work, style) for style in GENERATOR_STYLES]
+    pixels = np.concatenate([on_white(rgba) for _, rgba in pairs]).transpose(0, 3, 1, 2)
+    rows = np.concatenate([index for index, _ in pairs])
+    return torch.from_numpy(np.ascontiguousarray(pixels)) * 2 - 1, torch.from_numpy(rows)
+
+
+def jitter(pictures: Tensor, random: torch.Generator) -> Tensor:
+    """Flip, shift and mix the colour channels: a codec should not know the drawings by heart."""
+    count = len(pictures)
+    if torch.rand((), generator=random) < 0.5:
+        pictures = pictures.flip(-1)
+    scale = 1 + 0.15 * torch.randn(count, 1, 1, generator=random)
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = scale[:, 0, 0]
+    theta[:, :, 2] = 0.1 * torch.randn(count, 2, generator=random)
+    grid = functional.affine_grid(theta, list(pictures.shape), align_corners=False)
+    moved = functional.grid_sample(pictures - 1, grid, align_corners=False) + 1  # white outside
+    mixing = torch.eye(3) + 0.1 * torch.randn(count, 3, 3, generator=random)
+    ink = torch.einsum("bij,bjhw->bihw", mixing, moved - 1)  # white stays white
+    return (ink + 1).clamp(-1, 1)
+
+
+def crop(pictures: Tensor, size: int, random: torch.Generator) -> Tensor:
+    """A window of `size` pixels, the same for the whole batch: convolutions learn as well there."""
+    top, left = torch.randint(pictures.shape[-1] - size + 1, (2,), generator=random).tolist()
+    return pictures[..., top : top + size, left : left + size]
+
+
+def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
+    """L1 on pixels, on their differences (edges), and on two coarser scales."""
+    loss = functional.l1_loss(output, target)
+    for axis in (-1, -2):
+        loss = loss + functional.l1_loss(output.diff(dim=axis), target.diff(dim=axis))
+    for factor in (2, 4):
+        loss = loss + 0.5 * functional.l1_loss(
+            functional.avg_pool2d(output, factor), functional.avg_pool2d(target, factor)
+        )
+    return loss
+
+
+def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", batch: int = 16,
+                      peak_rate: float = 2e-3, seed: int = 0) -> None:  # fmt: skip
+    """Train by wall clock, then make the latents' channels zero-mean and unit-variance."""
+    random = seed_everything(seed)
+    pictures, _ = generator_pictures(work)
+    model = make_autoencoder().to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, betas=(0.9, 0.98), fused=True)
+    path = work / "autoencoder.pt"
+    state = load_checkpoint(path)
+    step, spent = 0, 0.0
+    if state is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    budget, saved = Budget(minutes, spent), spent
+    while budget.progress < 1:
+        rows = torch.randint(len(pictures), (batch,), generator=random)
+        target = jitter(pictures[rows], random)
+        if budget.progress < CROPPED_UNTIL:
+            target = crop(target, 32, random)
+        target = target.to(device).contiguous(memory_format=torch.channels_last)
+        latents = model.encode(target, return_dict=False)[0]
+        noisy = latents + 0.05 * torch.randn(latents.shape, generator=random).to(device)
+        output = model.decode(noisy, return_dict=False)[0]
+        loss = reconstruction_loss(output, target)
+        # Pull channels to mean 0 and variance 1, where the decoder's tanh(x/3)·3 is nearly linear.
+        flat = latents.transpose(0, 1).flatten(1)
+        spread = flat.mean(1).square().mean() + (flat.std(1) - 1).square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        (loss + SPREAD_WEIGHT * spread).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = budget.rate(peak_rate)
+        optimizer.step()
+        step += 1
+        if step % 25 == 0:
+            log_line(work / "autoencoder.jsonl", step=step, seconds=round(budget.spent),
+                     loss=loss.item(), spread=spread.item())  # fmt: skip
+        if budget.spent - saved > 120 or budget.progress >= 1:
+            saved = budget.spent
+            save_checkpoint(path, {"model": model.state_dict(), "step": step, "spent": saved,
+                                   "optimizer": optimizer.state_dict()})  # fmt: skip
+
+
+@torch.inference_mode()
+def write_latents(work: Path, device: str = "cpu") -> None:
+    """Encode every generator drawing to `latents.npz`, with its row in the table of labels."""
+    pictures, rows = generator_pictures(work)
+    model = load_autoencoder(work).to(device)
+    parts = [model.encode(part.to(device), return_dict=False)[0] for part in pictures.split(64)]
+    latents = torch.cat(parts).cpu().numpy()
+    write_atomically(
+        work / "latents.npz", lambda p: np.savez(p, rows=rows.numpy(), latents=latents)
+    )
+
+
+def load_autoencoder(work: Path) -> AutoencoderTiny:
+    """The trained codec. Its latents have unit variance by training, so no scale is needed."""
+    state = load_checkpoint(work / "autoencoder.pt")
+    if state is None:
+        raise FileNotFoundError("train the autoencoder first")
+    model = make_autoencoder()
+    model.load_state_dict(state["model"])
+    return model.eval()
