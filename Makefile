@@ -38,7 +38,7 @@ compare: .venv/.runtime  ## compare two prompts: make compare A="a cat" B="a dog
 
 test: .venv/.development lint  ## style, types, tests, doctests, docs
 	$(BIN)/python -m pytest
-	$(BIN)/python -m mkdocs build --strict --quiet --site-dir .venv/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir .venv/site
 
 lint: .venv/.development  ## style and types
 	$(BIN)/ruff check .

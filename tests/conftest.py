@@ -99,7 +99,7 @@ def tiny_pipeline(folder: Path, prediction_type: str = "epsilon", **scheduler: o
         norm_num_groups=4,
     )
     vae = AutoencoderKL(
-        block_out_channels=(8, 8),
+        block_out_channels=(8, 8),  # pyright: ignore[reportArgumentType]
         norm_num_groups=4,
         down_block_types=("DownEncoderBlock2D",) * 2,  # pyright: ignore[reportArgumentType]
         up_block_types=("UpDecoderBlock2D",) * 2,  # pyright: ignore[reportArgumentType]

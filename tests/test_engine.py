@@ -193,8 +193,9 @@ def test_call_count_formulas():
 
 def test_calls_are_reported_as_they_are_made(oracle):
     seen: list[int] = []
-    result = conjure.compare("a", "b", process=oracle, samples=3, on_calls=seen.append)
-    assert sum(seen) == result.calls == count_calls(10, 3, guided=False)
+    network = Network(oracle, seen.append)
+    run_pair(oracle, network, ("a", "b"), range(3), seed=0)
+    assert sum(seen) == network.calls == count_calls(10, 3, guided=False)
 
 
 def test_non_finite_predictions_name_step_dtype_and_remedy(oracle):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from conjure.divergence import Estimate, Squares, estimate
 from conjure.engine import Network, Trace, count_calls, run_pair
 from conjure.errors import ConjureError, EstimandUnavailableError
 from conjure.process.base import Process
+from conjure.progress import progress_bar
 from conjure.registry import ESTIMANDS
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def compare(
     samples: int = 16,
     seed: int = 0,
     estimand: str = "girsanov",
-    on_calls: Callable[[int], None] | None = None,
+    progress: bool = False,
 ) -> Comparison:
     """How far apart two prompts are, by the images that a process conjures from them.
 
@@ -186,13 +187,17 @@ def compare(
         seed: Of the noise, at least 0.
         estimand: ``girsanov`` (default), ``ancestral``, ``score``, ``epsilon``, ``picture`` or
             ``as-printed``. All are computed from the same run; this one is reported first.
-        on_calls: Called with the number of network calls after each pass.
+        progress: Show a bar on standard error, in network calls.
 
     Raises:
         ConjureError: A bad argument, or an estimand that the process has no value for.
 
-    >>> result = compare("cat", "dog", samples=2)  # doctest: +SKIP
-    >>> result.distance, result.interval()  # doctest: +SKIP
+    >>> import numpy as np
+    >>> from conjure import Gaussian, GaussianProcess
+    >>> meanings = {"a": Gaussian(np.zeros(2), np.eye(2)), "b": Gaussian(np.ones(2), np.eye(2))}
+    >>> result = compare("a", "b", process=GaussianProcess.build(meanings), samples=4)
+    >>> result.calls, result.is_kl, result.distance > 0
+    (152, True, True)
     """
     if process is None:
         from conjure.loading import load
@@ -200,9 +205,11 @@ def compare(
         process = load()
     check_arguments(process, (a, b), samples, seed, estimand)
 
-    network = Network(process, on_calls)
     started = time.perf_counter()
-    squares, trace = run_pair(process, network, (a, b), range(samples), seed, trace=0)
+    calls = count_calls(len(process.levels), samples, process.guidance > 1)
+    with progress_bar("Comparing", calls, shown=progress) as advance:
+        network = Network(process, advance)
+        squares, trace = run_pair(process, network, (a, b), range(samples), seed, trace=0)
     assert trace is not None
     return Comparison(
         prompts=(a, b),
@@ -215,11 +222,6 @@ def compare(
         seconds=time.perf_counter() - started,
         trace=trace,
     )
-
-
-def planned_calls(process: Process, samples: int) -> int:
-    """How many network calls :func:`compare` will make."""
-    return count_calls(len(process.levels), samples, process.guidance > 1)
 
 
 def why_unavailable(process: Process, estimand: str) -> str | None:

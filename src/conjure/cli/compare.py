@@ -139,11 +139,11 @@ def compare(
     if figure is not None:
         check_figure_path(figure)
     # Only now: torch and diffusers take seconds to import.
-    from conjure.cli.console import progress_bar, quiet_libraries, show, status
+    from conjure.cli.console import quiet_libraries, show, status
 
     quiet_libraries()
     with status("Loading the model"):
-        from conjure.comparison import check_arguments, planned_calls
+        from conjure.comparison import check_arguments
         from conjure.comparison import compare as run
         from conjure.loading import load
 
@@ -163,16 +163,9 @@ def compare(
             allow_pickle=allow_pickle,
         )
         check_arguments(process, (a, b), samples, seed, estimand)
-    with progress_bar("Comparing", planned_calls(process, samples)) as advance:
-        result = run(
-            a,
-            b,
-            process=process,
-            samples=samples,
-            seed=seed,
-            estimand=estimand,
-            on_calls=advance,
-        )
+    result = run(
+        a, b, process=process, samples=samples, seed=seed, estimand=estimand, progress=True
+    )
     if figure is not None:
         with status("Drawing the figure"):
             result.figure(figure)

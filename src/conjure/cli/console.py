@@ -1,21 +1,12 @@
-"""What the commands share: the screen, the progress bar, the quiet."""
+"""What the commands share: the screen, the spinner, the quiet."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 _OUT = Console()
 _ERR = Console(stderr=True)
@@ -29,23 +20,6 @@ def show(renderable: Any) -> None:
 def status(message: str) -> AbstractContextManager[Any]:
     """A spinner on standard error while something without steps goes on."""
     return _ERR.status(message)
-
-
-@contextmanager
-def progress_bar(what: str, calls: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, in network calls: done, all, time passed, time left."""
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("network calls"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_ERR, transient=True, disable=not _ERR.is_terminal) as bar:
-        task = bar.add_task(what, total=calls)
-        yield lambda count: bar.advance(task, count)
 
 
 def quiet_libraries() -> None:
