@@ -233,7 +233,10 @@ def why_unavailable(process: Process, estimand: str) -> str | None:
     chosen = ESTIMANDS[estimand]
     steps = len(process.levels)
     if steps < chosen.minimum_steps:
-        return f"{estimand} needs at least {chosen.minimum_steps} steps, and there is {steps}."
+        return (
+            f"{estimand} needs at least {chosen.minimum_steps} steps, and there is {steps}. Take "
+            "more, or use epsilon, score or picture."
+        )
     if chosen.needs_noise and not process.is_kl(estimand):
         sampler = process.describe().get("sampler", "this sampler")
         return (

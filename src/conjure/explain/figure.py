@@ -50,8 +50,8 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
     pictures = _decode(comparison, chosen)
     count = chosen.shares.shape[1]
 
-    width, head, foot, gap = LABELS + count * CELL + 0.15, 0.78, 0.42, 0.52
-    half = 3 * CELL + 0.24
+    width, head, foot, gap = LABELS + count * CELL + 0.15, 0.78, 0.3, 0.42
+    half = 3 * CELL + 0.3
     height = head + 2 * half + gap + foot
     figure = Figure(figsize=(width, height), dpi=200, facecolor="white")
     a, b = (f"“{_short(prompt)}”" for prompt in comparison.prompts)
@@ -72,12 +72,11 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
                 )
                 axes.imshow(pictures[path, column, row], interpolation="nearest")
                 _frame(axes, red=row > 0 and bool(chosen.framed[path, column]))
-        _shares(figure, comparison, chosen, path, top - 3 * CELL - 0.02, width, height)
-    arrow_y = 0.2
+        _shares(figure, comparison, chosen, path, top - 3 * CELL - 0.08, width, height)
     _text(
         figure,
         LABELS,
-        arrow_y,
+        0.12,
         "noise  →  picture, by log-SNR λ.   Red: the cells that make up half of the distance.",
         width,
         height,
