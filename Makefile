@@ -59,12 +59,16 @@ emoji: .venv/.development  ## make the embedded model again, from data to model 
 	$(PIP) -r recipes/emoji/requirements.txt
 	$(BIN)/python -m recipes.emoji all
 
+COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
+	--no-emit-find-links --no-emit-trusted-host --annotation-style=line
+
 lock:  ## resolve the locks again (needs pip-tools)
-	pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
-		--annotation-style=line --all-build-deps --output-file requirements.lock pyproject.toml
-	pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
-		--annotation-style=line --constraint requirements.lock \
-		--group dev --group docs --output-file requirements-dev.lock
+	$(COMPILE) --all-build-deps --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra dev --extra docs \
+		--output-file requirements-dev.lock pyproject.toml
+	# The version alone: which build of torch is the installer's choice.
+	sed -i.bak -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/; /^ *#/d; /^$$/d' requirements*.lock
+	rm requirements*.lock.bak
 
 clean:  ## remove what was built
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis site
