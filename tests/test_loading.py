@@ -109,6 +109,7 @@ def test_other_inputs_are_refused(copied):
         ({"eta": float("nan")}, "eta lies between 0"),
         ({"steps": 0}, "steps is a whole number, at least 1, not 0"),
         ({"steps": 2000}, "1000 timesteps"),
+        ({"steps": 1000}, "ask for timestep 1000"),
         ({"dtype": "float8"}, "Unknown dtype"),
         ({"device": "abacus"}, "'abacus' cannot be used"),
         ({"long": "cut"}, "Unknown choice for long prompts 'cut'"),

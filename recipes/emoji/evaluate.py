@@ -17,7 +17,8 @@ from .common import HERE, SIZE, write_atomically, write_json
 from .data import load_labels
 from .judge import Judge, ceiling
 
-REPORT = HERE / "report"
+REPORT = HERE / "report.json"
+SAMPLES = HERE.parents[1] / "docs" / "images" / "emoji.png"
 SHEET = (
     "red apple", "banana", "strawberry", "pizza", "hamburger", "hot beverage", "cat face",
     "dog face", "tiger face", "leopard", "elephant", "penguin", "owl", "frog", "fish", "butterfly",
@@ -99,7 +100,7 @@ def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...
 
 
 def evaluate(work: Path, folder: Path, guidance: float = 3.0) -> dict[str, Any]:
-    """Print every figure, and write them with a sheet of samples to `report/`."""
+    """Print every figure; write them to `report.json`, and a sheet of samples for the docs."""
     pipeline = load_pipeline(folder)
     figures: dict[str, Any] = {"judge_ceiling": ceiling(work)}
     typer.echo(f"judge's ceiling, top-1 of 20: {figures['judge_ceiling']['all']:.3f}")
@@ -108,6 +109,6 @@ def evaluate(work: Path, folder: Path, guidance: float = 3.0) -> dict[str, Any]:
         typer.echo(f"generator, top-1 of 20 at guidance {w:g}: {list(figures.values())[-1]:.3f}")
     figures["neighbours"] = neighbours(folder, load_labels(work))
     typer.echo(f"neighbours, b nearer than c: {figures['neighbours']:.3f}")
-    sheet(pipeline, REPORT / "samples.png", guidance=guidance)
-    write_json(REPORT / "figures.json", figures)
+    sheet(pipeline, SAMPLES, guidance=guidance)
+    write_json(REPORT, figures)
     return figures

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,9 +201,7 @@ def compare(
     (152, True, True)
     """
     if process is None:
-        from conjure.loading import load
-
-        process = load()
+        process = _embedded()
     check_arguments(process, (a, b), samples, seed, estimand)
 
     started = time.perf_counter()
@@ -222,6 +221,14 @@ def compare(
         seconds=time.perf_counter() - started,
         trace=trace,
     )
+
+
+@cache
+def _embedded() -> Process:
+    """The default process, loaded once."""
+    from conjure.loading import load
+
+    return load()
 
 
 def why_unavailable(process: Process, estimand: str) -> str | None:

@@ -98,7 +98,15 @@ def grid_from_alphas_cumprod(
         timesteps: Those that are visited, shape ``(T,)``.
         final: ᾱ where the last step ends.
         prior_scale: See :class:`Grid`.
+
+    Raises:
+        ConjureError: A timestep lies beyond the schedule.
     """
+    if timesteps.max() >= len(alphas_cumprod):
+        raise ConjureError(
+            f"With {len(timesteps)} steps this scheduler's spacing and offset ask for timestep "
+            f"{timesteps.max():.0f}, and the model has {len(alphas_cumprod)} (from 0): take fewer."
+        )
     squared = alphas_cumprod[timesteps.astype(int)].astype(np.float64)
     return Grid(
         NoiseLevels(np.sqrt(squared), np.sqrt(1 - squared)),
