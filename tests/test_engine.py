@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,16 @@ from hypothesis import strategies as st
 import conjure
 from benchmarks.naive import naive_distances
 from conjure import ConjureError, Gaussian, GaussianProcess
-from conjure.engine import Network, count_calls, run_pair
+from conjure.engine import (
+    Block,
+    Job,
+    Limits,
+    Network,
+    PathCache,
+    last_uses,
+    plan_blocks,
+    run_block,
+)
 from conjure.engine.noise import standard_normal
 from conjure.errors import EstimandUnavailableError, NonFinitePredictionError, UnknownNameError
 from conjure.process import Prediction
@@ -109,11 +121,15 @@ def test_memory_error_on_a_single_row_is_explained(oracle):
         conjure.compare("a", "b", process=process)
 
 
+def jobs(samples, a="a", b="b"):
+    return [Job(a, b, sample) for sample in samples]
+
+
 def test_later_samples_extend_earlier_ones(oracle):
     network = Network(oracle)
-    few, _ = run_pair(oracle, network, ("a", "b"), range(4), seed=1)
-    rest, _ = run_pair(oracle, network, ("a", "b"), range(4, 9), seed=1)
-    every, _ = run_pair(oracle, network, ("a", "b"), range(9), seed=1)
+    few, _ = run_block(oracle, network, jobs(range(4)), seed=1)
+    rest, _ = run_block(oracle, network, jobs(range(4, 9)), seed=1)
+    every, _ = run_block(oracle, network, jobs(range(9)), seed=1)
     np.testing.assert_allclose(np.concatenate([few.noise, rest.noise]), every.noise, rtol=1e-12)
 
 
@@ -187,15 +203,96 @@ def test_noise_is_standard_normal():
 
 
 def test_call_count_formulas():
-    assert count_calls(20, 16, guided=False) == 4 * 20 * 16 - 2 * 16
-    assert count_calls(20, 16, guided=True) == 6 * 20 * 16 - 3 * 16
+    """The engine's own costs, from a pair to all against all."""
+    T, k, n = 20, 16, 5
+    assert Block(jobs(range(k))).calls(T, guided=False) == 4 * T * k - 2 * k
+    assert Block(jobs(range(k))).calls(T, guided=True) == 6 * T * k - 3 * k
+    prompts = [str(i) for i in range(n)]
+    square = Block([Job(a, b, j) for a, b in combinations(prompts, 2) for j in range(k)])
+    conditional = n**2 * (T - 1) * k + n * k
+    assert square.calls(T, guided=False) == conditional
+    assert square.calls(T, guided=True) == conditional + n * (T - 1) * k + k
 
 
 def test_calls_are_reported_as_they_are_made(oracle):
     seen: list[int] = []
     network = Network(oracle, seen.append)
-    run_pair(oracle, network, ("a", "b"), range(3), seed=0)
-    assert sum(seen) == network.calls == count_calls(10, 3, guided=False)
+    run_block(oracle, network, jobs(range(3)), seed=0)
+    assert sum(seen) == network.calls == Block(jobs(range(3))).calls(10, guided=False)
+
+
+@each_sampler
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+@pytest.mark.parametrize("batch_size", [1, 5, 8, 64])
+def test_a_job_does_not_mind_its_neighbours(sampler, eta, guidance, batch_size):
+    """Pairs that share prompts, repeat, turn round or compare a prompt with itself."""
+    meanings = gaussians("full") | {"c": gaussians("full", seed=1)["a"]}
+    process = GaussianProcess.build(meanings, sampler=sampler, eta=eta, steps=4, guidance=guidance)
+    many = [Job("a", "b", 0), Job("b", "c", 1), Job("c", "a", 0), Job("b", "a", 0)]
+    many += [Job("a", "b", 3), Job("c", "c", 1), Job("a", "b", 0)]
+    network = Network(dataclasses.replace(process, batch_size=batch_size))
+    together, _ = run_block(process, network, many, seed=2)
+    assert network.calls == Block(many).calls(4, guidance > 1)
+    for row, job in enumerate(many):
+        alone, _ = run_block(process, Network(process), [job], seed=2)
+        for name in ("noise", "picture", "step", "printed"):
+            found, expected = getattr(together, name)[row], getattr(alone, name)[0]
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-20, err_msg=name)
+
+
+def test_the_trace_does_not_mind_its_neighbours(oracle):
+    many = [Job("b", "a", 0), Job("a", "b", 2), Job("a", "a", 1)]
+    for place, job in enumerate(many):
+        _, together = run_block(oracle, Network(oracle), many, seed=2, trace=place)
+        _, alone = run_block(oracle, Network(oracle), [job], seed=2, trace=0)
+        assert together is not None
+        assert alone is not None
+        assert together.sample == alone.sample == job.sample
+        np.testing.assert_allclose(together.states, alone.states, rtol=1e-5)
+        np.testing.assert_allclose(together.pictures, alone.pictures, rtol=1e-5)
+
+
+def test_blocks_hold_no_more_paths_than_fit(oracle):
+    assert Limits.of(oracle, 64, path_bytes=6 * 8 * 3 * 10).paths == 10
+    many = [Job(a, b, j) for j in (0, 1) for a, b in combinations(map(str, range(12)), 2)]
+    blocks = plan_blocks(many, Limits(paths=6, batch_size=64, guided=False))
+    assert sorted(job for block in blocks for job in block) == sorted(many)
+    assert max(len(Block(block).paths) for block in blocks) == 6
+    # Four tiles of three prompts make ten squares of tiles a sample, some in one block.
+    assert len(blocks) <= 2 * 10
+
+
+def test_blocks_of_strangers_fill_their_passes():
+    many = [Job(f"{n}", f"{n}'", 0) for n in range(1000)]
+    blocks = plan_blocks(many, Limits(paths=10_000, batch_size=64, guided=False))
+    assert {len(block) for block in blocks[:-1]} == {128}  # 4 rows a pair, 8 passes of 64
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+@pytest.mark.parametrize("size", [0, 2000, 10**9])
+@pytest.mark.parametrize("spill", [False, True])
+def test_cached_paths_are_not_walked_again(tmp_path, guidance, size, spill):
+    meanings = {str(n): gaussians("full", seed=n)["a"] for n in range(9)}
+    meanings[""] = meanings["0"]
+    process = GaussianProcess.build(meanings, steps=4, guidance=guidance)
+    many = [Job(a, b, 0) for a, b in combinations(map(str, range(9)), 2)]
+    blocks = plan_blocks(many, Limits(paths=4, batch_size=64, guided=guidance > 1))
+    cache = PathCache(size, tmp_path / "paths" if spill else None)
+    network, last = Network(process), last_uses(blocks)
+    for block in blocks:
+        before, known = network.calls, cache.hits
+        found, _ = run_block(process, network, block, 0, cache=cache, keep=last)
+        walked = cache.hits - known
+        assert network.calls - before == Block(block).calls(4, guidance > 1, walked)
+        for row, job in enumerate(block):
+            alone, _ = run_block(process, Network(process), [job], 0)
+            np.testing.assert_allclose(found.noise[row], alone.noise[0], rtol=1e-9)
+            np.testing.assert_allclose(found.step[row], alone.step[0], rtol=1e-9)
+    needed = sum(len(Block(block).paths) for block in blocks) - 9
+    if spill or size > 10**6:
+        assert cache.hits == needed
+    elif size == 0:
+        assert cache.hits == 0
 
 
 def test_non_finite_predictions_name_step_dtype_and_remedy(oracle):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from conjure.divergence import Estimate
     from conjure.errors import ConjureError
     from conjure.loading import load
+    from conjure.matrices import Matrix, matrix
+    from conjure.pairs import PairRun, compare_pairs
     from conjure.process import Gaussian, GaussianProcess, Process
     from conjure.registry import ESTIMANDS, SAMPLERS
 
@@ -26,10 +28,14 @@ _PUBLIC = {
     "Estimate": "conjure.divergence",
     "Gaussian": "conjure.process",
     "GaussianProcess": "conjure.process",
+    "Matrix": "conjure.matrices",
+    "PairRun": "conjure.pairs",
     "Process": "conjure.process",
     "SAMPLERS": "conjure.registry",
     "compare": "conjure.comparison",
+    "compare_pairs": "conjure.pairs",
     "load": "conjure.loading",
+    "matrix": "conjure.matrices",
 }
 
 __all__ = [
@@ -40,9 +46,13 @@ __all__ = [
     "Estimate",
     "Gaussian",
     "GaussianProcess",
+    "Matrix",
+    "PairRun",
     "Process",
     "compare",
+    "compare_pairs",
     "load",
+    "matrix",
 ]
 
 

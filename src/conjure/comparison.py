@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conjure.divergence import Estimate, Squares, estimate
-from conjure.engine import Network, Trace, count_calls, run_pair
+from conjure.engine import (
+    Job,
+    Limits,
+    Network,
+    Trace,
+    count_calls,
+    plan_blocks,
+    run_block,
+)
 from conjure.errors import ConjureError, EstimandUnavailableError
 from conjure.process.base import Process
 from conjure.progress import progress_bar
@@ -32,9 +40,10 @@ class Comparison:
         estimands: Every estimand by name, from the same run; None where this process has none.
         squares: The squared differences that they are computed from, a row a sample.
         seed: Of the noise.
-        calls: Network evaluations that the run made.
-        seconds: Wall time, without loading the model.
-        trace: The paths of the first sample, for the figure.
+        calls: Network evaluations that the pair takes. In a run over many pairs, those that it has
+            in common with others are made once.
+        seconds: Wall time, without loading the model; None in a run over many pairs.
+        trace: The paths of the first sample, for the figure; None where they were not kept.
     """
 
     prompts: tuple[str, str]
@@ -44,8 +53,8 @@ class Comparison:
     squares: Squares = field(repr=False)
     seed: int
     calls: int
-    seconds: float
-    trace: Trace = field(repr=False)
+    seconds: float | None = None
+    trace: Trace | None = field(default=None, repr=False)
 
     @property
     def estimate(self) -> Estimate:
@@ -111,6 +120,15 @@ class Comparison:
                 }
             )
         return rows
+
+    def paths(self) -> Trace:
+        """The paths of the first sample; walked again (4T − 2 calls) where they were not kept."""
+        if self.trace is not None:
+            return self.trace
+        jobs = [Job(*self.prompts, 0)]
+        _, trace = run_block(self.process, Network(self.process), jobs, self.seed, trace=0)
+        assert trace is not None
+        return trace
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the paths, as JSON values."""
@@ -201,30 +219,36 @@ def compare(
     (152, True, True)
     """
     if process is None:
-        process = _embedded()
-    check_arguments(process, (a, b), samples, seed, estimand)
+        process = default_process()
+    check_arguments(process, samples, seed, estimand)
+    for prompt in (a, b):
+        check_prompt(process, prompt)
 
     started = time.perf_counter()
-    calls = count_calls(len(process.levels), samples, process.guidance > 1)
-    with progress_bar("Comparing", calls, shown=progress) as advance:
-        network = Network(process, advance)
-        squares, trace = run_pair(process, network, (a, b), range(samples), seed, trace=0)
-    assert trace is not None
+    jobs = [Job(a, b, sample) for sample in range(samples)]
+    with progress_bar("Comparing", count_calls(process, jobs), shown=progress) as bar:
+        network = Network(process, bar.advance)
+        blocks = plan_blocks(jobs, Limits.of(process, network.batch_size))
+        found = [
+            run_block(process, network, block, seed, trace=0 if number == 0 else None)
+            for number, block in enumerate(blocks)
+        ]
+    squares = Squares.concatenate([part for part, _ in found])
     return Comparison(
         prompts=(a, b),
         process=process,
         estimand=estimand,
-        estimands={name: _estimate(process, name, squares) for name in ESTIMANDS},
+        estimands=estimate_all(process, squares),
         squares=squares,
         seed=seed,
         calls=network.calls,
         seconds=time.perf_counter() - started,
-        trace=trace,
+        trace=found[0][1],
     )
 
 
 @cache
-def _embedded() -> Process:
+def default_process() -> Process:
     """The default process, loaded once."""
     from conjure.loading import load
 
@@ -254,26 +278,45 @@ def why_unavailable(process: Process, estimand: str) -> str | None:
     return None
 
 
-def check_arguments(
-    process: Process, prompts: tuple[str, str], samples: int, seed: int, estimand: str
-) -> None:
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+def is_whole(value: object, least: int) -> bool:
+    """Whether a value is a whole number, at least ``least``."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def check_arguments(process: Process, samples: int, seed: int, estimand: str) -> None:
+    """Refuse what no run can be made with, before any work.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    if not is_whole(samples, 1):
         raise ConjureError(f"samples is a whole number, at least 1, not {samples!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if not is_whole(seed, 0):
         raise ConjureError(f"seed is a whole number, at least 0, not {seed!r}.")
-    for prompt in prompts:
-        if not isinstance(prompt, str):
-            raise ConjureError(f"A prompt is a string, not {type(prompt).__name__}: {prompt!r}.")
-        process.check(prompt)
     reason = why_unavailable(process, estimand)
     if reason is not None:
         raise EstimandUnavailableError(reason)
 
 
-def _estimate(process: Process, name: str, squares: Squares) -> Estimate | None:
-    if why_unavailable(process, name) is not None:
-        return None
-    return estimate(ESTIMANDS[name], squares, process.levels, kl=process.is_kl(name))
+def check_prompt(process: Process, prompt: str) -> None:
+    """Refuse what is no prompt, or not one for this process.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    if not isinstance(prompt, str):
+        raise ConjureError(f"A prompt is a string, not {type(prompt).__name__}: {prompt!r}.")
+    process.check(prompt)
+
+
+def estimate_all(process: Process, squares: Squares) -> dict[str, Estimate | None]:
+    """Every estimand by name, from the same squares; None where the process has none."""
+    return {
+        name: estimate(ESTIMANDS[name], squares, process.levels, kl=process.is_kl(name))
+        if why_unavailable(process, name) is None
+        else None
+        for name in ESTIMANDS
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -38,3 +38,7 @@ class EstimandUnavailableError(ConjureError):
 
 class NonFinitePredictionError(ConjureError):
     """The network returned infinities or NaNs."""
+
+
+class RunMismatchError(ConjureError):
+    """A run directory that was made with other settings."""

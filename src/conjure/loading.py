@@ -58,8 +58,8 @@ def load(
         dtype: Precision of the network. Half precision biases close pairs upwards.
         long: What to do with prompts beyond the text encoder's length, ``refuse`` or
             ``truncate``.
-        batch_size: Network rows a pass; None chooses by the size of a state. Results do not
-            depend on it.
+        batch_size: Network rows a pass; None chooses by the size of a state, and in long runs by
+            measuring. Results do not depend on it.
         revision: Branch, tag or commit on the hub.
         variant: Weights variant on the hub or in the folder, such as ``fp16``.
         allow_pickle: Read weights that are not safetensors. Pickles can run any code: only from
@@ -105,6 +105,7 @@ def load(
         device=place,
         dtype=kind,
         batch_size=batch_size or max(1, min(64, STATE_BUDGET // math.prod(family.shape))),
+        tunable=batch_size is None,
         truncate=long == "truncate",
     )
     process.check(negative)

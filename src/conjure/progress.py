@@ -2,31 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ProgressBar:
+    """What work tells its bar.
+
+    Args:
+        bar: Rich's.
+        task: Its task there.
+    """
+
+    bar: Any
+    task: Any
+
+    def advance(self, calls: int) -> None:
+        """So many calls were just made."""
+        self.bar.advance(self.task, calls)
+
+    def note(self, text: str) -> None:
+        """Something to say beside the numbers."""
+        self.bar.update(self.task, note=text)
 
 
 @contextmanager
-def progress_bar(what: str, calls: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, if that is a terminal: calls done, all, time passed, time left.
+def progress_bar(what: str, calls: int | None, *, shown: bool = True) -> Iterator[ProgressBar]:
+    """A bar on standard error, if that is a terminal: calls done, all, rate, time passed and left.
 
     Args:
         what: What goes on.
-        calls: How many there will be.
+        calls: How many there will be at most, or None if that is not known.
         shown: Whether to show it at all.
-
-    Yields:
-        A function to call with the number of calls just made.
     """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
 
     console = Console(stderr=True)
     columns = (
@@ -34,11 +62,12 @@ def progress_bar(what: str, calls: int, *, shown: bool = True) -> Iterator[Calla
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("network calls"),
+        Rate(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
     )
     hidden = not (shown and console.is_terminal)
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(what, total=calls)
-        yield lambda count: bar.advance(task, count)
+        yield ProgressBar(bar, bar.add_task(what, total=calls, note=""))

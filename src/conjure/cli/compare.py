@@ -8,124 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from conjure.cli.options import (
+    AsJson,
+    EstimandName,
+    Figure,
+    LoadProcess,
+    Samples,
+    Seed,
+    takes_process,
+)
 from conjure.files import check_figure_path
-from conjure.registry import EMBEDDED, ESTIMANDS, SAMPLERS
 
 if TYPE_CHECKING:
     from conjure.comparison import Comparison
 
-_MODEL, _PROCESS, _OUTPUT = "The model", "The generative process", "Output"
+A = Annotated[
+    str, typer.Argument(metavar="A", help="The first prompt; an empty one is unconditional.")
+]
+B = Annotated[str, typer.Argument(metavar="B", help="The second prompt.")]
 
 
+@takes_process
 def compare(
-    a: Annotated[
-        str,
-        typer.Argument(metavar="A", help="The first prompt; an empty one is unconditional."),
-    ],
-    b: Annotated[str, typer.Argument(metavar="B", help="The second prompt.")],
-    samples: Annotated[
-        int, typer.Option("--samples", "-k", help="Monte Carlo samples; the error falls as 1/√k.")
-    ] = 16,
-    estimand: Annotated[
-        str,
-        typer.Option(help=f"What to report first: {', '.join(ESTIMANDS)}. All come from one run."),
-    ] = "girsanov",
-    seed: Annotated[int, typer.Option(help="Of the noise. The same seed, the same result.")] = 0,
-    sampler: Annotated[
-        str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.", rich_help_panel=_PROCESS)
-    ] = "ddim",
-    eta: Annotated[
-        float | None,
-        typer.Option(
-            help="η of ddim: 0 deterministic, 1 ancestral.  [dim]\\[default: 1][/dim]",
-            rich_help_panel=_PROCESS,
-        ),
-    ] = None,
-    steps: Annotated[
-        int,
-        typer.Option(
-            "--steps", "-T", help="States of a path that are scored.", rich_help_panel=_PROCESS
-        ),
-    ] = 20,
-    guidance: Annotated[
-        float,
-        typer.Option(
-            "--guidance",
-            "-w",
-            help="Classifier-free guidance, at least 1 (none).",
-            rich_help_panel=_PROCESS,
-        ),
-    ] = 1.0,
-    negative: Annotated[
-        str,
-        typer.Option(help="Prompt of the unconditional branch.", rich_help_panel=_PROCESS),
-    ] = "",
-    long: Annotated[
-        str,
-        typer.Option(
-            help="Prompts beyond the text encoder's length: refuse or truncate.",
-            rich_help_panel=_PROCESS,
-        ),
-    ] = "refuse",
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help=f"{', '.join(EMBEDDED)} (ships with conjure), a folder in diffusers' layout, or "
-            "a hub id.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = "emoji",
-    revision: Annotated[
-        str | None,
-        typer.Option(help="Branch, tag or commit on the hub.", rich_help_panel=_MODEL),
-    ] = None,
-    variant: Annotated[
-        str | None, typer.Option(help="Weights variant, such as fp16.", rich_help_panel=_MODEL)
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="cpu, cuda, cuda:1, mps.  [dim]\\[default: the fastest][/dim]",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    dtype: Annotated[
-        str,
-        typer.Option(
-            help="Network precision: float32, bfloat16, float16, float64.", rich_help_panel=_MODEL
-        ),
-    ] = "float32",
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Network rows a pass; results do not depend on it.  "
-            "[dim]\\[default: by the size of a state][/dim]",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    allow_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--allow-pickle",
-            help="Read weights that are not safetensors. They can run any code.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = False,
-    figure: Annotated[
-        Path | None,
-        typer.Option(
-            "--figure",
-            "-o",
-            help="Write the figure that shows why: .png, .svg or .pdf.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object instead.", rich_help_panel=_OUTPUT),
-    ] = False,
+    load: LoadProcess,
+    a: A,
+    b: B,
+    samples: Samples = 16,
+    estimand: EstimandName = "girsanov",
+    seed: Seed = 0,
+    figure: Figure = None,
+    as_json: AsJson = False,
 ) -> None:
     """How far apart two prompts are, by the images that they conjure.
 
@@ -138,31 +50,10 @@ def compare(
     """
     if figure is not None:
         check_figure_path(figure)
-    # Only now: torch and diffusers take seconds to import.
-    from conjure.cli.console import quiet_libraries, show, status
+    process = load()
+    from conjure.cli.console import show, status
+    from conjure.comparison import compare as run
 
-    quiet_libraries()
-    with status("Loading the model"):
-        from conjure.comparison import check_arguments
-        from conjure.comparison import compare as run
-        from conjure.loading import load
-
-        process = load(
-            model,
-            sampler=sampler,
-            eta=eta,
-            steps=steps,
-            guidance=guidance,
-            negative=negative,
-            device=device,
-            dtype=dtype,
-            long=long,
-            batch_size=batch_size,
-            revision=revision,
-            variant=variant,
-            allow_pickle=allow_pickle,
-        )
-        check_arguments(process, (a, b), samples, seed, estimand)
     result = run(
         a, b, process=process, samples=samples, seed=seed, estimand=estimand, progress=True
     )

@@ -19,13 +19,14 @@ class Network:
         on_calls: Called with the number of rows after each pass, to show progress.
 
     Attributes:
+        on_calls: As above.
         calls: Network evaluations so far, one a row: what a run costs.
         batch_size: Rows a pass may hold; halved for good when memory runs out.
     """
 
     def __init__(self, process: Process, on_calls: Callable[[int], None] | None = None) -> None:
         self._process = process
-        self._on_calls = on_calls
+        self.on_calls = on_calls
         self.batch_size = process.batch_size
         self.calls = 0
 
@@ -36,6 +37,8 @@ class Network:
             NonFinitePredictionError: The network returned infinities or NaNs.
             ConjureError: Memory runs out even for a single row.
         """
+        if not prompts:
+            return Prediction(x, x)
         parts: list[Prediction] = []
         done = 0
         while done < len(prompts):
@@ -55,8 +58,8 @@ class Network:
             count = len(prompts[rows])
             done += count
             self.calls += count
-            if self._on_calls is not None:
-                self._on_calls(count)
+            if self.on_calls is not None:
+                self.on_calls(count)
         return parts[0] if len(parts) == 1 else Prediction.concatenate(parts)
 
     def _check(self, prediction: Prediction, step: int) -> None:

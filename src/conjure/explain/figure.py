@@ -109,7 +109,7 @@ def _decode(comparison: Comparison, chosen: Columns) -> np.ndarray:
     decode = getattr(comparison.process, "decode", None)
     if decode is None:
         raise ConjureError("This process has no pictures to show: its states cannot be decoded.")
-    trace = comparison.trace
+    trace = comparison.paths()
     states = np.stack(
         [
             np.stack([trace.states[path, i], *trace.pictures[path, i]])

@@ -30,7 +30,7 @@ class Prediction:
     noise: Tensor
     picture: Tensor
 
-    def __getitem__(self, rows: slice) -> Prediction:
+    def __getitem__(self, rows: slice | Tensor) -> Prediction:
         return Prediction(self.noise[rows], self.picture[rows])
 
     @staticmethod
@@ -57,12 +57,17 @@ class Transition:
         mean: μ, shape ``(n, *state)``.
         std: σ̃, one number a step; 0 for a deterministic step. A sampler whose variance depends
             on the prompt gives a tensor of the shape of ``mean``.
-        memory: What the sampler carries to the next step.
+        memory: What the sampler carries to the next step. It belongs to the whole batch: rows
+            of a transition, ``transition[rows]``, have none.
     """
 
     mean: Tensor
     std: float | Tensor
     memory: Memory = None
+
+    def __getitem__(self, rows: slice | Tensor) -> Transition:
+        std = self.std[rows] if isinstance(self.std, Tensor) else self.std
+        return Transition(self.mean[rows], std)
 
     def draw(self, noise: Tensor) -> Tensor:
         """The next state, given standard normal noise of the shape of ``mean``."""
@@ -107,12 +112,21 @@ class Process(Protocol):
         """How many rows one network pass may hold."""
         ...
 
+    @property
+    def tunable(self) -> bool:
+        """Whether that is a guess, which a long run may better by measuring."""
+        ...
+
     def is_kl(self, estimand: str) -> bool:
         """Whether the named estimand is a KL divergence of this process (design 2.2)."""
         ...
 
     def describe(self) -> dict[str, Any]:
         """Everything that makes the process what it is, as JSON values."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A hash of the model's own numbers: what :meth:`describe` cannot say."""
         ...
 
     def check(self, prompt: str) -> None:

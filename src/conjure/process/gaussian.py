@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +63,7 @@ class GaussianProcess:
     guidance: float = 1.0
     negative: str = ""
     batch_size: int = 4096
+    tunable: bool = field(default=False, init=False)
     model: str = field(default="gaussian", init=False)
 
     @classmethod
@@ -103,6 +105,14 @@ class GaussianProcess:
             "guidance": self.guidance,
             "negative": self.negative,
         }
+
+    def fingerprint(self) -> str:
+        """Of all meanings."""
+        digest = hashlib.blake2b(digest_size=16)
+        for prompt, meaning in sorted(self.meanings.items()):
+            digest.update(repr(prompt).encode())
+            digest.update(np.concatenate([meaning.mean, meaning.covariance.ravel()]).tobytes())
+        return digest.hexdigest()
 
     def check(self, prompt: str) -> None:
         """Refuse a prompt that has no meaning here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class PipelineProcess:
         device: Where the network runs.
         dtype: In what precision.
         batch_size: Rows a network pass may hold.
+        tunable: Whether that is a guess.
         truncate: Whether prompts beyond the text encoder's length are cut, not refused.
     """
 
@@ -52,6 +54,7 @@ class PipelineProcess:
     device: torch.device
     dtype: torch.dtype
     batch_size: int
+    tunable: bool = False
     truncate: bool = False
     _encoded: OrderedDict[str, Condition] = field(
         default_factory=OrderedDict, repr=False, compare=False
@@ -84,6 +87,15 @@ class PipelineProcess:
             "dtype": str(self.dtype).removeprefix("torch."),
             "long": "truncate" if self.truncate else "refuse",
         }
+
+    def fingerprint(self) -> str:
+        """Of all weights, as they are in memory: fine-tunes, adapters and precision count."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, network in sorted(self.family.networks.items()):
+            for key, value in sorted(network.state_dict().items()):
+                digest.update(f"{name}.{key} {tuple(value.shape)}".encode())
+                digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def check(self, prompt: str) -> None:
         """Refuse a prompt that the text encoder would cut.

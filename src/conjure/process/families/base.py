@@ -61,6 +61,11 @@ class Family(Protocol):
         """How many tokens a prompt may have, with its start and end."""
         ...
 
+    @property
+    def networks(self) -> Mapping[str, torch.nn.Module]:
+        """Every network that a prompt's meaning depends on, by name."""
+        ...
+
     def count_tokens(self, prompt: str) -> int:
         """How many it has."""
         ...

@@ -51,6 +51,11 @@ class StableDiffusion:
         """Of the tokenizer; 77 for CLIP."""
         return self.pipeline.tokenizer.model_max_length
 
+    @property
+    def networks(self) -> Mapping[str, torch.nn.Module]:
+        """UNet and text encoder; the VAE only shows what they made."""
+        return {"unet": self.pipeline.unet, "text_encoder": self.pipeline.text_encoder}
+
     def count_tokens(self, prompt: str) -> int:
         """With start and end."""
         return len(self.pipeline.tokenizer(prompt, truncation=False, verbose=False).input_ids)

@@ -1,0 +1,203 @@
+"""The options that commands share, each written once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from conjure.registry import EMBEDDED, ESTIMANDS, SAMPLERS
+
+LoadProcess = Callable[[], Any]
+"""Loads the process that the options ask for."""
+
+MODEL, PROCESS, BUDGET, OUTPUT = "The model", "The generative process", "The budget", "Output"
+
+Samples = Annotated[
+    int, typer.Option("--samples", "-k", help="Monte Carlo samples; the error falls as 1/√k.")
+]
+EstimandName = Annotated[
+    str, typer.Option("--estimand", help=f"What to report first: {', '.join(ESTIMANDS)}.")
+]
+Seed = Annotated[int, typer.Option(help="Of the noise. The same seed, the same result.")]
+
+SamplerName = Annotated[
+    str,
+    typer.Option("--sampler", help=f"One of {', '.join(SAMPLERS)}.", rich_help_panel=PROCESS),
+]
+Eta = Annotated[
+    float | None,
+    typer.Option(
+        help="η of ddim: 0 deterministic, 1 ancestral.  [dim]\\[default: 1][/dim]",
+        rich_help_panel=PROCESS,
+    ),
+]
+Steps = Annotated[
+    int,
+    typer.Option(
+        "--steps", "-T", help="States of a path that are scored.", rich_help_panel=PROCESS
+    ),
+]
+Guidance = Annotated[
+    float,
+    typer.Option(
+        "--guidance",
+        "-w",
+        help="Classifier-free guidance, at least 1 (none).",
+        rich_help_panel=PROCESS,
+    ),
+]
+Negative = Annotated[
+    str, typer.Option(help="Prompt of the unconditional branch.", rich_help_panel=PROCESS)
+]
+Long = Annotated[
+    str,
+    typer.Option(
+        help="Prompts beyond the text encoder's length: refuse or truncate.",
+        rich_help_panel=PROCESS,
+    ),
+]
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help=f"{', '.join(EMBEDDED)} (ships with conjure), a folder in diffusers' layout, or "
+        "a hub id.",
+        rich_help_panel=MODEL,
+    ),
+]
+Revision = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit on the hub.", rich_help_panel=MODEL)
+]
+Variant = Annotated[
+    str | None, typer.Option(help="Weights variant, such as fp16.", rich_help_panel=MODEL)
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu, cuda, cuda:1, mps.  [dim]\\[default: the fastest][/dim]", rich_help_panel=MODEL
+    ),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        help="Network precision: float32, bfloat16, float16, float64.", rich_help_panel=MODEL
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Network rows a pass; results do not depend on it.  [dim]\\[default: by the size of a "
+        "state, and in long runs by measuring][/dim]",
+        rich_help_panel=MODEL,
+    ),
+]
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Read weights that are not safetensors. They can run any code.",
+        rich_help_panel=MODEL,
+    ),
+]
+
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance",
+        "-r",
+        help="Stop sampling a pair where its standard error is at most this fraction of its "
+        "distance.",
+        rich_help_panel=BUDGET,
+    ),
+]
+MaxCalls = Annotated[
+    int | None,
+    typer.Option(
+        help="Network calls that the run may make; fewer samples are taken to keep to it.",
+        rich_help_panel=BUDGET,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="RUN",
+        help="A run directory, where every finished sample is kept: a killed run goes on from "
+        "there, and more samples add to it.",
+        rich_help_panel=BUDGET,
+    ),
+]
+
+Figure = Annotated[
+    Path | None,
+    typer.Option(
+        "--figure", "-f", help="Write the picture: .png, .svg or .pdf.", rich_help_panel=OUTPUT
+    ),
+]
+Table = Annotated[
+    Path | None,
+    typer.Option(
+        "--table",
+        "-o",
+        metavar="FILE",
+        help="Write the results here: .csv, .tsv, .jsonl or .parquet, or - for standard output.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object instead.", rich_help_panel=OUTPUT)
+]
+
+
+def _process_options(
+    sampler: SamplerName = "ddim",
+    eta: Eta = None,
+    steps: Steps = 20,
+    guidance: Guidance = 1.0,
+    negative: Negative = "",
+    long: Long = "refuse",
+    model: Model = "emoji",
+    revision: Revision = None,
+    variant: Variant = None,
+    device: Device = None,
+    dtype: Dtype = "float32",
+    batch_size: BatchSize = None,
+    allow_pickle: AllowPickle = False,
+) -> None:
+    """The arguments of :func:`conjure.load`, as options."""
+
+
+def takes_process(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of :func:`conjure.load`, and the process they ask for.
+
+    The command's first parameter receives a function that loads the process, to be called once
+    everything else has been checked.
+    """
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    shared = list(inspect.signature(_process_options, eval_str=True).parameters.values())
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        settings = {parameter.name: options.pop(parameter.name) for parameter in shared}
+
+        def load() -> Any:
+            from conjure.cli.console import quiet_libraries, status
+
+            quiet_libraries()
+            with status("Loading the model"):
+                from conjure.loading import load as load_process
+
+                return load_process(settings.pop("model"), **settings)
+
+        command(load, **options)
+
+    run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
+    return run

@@ -1,0 +1,86 @@
+"""How fast a process's network runs, and at which batch size: found by measuring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from conjure.engine import noise
+from conjure.errors import ConjureError
+from conjure.process.base import Process
+
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+ENOUGH = 0.03
+"""A larger batch must be faster by this much, since smaller ones need less memory."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A measured rate.
+
+    Args:
+        batch_size: Rows of a pass at which it was reached.
+        seconds_per_call: Of one row in such a pass.
+        calls: Rows that measuring took.
+    """
+
+    batch_size: int
+    seconds_per_call: float
+    calls: int
+
+
+def measure_speed(
+    process: Process,
+    sizes: tuple[int, ...] = SIZES,
+    repeats: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Speed:
+    """Time passes of growing size on noise; stop where they no longer get faster per row.
+
+    Args:
+        process: Whose network.
+        sizes: To try, growing.
+        repeats: Passes a size, after one that is not counted; the fastest counts.
+        clock: In seconds.
+
+    Raises:
+        ConjureError: Not even the smallest fits in memory.
+    """
+    best: Speed | None = None
+    calls = 0
+    worse = 0
+    for size in sizes:
+        x = process.prior(process.place(noise.batch(0, [0], 0, process.shape)))
+        rows = x.expand(size, *x.shape[1:]).contiguous()
+        times = []
+        try:
+            for _ in range(repeats + 1):
+                _wait(x)
+                started = clock()
+                process.predict(rows, 0, [process.negative] * size)
+                _wait(x)
+                times.append(clock() - started)
+                calls += size
+        except torch.OutOfMemoryError:
+            break
+        each = min(times[1:]) / size
+        if best is None or each < best.seconds_per_call * (1 - ENOUGH):
+            best, worse = Speed(size, each, calls), 0
+        else:
+            worse += 1
+        if worse == 2:
+            break
+    if best is None:
+        raise ConjureError(
+            "Memory ran out on a single network call. Use a smaller model, another device, or half "
+            "precision (dtype='bfloat16')."
+        )
+    return Speed(best.batch_size, best.seconds_per_call, calls)
+
+
+def _wait(x: torch.Tensor) -> None:
+    if x.device.type == "cuda":
+        torch.cuda.synchronize(x.device)

@@ -1,0 +1,312 @@
+"""Many pairs of prompts: one plan, every network call made once, nothing lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from pathlib import Path
+
+from conjure.comparison import (
+    Comparison,
+    check_arguments,
+    check_prompt,
+    default_process,
+    estimate_all,
+    is_whole,
+)
+from conjure.divergence import estimate
+from conjure.engine import Job, Network, PathCache, count_calls, run_jobs
+from conjure.engine.precision import precise_enough, rounds
+from conjure.engine.speed import measure_speed
+from conjure.errors import ConjureError
+from conjure.process.base import Process
+from conjure.progress import progress_bar
+from conjure.registry import ESTIMANDS
+from conjure.store import Run, make_manifest, open_run
+from conjure.store.run import ordered as as_stored
+
+WINDOW_JOBS, WINDOW_PAIRS = 4096, 64
+"""Samples, but at least pairs, that are planned together; their results wait in the run."""
+
+MEASURED_FROM = 4000
+"""Calls from which finding the best batch size pays for itself."""
+
+FIRST_ROUND = 12
+"""Samples before a tolerance is looked at."""
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may spend.
+
+    Args:
+        samples: Samples a pair, at most.
+        tolerance: A pair has enough where its standard error is at most this times its distance;
+            None to take all samples.
+        first_round: Samples before the tolerance is looked at; they double from there.
+        max_calls: Network calls of the whole run, or None.
+    """
+
+    samples: int
+    tolerance: float | None = None
+    first_round: int = FIRST_ROUND
+    max_calls: int | None = None
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.samples, 1):
+            raise ConjureError(f"samples is a whole number, at least 1, not {self.samples!r}.")
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise ConjureError(
+                f"tolerance is a fraction between 0 and 1, not {self.tolerance!r}: a pair has "
+                "enough samples where its standard error is at most that times its distance."
+            )
+        if not is_whole(self.first_round, 2):
+            raise ConjureError(
+                f"first_round is a whole number, at least 2, not {self.first_round!r}: one sample "
+                "says nothing about its error."
+            )
+        if self.max_calls is not None and not is_whole(self.max_calls, 1):
+            raise ConjureError(f"max_calls is a whole number, at least 1, not {self.max_calls!r}.")
+
+
+class PairRun(Iterator[Comparison]):
+    """A run over many pairs. Iterate to work through it; made by :func:`compare_pairs`.
+
+    Attributes:
+        samples: Samples a pair, at most: those asked for, or what the budget of calls allows.
+        planned: Network calls that are needed at most, as far as the pairs are known.
+        calls: Network calls made so far, measuring aside.
+        rewalked: Paths that had to be walked again, of those.
+        batch_size: Rows of a network pass.
+        seconds_per_call: Measured before the start; None where that would not pay.
+    """
+
+    def __init__(
+        self,
+        pairs: Iterable[Pair],
+        process: Process,
+        run: Run,
+        budget: Budget,
+        *,
+        seed: int,
+        estimand: str,
+        ordered: bool,
+        window: int | None,
+        progress: bool,
+    ) -> None:
+        self.samples, self.planned, self.rewalked = budget.samples, 0, 0
+        self.seconds_per_call: float | None = None
+        self._process, self._run, self._budget = process, run, budget
+        self._seed, self._estimand, self._ordered = seed, estimand, ordered
+        self._network, self._cache = Network(process), PathCache(folder=run.folder / "paths")
+        self._shown, self._errors = progress, (0.0, 0)
+        self._size = window or max(WINDOW_PAIRS, WINDOW_JOBS // budget.samples)
+        self._pairs = _checked(pairs)
+        if iter(pairs) is not pairs:  # can be read twice: first for its cost
+            self._plan()
+        elif budget.max_calls is not None:
+            raise ConjureError("max_calls needs to see all pairs first: give a list.")
+        self._results = self._work()
+
+    def __next__(self) -> Comparison:
+        return next(self._results)
+
+    @property
+    def calls(self) -> int:
+        """Network calls made so far, measuring aside."""
+        return self._network.calls
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a network pass."""
+        return self._network.batch_size
+
+    def _plan(self) -> None:
+        """Check every prompt, count calls, find the samples that the budget allows."""
+        costs, count = [0] * self._budget.samples, 0
+        for window in _windows(self._pairs, self._size):
+            self._check(window)
+            pairs = _distinct(window)
+            have = {pair: self._run.have(*pair) for pair in pairs}
+            count += len(pairs)
+            for sample in range(self._budget.samples):
+                jobs = [Job(*pair, sample) for pair in pairs if sample not in have[pair]]
+                costs[sample] += count_calls(self._process, jobs)
+        totals = list(accumulate(costs))
+        if self._budget.max_calls is not None and totals:
+            self.samples = sum(total <= self._budget.max_calls for total in totals)
+            if self.samples == 0:
+                raise ConjureError(
+                    f"One sample of each of the {count:,} pairs takes {totals[0]:,} network calls, "
+                    f"and max_calls is {self._budget.max_calls:,}. Allow more, or give fewer pairs."
+                )
+        self.planned = totals[self.samples - 1]
+        if self.planned >= MEASURED_FROM and self._process.tunable:
+            speed = measure_speed(self._process)
+            self._network.batch_size = speed.batch_size
+            self.seconds_per_call = speed.seconds_per_call
+
+    def _work(self) -> Iterator[Comparison]:
+        with progress_bar("Comparing", self.planned or None, shown=self._shown) as bar:
+            self._network.on_calls = bar.advance
+            for window in _windows(self._pairs, self._size):
+                for result in self._work_window(window):
+                    bar.note(self._mean_error(result))
+                    yield result
+
+    def _work_window(self, window: list[Pair]) -> Iterator[Comparison]:
+        self._check(window)
+        asked = Counter(window)
+        active, taken = _distinct(window), {}
+        first = self.samples if self._budget.tolerance is None else self._budget.first_round
+        for count in rounds(first, self.samples):
+            self._run_missing(active, count)
+            done = [pair for pair in active if count == self.samples or self._enough(pair, count)]
+            taken |= dict.fromkeys(done, count)
+            active = [pair for pair in active if pair not in taken]
+            if not self._ordered:
+                for pair in [p for p in asked if as_stored(*p) in taken]:
+                    yield from [self._comparison(pair, taken[as_stored(*pair)])] * asked.pop(pair)
+            if not active:
+                break
+        if self._ordered:
+            for pair in window:
+                yield self._comparison(pair, taken[as_stored(*pair)])
+
+    def _check(self, window: list[Pair]) -> None:
+        for prompt in dict.fromkeys(p for pair in window for p in pair):
+            check_prompt(self._process, prompt)
+
+    def _run_missing(self, pairs: Iterable[Pair], count: int) -> None:
+        """Bring every pair to ``count`` samples; each block is stored as it is finished."""
+        jobs = [
+            Job(*pair, sample)
+            for pair in pairs
+            for sample in sorted(set(range(count)) - self._run.have(*pair))
+        ]
+        for block, squares in run_jobs(self._process, self._network, jobs, self._seed, self._cache):
+            self._run.add(block, squares)
+        self.rewalked += self._run.walked((p, j.sample) for j in jobs for p in (j.a, j.b))
+
+    def _enough(self, pair: Pair, count: int) -> bool:
+        assert self._budget.tolerance is not None
+        squares = self._run.squares(*pair, range(count))
+        chosen = estimate(ESTIMANDS[self._estimand], squares, self._process.levels, kl=False)
+        return precise_enough(chosen, self._budget.tolerance)
+
+    def _mean_error(self, result: Comparison) -> str:
+        """What the progress bar says beside the calls."""
+        if result.standard_error is None or result.distance == 0:
+            return ""
+        total, count = self._errors
+        self._errors = (total + result.standard_error / result.distance, count + 1)
+        return f"mean error {100 * self._errors[0] / self._errors[1]:.1f}%"
+
+    def _comparison(self, pair: Pair, count: int) -> Comparison:
+        squares = self._run.squares(*pair, range(count))
+        jobs = [Job(*pair, sample) for sample in range(count)]
+        return Comparison(
+            prompts=pair,
+            process=self._process,
+            estimand=self._estimand,
+            estimands=estimate_all(self._process, squares),
+            squares=squares,
+            seed=self._seed,
+            calls=count_calls(self._process, jobs),
+        )
+
+
+def compare_pairs(
+    pairs: Iterable[Pair],
+    *,
+    process: Process | None = None,
+    samples: int = 16,
+    seed: int = 0,
+    estimand: str = "girsanov",
+    ordered: bool = True,
+    tolerance: float | None = None,
+    first_round: int = FIRST_ROUND,
+    max_calls: int | None = None,
+    out: str | Path | None = None,
+    window: int | None = None,
+    progress: bool = False,
+) -> PairRun:
+    """Compare many pairs of prompts, making every network call once.
+
+    Prompts that occur in several pairs walk one path, pairs that occur twice (either way round) are
+    computed once, and passes are filled across the borders of pairs. Each result equals that of
+    :func:`conjure.compare` on the pair alone, up to the rounding of the network's arithmetic at
+    another batch size (about 1e-6 of the distance in float32).
+
+    Args:
+        pairs: Of prompts. What can be read twice (a list) is checked whole before any work, and its
+            cost is known; a stream is read in windows, however long it is.
+        process: From :func:`conjure.load`; None for the embedded model with its defaults.
+        samples: Monte Carlo samples a pair, at most.
+        seed: Of the noise, which all pairs share.
+        estimand: Reported first, and the one whose error ``tolerance`` is about.
+        ordered: Give results in the order of the input; else as soon as they are there.
+        tolerance: Stop sampling a pair where its standard error is at most this times its distance.
+        first_round: Samples before that is looked at; they double from there.
+        max_calls: Network calls that the run may make: fewer samples are taken to keep to it.
+        out: A run directory, in which every finished sample is kept. A killed run goes on from
+            there, and a longer one adds to it; other settings than those it was made with are
+            refused.
+        window: Pairs that are planned together; None for some thousand samples' worth.
+        progress: Show a bar on standard error.
+
+    Returns:
+        An iterator of :class:`Comparison`, which also says what it costs.
+
+    Raises:
+        ConjureError: A bad argument or prompt, or a run directory with other settings.
+
+    >>> import numpy as np
+    >>> from conjure import Gaussian, GaussianProcess
+    >>> meanings = {name: Gaussian(n * np.ones(2), np.eye(2)) for n, name in enumerate("abc")}
+    >>> process = GaussianProcess.build(meanings)
+    >>> run = compare_pairs([("a", "b"), ("b", "c"), ("b", "a")], process=process, samples=4)
+    >>> [result.prompts for result in run]
+    [('a', 'b'), ('b', 'c'), ('b', 'a')]
+    >>> run.calls  # three paths of 10 states, two pairs crossed at 9, four samples
+    264
+    """
+    if process is None:
+        process = default_process()
+    budget = Budget(samples, tolerance, first_round, max_calls)
+    check_arguments(process, samples, seed, estimand)
+    if window is not None and not is_whole(window, 1):
+        raise ConjureError(f"window is a whole number, at least 1, not {window!r}.")
+    run = open_run(out, make_manifest(process, seed) if out is not None else {})
+    return PairRun(
+        pairs, process, run, budget, seed=seed, estimand=estimand, ordered=ordered,
+        window=window, progress=progress,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _checked(Iterable[Pair]):  # noqa: N801 - a view, used as a function
+    """The pairs, each refused as it comes if it is not two strings."""
+
+    pairs: Iterable[Pair]
+
+    def __iter__(self) -> Iterator[Pair]:
+        for number, pair in enumerate(self.pairs):
+            if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(p, str) for p in pair):
+                raise ConjureError(f"Pair {number + 1} is not two prompts: {pair!r}.")
+            yield (pair[0], pair[1])
+
+
+def _windows(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
+    stream = iter(pairs)
+    while window := list(islice(stream, size)):
+        yield window
+
+
+def _distinct(window: Iterable[Pair]) -> list[Pair]:
+    """Each pair once, in the order in which it is stored."""
+    return list(dict.fromkeys(as_stored(*pair) for pair in window))

@@ -1,0 +1,6 @@
+"""What was computed, kept so that a killed run goes on and a longer one adds to it."""
+
+from conjure.store.manifest import make_manifest
+from conjure.store.run import Run, open_run
+
+__all__ = ["Run", "make_manifest", "open_run"]

@@ -1,0 +1,204 @@
+"""A run directory: a manifest, and every finished sample of every pair in SQLite."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conjure.divergence import Squares
+from conjure.engine.block import Job
+from conjure.engine.paths import PathKey
+from conjure.errors import ConjureError, RunMismatchError
+from conjure.files import written_whole
+from conjure.store.manifest import differences
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pairs (id INTEGER PRIMARY KEY, a TEXT, b TEXT, UNIQUE (a, b));
+CREATE TABLE IF NOT EXISTS walks (prompt INTEGER, sample INTEGER, PRIMARY KEY (prompt, sample))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS samples (
+    pair INTEGER, sample INTEGER, squares BLOB, PRIMARY KEY (pair, sample)
+) WITHOUT ROWID;
+"""
+_FIELDS = ("noise", "picture", "step", "printed")
+
+
+class Run:
+    """The samples of a run. A pair is unordered: (b, a) finds what was stored for (a, b).
+
+    Safe to share: SQLite's write-ahead log keeps readers and writers of several processes apart,
+    and a sample that two of them computed is kept once.
+    """
+
+    def __init__(self, folder: Path, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        self.folder = folder
+        self._temporary = keep
+        self._base = sqlite3.connect(folder / "samples.sqlite", timeout=60, isolation_level=None)
+        # Survives a killed process; a power cut may lose the last transactions, never older ones.
+        self._base.execute("PRAGMA journal_mode = WAL")
+        self._base.execute("PRAGMA synchronous = NORMAL")
+        self._base.execute("PRAGMA cache_size = -4096")
+        self._base.executescript(_SCHEMA)
+
+    def add(self, jobs: Sequence[Job], squares: Squares) -> int:
+        """Store finished samples in one transaction; those already there stay as they are.
+
+        Returns:
+            How many were new.
+        """
+        rows = []
+        with self._transaction():
+            for number, job in enumerate(jobs):
+                a, b = ordered(job.a, job.b)
+                one = _row(squares, number)
+                blob = (one if (a, b) == (job.a, job.b) else mirrored(one)).astype("<f8").tobytes()
+                self._base.execute("INSERT OR IGNORE INTO pairs (a, b) VALUES (?, ?)", (a, b))
+                rows.append((a, b, job.sample, blob))
+            between = self._base.total_changes
+            self._base.executemany(
+                "INSERT OR IGNORE INTO samples "
+                "SELECT id, ?3, ?4 FROM pairs WHERE a = ?1 AND b = ?2",
+                rows,
+            )
+        return self._base.total_changes - between
+
+    def walked(self, paths: Iterable[PathKey]) -> int:
+        """Note that paths were walked.
+
+        Returns:
+            How many of them had been walked before.
+        """
+        rows = {(_key(prompt), sample) for prompt, sample in paths}
+        with self._transaction():
+            before = self._base.total_changes
+            self._base.executemany("INSERT OR IGNORE INTO walks VALUES (?, ?)", rows)
+            return len(rows) - (self._base.total_changes - before)
+
+    def have(self, a: str, b: str) -> set[int]:
+        """Which samples of a pair are stored."""
+        found = self._base.execute(
+            "SELECT sample FROM samples WHERE pair = (SELECT id FROM pairs WHERE a = ? AND b = ?)",
+            ordered(a, b),
+        )
+        return {sample for (sample,) in found}
+
+    def squares(self, a: str, b: str, samples: Sequence[int]) -> Squares:
+        """The squares of some stored samples, a row each, paths in the order (a, b).
+
+        Raises:
+            KeyError: One of them is not stored.
+        """
+        key = ordered(a, b)
+        found = dict(
+            self._base.execute(
+                "SELECT sample, squares FROM samples "
+                "WHERE pair = (SELECT id FROM pairs WHERE a = ? AND b = ?)",
+                key,
+            )
+        )
+        blobs = [np.frombuffer(found[sample], dtype="<f8") for sample in samples]
+        values = np.stack(blobs).reshape(len(samples), 4, 2, -1)
+        if key != (a, b):
+            values = np.stack([mirrored(value) for value in values])
+        return Squares(*(values[:, i] for i in range(4)))
+
+    def count(self) -> tuple[int, int]:
+        """Pairs and samples stored."""
+        (pairs,) = self._base.execute("SELECT count(*) FROM pairs").fetchone()
+        (samples,) = self._base.execute("SELECT count(*) FROM samples").fetchone()
+        return pairs, samples
+
+    def rows(self) -> Iterable[tuple[str, str, int]]:
+        """(a, b, sample) of everything that is stored, in order."""
+        return self._base.execute(
+            "SELECT a, b, sample FROM samples JOIN pairs ON id = pair ORDER BY a, b, sample"
+        )
+
+    def close(self) -> None:
+        """Let go of the files; a temporary run is gone with it."""
+        self._base.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._base)
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT: all rows or none."""
+
+    def __init__(self, base: sqlite3.Connection) -> None:
+        self._base = base
+
+    def __enter__(self) -> None:
+        self._base.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self._base.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def _key(prompt: str) -> int:
+    digest = hashlib.blake2b(prompt.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def ordered(a: str, b: str) -> tuple[str, str]:
+    """The pair in the order in which it is stored."""
+    return (a, b) if a <= b else (b, a)
+
+
+def mirrored(values: np.ndarray) -> np.ndarray:
+    """A sample's squares ``(4, 2, T)`` with the prompts swapped.
+
+    Paths change places; the printed squares compare both paths at once and stay.
+    """
+    turned = values[:, ::-1].copy()
+    turned[_FIELDS.index("printed")] = values[_FIELDS.index("printed")]
+    return turned
+
+
+def _row(squares: Squares, number: int) -> np.ndarray:
+    return np.stack([getattr(squares, name)[number] for name in _FIELDS])
+
+
+def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
+    """A run directory, made if it is not there; None for one that is gone when it is closed.
+
+    Raises:
+        RunMismatchError: It was made with other settings; the message shows which.
+        ConjureError: It cannot be made, or is something else.
+    """
+    if folder is None:
+        temporary = tempfile.TemporaryDirectory(prefix="conjure-")
+        return Run(Path(temporary.name), keep=temporary)
+    place = Path(folder)
+    if place.exists() and not place.is_dir():
+        raise ConjureError(f"{str(place)!r} is a file; a run is a folder.")
+    if not place.parent.is_dir():
+        raise ConjureError(f"The folder {str(place.parent)!r} does not exist: make it first.")
+    path = place / "manifest.json"
+    if place.is_dir() and any(place.iterdir()) and not path.is_file():
+        raise ConjureError(
+            f"{str(place)!r} holds files but no manifest.json: it is no run. Give a new folder."
+        )
+    if path.is_file():
+        there = json.loads(path.read_text(encoding="utf-8"))
+        changed = differences(there, json.loads(json.dumps(manifest)))
+        if changed:
+            lines = "\n  ".join(changed)
+            raise RunMismatchError(
+                f"The run in {str(place)!r} was made with other settings, so that its samples "
+                f"cannot be added to:\n  {lines}\nTake the old settings, or another folder."
+            )
+    else:
+        place.mkdir(exist_ok=True)
+        with written_whole(path) as draft:
+            draft.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return Run(place)

@@ -1,0 +1,267 @@
+"""Many pairs: equal to each on its own, at the stated cost, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from conftest import gaussians
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import conjure
+from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.engine import Job
+from conjure.engine.speed import measure_speed
+from conjure.errors import RunMismatchError
+from conjure.store import make_manifest, open_run
+from conjure.store.run import Run
+
+NAMES = "abcdef"
+
+
+@pytest.fixture
+def process():
+    meanings = {name: gaussians("full", seed=n)["a"] for n, name in enumerate(NAMES)}
+    return GaussianProcess.build(meanings | {"": meanings["a"]}, steps=5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    pairs=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=9),
+    guidance=st.sampled_from([1.0, 2.5]),
+    samples=st.integers(1, 3),
+    window=st.sampled_from([None, 1, 2]),
+    as_stream=st.booleans(),
+    ordered=st.booleans(),
+)
+def test_every_pair_is_what_it_is_alone(pairs, guidance, samples, window, as_stream, ordered):
+    meanings = {name: gaussians("full", seed=n)["a"] for n, name in enumerate(NAMES)}
+    process = GaussianProcess.build(meanings | {"": meanings["a"]}, steps=4, guidance=guidance)
+    run = conjure.compare_pairs(
+        iter(pairs) if as_stream else pairs,
+        process=process, samples=samples, window=window, ordered=ordered,
+    )  # fmt: skip
+    results = list(run)
+    found = [result.prompts for result in results]
+    assert found == pairs if ordered else sorted(found) == sorted(pairs)
+    if not as_stream:
+        assert run.calls <= run.planned
+    for result in results:
+        alone = conjure.compare(*result.prompts, process=process, samples=samples)
+        assert result.distance == pytest.approx(alone.distance, rel=1e-9, abs=1e-15)
+        assert result.kl_forward == pytest.approx(alone.kl_forward, rel=1e-9, abs=1e-15)
+        for name, expected in alone.estimands.items():
+            other = result.estimands[name]
+            assert (other is None) == (expected is None)
+            if other and expected:
+                assert other.distance == pytest.approx(expected.distance, rel=1e-9, abs=1e-15)
+
+
+def test_shared_prompts_and_repeated_pairs_cost_nothing_more(process):
+    T, k = 5, 3
+    pairs = [("a", "b"), ("b", "a"), ("a", "b"), ("b", "c"), ("c", "c")]
+    run = conjure.compare_pairs(pairs, process=process, samples=k)
+    list(run)
+    # Three prompts walk, two pairs are crossed.
+    assert run.calls == run.planned == (3 * T + 2 * 2 * (T - 1)) * k
+    assert run.rewalked == 0
+
+
+def test_a_path_that_is_walked_again_is_counted(process):
+    run = conjure.compare_pairs([("a", "b"), ("a", "c")], process=process, samples=2, window=1)
+    list(run)
+    assert run.rewalked == 2
+
+
+def test_matrix_is_all_pairs_at_the_stated_cost(process):
+    found = conjure.matrix(list(NAMES), process=process, samples=2)
+    T, k, n = 5, 2, len(NAMES)
+    assert found.calls == n**2 * (T - 1) * k + n * k
+    assert found.kl is not None
+    for (i, a), (j, b) in combinations(enumerate(NAMES), 2):
+        alone = conjure.compare(a, b, process=process, samples=2)
+        assert found.distances[i, j] == found.distances[j, i] == pytest.approx(alone.distance)
+        assert found.kl[i, j] == pytest.approx(alone.kl_forward)
+        assert found.kl[j, i] == pytest.approx(alone.kl_reverse)
+        assert found.errors[i, j] == pytest.approx(alone.standard_error)
+    assert np.all(np.diag(found.distances) == 0)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_matrix_puts_neighbours_together(tmp_path):
+    places = {"a1": 0.0, "b1": 4.0, "a2": 0.2, "b2": 4.2, "a3": 0.1}
+    meanings = {name: Gaussian(np.full(2, at), np.eye(2)) for name, at in places.items()}
+    process = GaussianProcess.build(meanings, steps=4)
+    found = conjure.matrix(list(places), process=process, samples=2)
+    order = "".join(found.prompts[i][0] for i in found.order())
+    assert order in ("aaabb", "bbaaa")
+    found.figure(tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 1000
+
+
+def test_matrix_refuses_what_it_cannot_do(process):
+    with pytest.raises(ConjureError, match="'a' stands twice"):
+        conjure.matrix(["a", "b", "a"], process=process)
+    with pytest.raises(ConjureError, match="at least one"):
+        conjure.matrix([], process=process)
+    with pytest.raises(ConjureError, match="at least two"):
+        conjure.matrix(["a"], process=process, samples=1).figure()
+
+
+def test_more_samples_add_to_those_there(process, tmp_path):
+    pairs = [("a", "b"), ("c", "b")]
+    few = conjure.compare_pairs(pairs, process=process, samples=3, out=tmp_path / "run")
+    list(few)
+    more = conjure.compare_pairs(pairs, process=process, samples=5, out=tmp_path / "run")
+    results = list(more)
+    assert few.calls + more.calls == (3 * 5 + 2 * 2 * 4) * 5
+    again = conjure.compare_pairs(pairs, process=process, samples=4, out=tmp_path / "run")
+    assert [r.samples for r in again] == [4, 4]
+    assert again.calls == again.planned == 0
+    for result in results:
+        alone = conjure.compare(*result.prompts, process=process, samples=5)
+        assert result.distance == pytest.approx(alone.distance, rel=1e-9)
+
+
+def test_other_settings_are_refused_with_the_difference(process, tmp_path):
+    list(conjure.compare_pairs([("a", "b")], process=process, samples=1, out=tmp_path / "run"))
+    other = GaussianProcess.build(process.meanings, steps=7)
+    with pytest.raises(RunMismatchError, match=r"process\.steps: 5 in the run, 7 now"):
+        conjure.compare_pairs([("a", "b")], process=other, out=tmp_path / "run")
+    with pytest.raises(RunMismatchError, match="seed: 0 in the run, 1 now"):
+        conjure.compare_pairs([("a", "b")], process=process, seed=1, out=tmp_path / "run")
+    moved = GaussianProcess.build(
+        process.meanings | {"a": Gaussian(np.ones(3), np.eye(3))}, steps=5
+    )
+    with pytest.raises(RunMismatchError, match="weights"):
+        conjure.compare_pairs([("a", "b")], process=moved, out=tmp_path / "run")
+
+
+def test_weights_make_the_fingerprint(pipeline_folder):
+    one, two = (conjure.load(pipeline_folder, steps=2) for _ in range(2))
+    assert one.fingerprint() == two.fingerprint()
+    with torch.no_grad():
+        next(two.family.networks["unet"].parameters()).view(-1)[0] += 1e-3
+    assert one.fingerprint() != two.fingerprint()
+
+
+def test_a_folder_that_is_no_run_is_refused(process, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    (tmp_path / "file").touch()
+    for place, message in {
+        "photos": "it is no run",
+        "file": "is a file",
+        "no/such/folder": "does not exist",
+    }.items():
+        with pytest.raises(ConjureError, match=message):
+            conjure.compare_pairs([("a", "b")], process=process, out=tmp_path / place)
+
+
+def test_two_writers_keep_each_sample_once(process, tmp_path):
+    manifest = make_manifest(process, 0)
+    one, two = open_run(tmp_path / "run", manifest), open_run(tmp_path / "run", manifest)
+    result = conjure.compare("a", "b", process=process, samples=4)
+    jobs = [Job("a", "b", j) for j in range(4)]
+    assert one.add(jobs, result.squares) == 4
+    assert two.add(jobs, result.squares) == 0
+    assert two.count() == (1, 4)
+    swapped = two.squares("b", "a", [1])
+    back = conjure.compare("b", "a", process=process, samples=4).squares
+    for name in ("noise", "picture", "step", "printed"):
+        expected = getattr(back, name)[1:2]
+        np.testing.assert_allclose(getattr(swapped, name), expected, rtol=1e-9)
+
+
+def test_a_failed_block_leaves_no_half(process, tmp_path):
+    run = Run(tmp_path)
+    squares = conjure.compare("a", "b", process=process, samples=1).squares
+    with pytest.raises(IndexError):
+        run.add([Job("a", "b", 0), Job("a", "b", 1)], squares)
+    assert run.count() == (0, 0)
+    with sqlite3.connect(tmp_path / "samples.sqlite") as base:
+        assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_tolerance_stops_where_it_is_reached(process):
+    pairs = list(combinations(NAMES, 2)) + [("a", "a")]
+    run = conjure.compare_pairs(pairs, process=process, samples=200, tolerance=0.1, first_round=8)
+    taken = {}
+    for result in run:
+        error = result.standard_error
+        assert error is not None
+        assert error <= 0.1 * result.distance or result.samples == 200
+        taken[result.prompts] = result.samples
+    assert taken["a", "a"] == 8  # an error of 0 is small enough
+    assert len(set(taken.values())) > 1
+    assert run.calls < run.planned
+
+
+def test_max_calls_takes_fewer_samples(process):
+    pairs = [("a", "b"), ("c", "d")]
+    each = 2 * (4 * 5 - 2)
+    run = conjure.compare_pairs(pairs, process=process, samples=16, max_calls=5 * each + 7)
+    assert [result.samples for result in run] == [5, 5]
+    assert run.calls == run.planned == 5 * each
+    with pytest.raises(ConjureError, match=f"takes {each} network calls, and max_calls is 7"):
+        conjure.compare_pairs(pairs, process=process, max_calls=7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"samples": 0}, "samples is a whole number"),
+        ({"tolerance": 1.5}, "tolerance is a fraction"),
+        ({"tolerance": 0.1, "first_round": 1}, "first_round is a whole number, at least 2"),
+        ({"max_calls": 0}, "max_calls is a whole number"),
+        ({"window": 0}, "window is a whole number"),
+        ({"estimand": "girsanow"}, "Did you mean 'girsanov'"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(process, arguments, message):
+    with pytest.raises(ConjureError, match=message):
+        conjure.compare_pairs([("a", "b")], process=process, **arguments)
+
+
+@pytest.mark.parametrize("pairs", [["ab"], [("a",)], [("a", 3)], [("a", "unheard of")]])
+def test_what_is_no_pair_is_refused_before_any_work(process, pairs):
+    with pytest.raises(ConjureError, match=r"is not two prompts|not 'unheard of'"):
+        conjure.compare_pairs([("a", "b"), *pairs], process=process)
+
+
+def test_the_figure_of_a_pair_walks_its_first_sample_again(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=3)
+    (result,) = conjure.compare_pairs([("cat", "dog")], process=process, samples=2)
+    expected = conjure.compare("cat", "dog", process=process, samples=2).paths()
+    assert result.trace is None
+    np.testing.assert_allclose(result.paths().states, expected.states, atol=1e-4)
+
+
+def test_speed_is_measured_until_it_no_longer_grows(process):
+    now = [0.0]
+
+    class Paced(GaussianProcess):
+        def predict(self, x, step, prompts):
+            now[0] += 1.0 + 0.1 * max(0, len(prompts) - 8)
+            return super().predict(x, step, prompts)
+
+    paced = Paced(process.meanings, process.sampler, process.grid)
+    found = measure_speed(paced, clock=lambda: now[0])
+    assert found.batch_size >= 64
+    assert found.seconds_per_call == pytest.approx(0.1, rel=0.2)
+
+
+def test_speed_stops_at_the_memory_that_there_is(process):
+    class Small(GaussianProcess):
+        def predict(self, x, step, prompts):
+            if len(prompts) > 5:
+                raise torch.OutOfMemoryError("full")
+            return super().predict(x, step, prompts)
+
+    small = Small(process.meanings, process.sampler, process.grid)
+    assert measure_speed(small).batch_size <= 4
