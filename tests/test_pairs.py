@@ -189,7 +189,7 @@ def test_a_failed_block_leaves_no_half(process, tmp_path):
 
 
 def test_tolerance_stops_where_it_is_reached(process):
-    pairs = list(combinations(NAMES, 2)) + [("a", "a")]
+    pairs = [*combinations(NAMES, 2), ("a", "a")]
     run = conjure.compare_pairs(pairs, process=process, samples=200, tolerance=0.1, first_round=8)
     taken = {}
     for result in run:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from conjure.comparison import Comparison, compare
     from conjure.divergence import Estimate
+    from conjure.embedding import Embeddings, embed
     from conjure.errors import ConjureError
     from conjure.loading import load
     from conjure.matrices import Matrix, matrix
@@ -25,6 +26,7 @@ _PUBLIC = {
     "Comparison": "conjure.comparison",
     "ConjureError": "conjure.errors",
     "ESTIMANDS": "conjure.registry",
+    "Embeddings": "conjure.embedding",
     "Estimate": "conjure.divergence",
     "Gaussian": "conjure.process",
     "GaussianProcess": "conjure.process",
@@ -34,6 +36,7 @@ _PUBLIC = {
     "SAMPLERS": "conjure.registry",
     "compare": "conjure.comparison",
     "compare_pairs": "conjure.pairs",
+    "embed": "conjure.embedding",
     "load": "conjure.loading",
     "matrix": "conjure.matrices",
 }
@@ -43,6 +46,7 @@ __all__ = [
     "SAMPLERS",
     "Comparison",
     "ConjureError",
+    "Embeddings",
     "Estimate",
     "Gaussian",
     "GaussianProcess",
@@ -51,6 +55,7 @@ __all__ = [
     "Process",
     "compare",
     "compare_pairs",
+    "embed",
     "load",
     "matrix",
 ]

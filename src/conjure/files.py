@@ -55,3 +55,17 @@ def check_figure_path(path: str | Path) -> Path:
     if not os.access(target.parent, os.W_OK):
         raise ConjureError(f"The folder {str(target.parent)!r} cannot be written to.")
     return target
+
+
+def check_embeddings_path(path: str | Path) -> Path:
+    """Refuse a place where embeddings cannot be written, before the work is done.
+
+    Raises:
+        ConjureError: The ending is not .safetensors, or the folder does not exist.
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise ConjureError(f"Embeddings are a .safetensors file; {target.name!r} is not.")
+    if not target.parent.is_dir():
+        raise ConjureError(f"The folder {str(target.parent)!r} does not exist: make it first.")
+    return target

@@ -12,6 +12,10 @@ from rich.console import Console
 
 from conjure import __version__
 from conjure.cli.compare import compare
+from conjure.cli.embed import embed
+from conjure.cli.matrix import matrix
+from conjure.cli.nearest import nearest
+from conjure.cli.pairs import pairs
 from conjure.errors import ConjureError
 
 P = ParamSpec("P")
@@ -31,20 +35,23 @@ app = typer.Typer(
 
 
 def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
-    """Say what an interrupt left behind: nothing, since files are written whole at the end."""
+    """Say what an interrupt left behind: files come whole at the end, samples as they are made."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt:
-            Console(stderr=True).print("Interrupted: nothing was written.")
+            kept = kwargs.get("out")
+            left = "nothing was written" if kept is None else f"what was finished is in {kept}"
+            Console(stderr=True).print(f"Interrupted: {left}.", markup=False)
             raise typer.Exit(130) from None
 
     return run
 
 
-app.command()(_interruptible(compare))
+for _command in (compare, pairs, matrix, embed, nearest):
+    app.command()(_interruptible(_command))
 
 
 def _version(show: bool) -> None:

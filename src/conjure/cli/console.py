@@ -17,6 +17,11 @@ def show(renderable: Any) -> None:
     _OUT.print(renderable, highlight=False)
 
 
+def say(message: str) -> None:
+    """A remark on standard error, where it does not mix with results."""
+    _ERR.print(message, style="dim", highlight=False, markup=False)
+
+
 def status(message: str) -> AbstractContextManager[Any]:
     """A spinner on standard error while something without steps goes on."""
     return _ERR.status(message)

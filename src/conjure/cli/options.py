@@ -107,6 +107,29 @@ AllowPickle = Annotated[
     ),
 ]
 
+PairsFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="A table of pairs: .csv, .tsv, .jsonl, .parquet; - is standard input."
+    ),
+]
+PromptsFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A table of prompts: .csv, .tsv, .jsonl, .parquet; - is standard input.",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        "-c",
+        help="Which hold the prompts, with a comma between.  "
+        "[dim]\\[default: guessed by name][/dim]",
+    ),
+]
+
 Tolerance = Annotated[
     float | None,
     typer.Option(

@@ -23,6 +23,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pairs (id INTEGER PRIMARY KEY, a TEXT, b TEXT, UNIQUE (a, b));
 CREATE TABLE IF NOT EXISTS walks (prompt INTEGER, sample INTEGER, PRIMARY KEY (prompt, sample))
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vectors (prompt TEXT PRIMARY KEY, vector BLOB);
 CREATE TABLE IF NOT EXISTS samples (
     pair INTEGER, sample INTEGER, squares BLOB, PRIMARY KEY (pair, sample)
 ) WITHOUT ROWID;
@@ -108,6 +109,18 @@ class Run:
         if key != (a, b):
             values = np.stack([mirrored(value) for value in values])
         return Squares(*(values[:, i] for i in range(4)))
+
+    def add_vectors(self, prompts: Sequence[str], vectors: np.ndarray) -> None:
+        """Store the embeddings of some prompts, ``(N, D)`` float32, in one transaction."""
+        rows = [(p, v.astype("<f4").tobytes()) for p, v in zip(prompts, vectors, strict=True)]
+        with self._transaction():
+            self._base.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+
+    def vector(self, prompt: str) -> np.ndarray | None:
+        """A prompt's embedding, or None if it is not stored."""
+        found = self._base.execute("SELECT vector FROM vectors WHERE prompt = ?", (prompt,))
+        row = found.fetchone()
+        return None if row is None else np.frombuffer(row[0], dtype="<f4")
 
     def count(self) -> tuple[int, int]:
         """Pairs and samples stored."""

@@ -1,0 +1,98 @@
+"""``conjure embed``: a list of prompts in, one vector each out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conjure.cli.options import (
+    OUTPUT,
+    AsJson,
+    Columns,
+    EstimandName,
+    LoadProcess,
+    Out,
+    PromptsFile,
+    Seed,
+    takes_process,
+)
+from conjure.files import check_embeddings_path
+from conjure.tables import choose_columns, open_table, texts
+
+Save = Annotated[
+    Path,
+    typer.Option(
+        "--save",
+        "-o",
+        metavar="FILE",
+        help="Write the embeddings here: a .safetensors file.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Paths = Annotated[
+    int,
+    typer.Option("--paths", "-p", help="Unconditional paths; their T states are the landmarks."),
+]
+Dimensions = Annotated[
+    int,
+    typer.Option(
+        "--dimensions", "-d", help="Numbers in a vector; squared distances are off by √(2/D)."
+    ),
+]
+
+
+@takes_process
+def embed(
+    load: LoadProcess,
+    file: PromptsFile,
+    save: Save,
+    columns: Columns = None,
+    paths: Paths = 2,
+    dimensions: Dimensions = 1024,
+    estimand: EstimandName = "girsanov",
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """One vector for each prompt of a list, to search in with conjure nearest.
+
+    All prompts are asked at the same noisy states, the landmarks. Squared Euclidean distances
+    between vectors estimate the divergence, without paths of the prompts: N prompts at M landmarks
+    take N·M network calls.
+    """
+    check_embeddings_path(save)
+    source = open_table(file)
+    names, guessed = choose_columns(source, columns, 1)
+    prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
+    process = load()
+    from conjure.cli.console import say
+    from conjure.embedding import embed as run
+
+    if guessed:
+        say(f"Embedding the prompts in the column {names[0]!r}.")
+    found = run(
+        prompts, process=process, paths=paths, dimensions=dimensions, seed=seed, estimand=estimand,
+        out=out, progress=True,
+    )  # fmt: skip
+    found.save(save)
+    about = {
+        "file": str(save),
+        "prompts": len(found),
+        "landmarks": found.landmarks.count,
+        "dimensions": found.dimensions,
+        "relative_error": found.error,
+        "estimand": estimand,
+        "calls": found.calls,
+        "seconds": found.seconds,
+    }
+    if as_json:
+        typer.echo(json.dumps(about))
+        return
+    say(
+        f"{len(found):,} prompts at {found.landmarks.count} landmarks in {found.dimensions} "
+        f"dimensions (squared distances off by {100 * found.error:.1f}%): {save}. "
+        f"{found.calls:,} network calls in {found.seconds:.1f} s."
+    )

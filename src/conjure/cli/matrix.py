@@ -1,0 +1,112 @@
+"""``conjure matrix``: a list of prompts in, all their distances out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from conjure.cli.options import (
+    AsJson,
+    Columns,
+    EstimandName,
+    Figure,
+    LoadProcess,
+    MaxCalls,
+    Out,
+    PromptsFile,
+    Samples,
+    Seed,
+    Table,
+    Tolerance,
+    takes_process,
+)
+from conjure.files import check_figure_path
+from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
+
+if TYPE_CHECKING:
+    from conjure.matrices import Matrix
+
+
+@takes_process
+def matrix(
+    load: LoadProcess,
+    file: PromptsFile,
+    columns: Columns = None,
+    samples: Samples = 16,
+    estimand: EstimandName = "girsanov",
+    seed: Seed = 0,
+    tolerance: Tolerance = None,
+    max_calls: MaxCalls = None,
+    out: Out = None,
+    table: Table = None,
+    figure: Figure = None,
+    as_json: AsJson = False,
+) -> None:
+    """How far all prompts of a list are from each other.
+
+    Every prompt walks one path a sample, whoever it is compared to: N prompts take about N²Tk
+    network calls, where pair by pair they would take 2N²Tk. The figure is a heat map in the order
+    of a clustering, with its dendrogram.
+    """
+    if table is not None:
+        check_table_path(table)
+    if figure is not None:
+        check_figure_path(figure)
+    source = open_table(file)
+    names, guessed = choose_columns(source, columns, 1)
+    prompts = [prompt for (prompt,) in texts(source, names)]
+    process = load()
+    from conjure.cli.console import say, show, status
+    from conjure.matrices import matrix as compare_all
+
+    if guessed:
+        say(f"Comparing the prompts in the column {names[0]!r}.")
+    found = compare_all(
+        list(dict.fromkeys(prompts)), process=process, samples=samples, seed=seed,
+        estimand=estimand, tolerance=tolerance, max_calls=max_calls, out=out, progress=True,
+    )  # fmt: skip
+    if figure is not None:
+        with status("Drawing the figure"):
+            found.figure(figure)
+    if table is not None:
+        write_table(table, rows(found))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+    elif str(table) != "-":
+        show(screen(found))
+    say(f"{found.calls:,} network calls in {found.seconds:.1f} s.")
+
+
+def rows(found: Matrix) -> Iterator[dict[str, Any]]:
+    """The matrix as a table: a row a prompt, a column a prompt."""
+    for prompt, row in zip(found.prompts, found.distances.tolist(), strict=True):
+        yield {"prompt": prompt, **dict(zip(found.prompts, row, strict=True))}
+
+
+def screen(found: Matrix, most: int = 40) -> Any:
+    """Each prompt in the dendrogram's order, with its nearest and furthest."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("prompt", "nearest", "", "furthest", ""):
+        shown.add_column(heading, justify="left" if heading else "right")
+    order = found.order()
+    for i in order[:most]:
+        others = [j for j in order if j != i]
+        cells: list[Any] = [Text(found.prompts[i] or "(empty)", style="bold")]
+        for pick in (min, max):
+            if others:
+                j = pick(others, key=lambda j: found.distances[i, j])
+                cells += [Text(found.prompts[j] or "(empty)"), f"{found.distances[i, j]:.4g}"]
+        shown.add_row(*cells)
+    parts: list[Any] = [shown]
+    if len(order) > most:
+        rest = f"and {len(order) - most:,} more: --table FILE writes all, --figure FILE draws them"
+        parts.append(Text(rest, style="dim"))
+    return Padding(Group(*parts), (1, 2))

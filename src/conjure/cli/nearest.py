@@ -1,0 +1,127 @@
+"""``conjure nearest``: what is near to a prompt, among those that were embedded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from conjure.cli.options import MODEL, AsJson, Samples
+from conjure.errors import ConjureError
+
+if TYPE_CHECKING:
+    from conjure.embedding import Embeddings, Neighbour
+
+Query = Annotated[str, typer.Argument(metavar="QUERY", help="A prompt, embedded or new.")]
+Where = Annotated[
+    Path, typer.Option("--in", metavar="EMBEDDINGS", help="A file that conjure embed wrote.")
+]
+Count = Annotated[int, typer.Option("--count", "-n", help="How many to show.")]
+Rerank = Annotated[
+    int,
+    typer.Option(
+        "--rerank", help="Order so many of the nearest by the exact estimand; 0 for none."
+    ),
+]
+Approximate = Annotated[
+    bool,
+    typer.Option(
+        "--approximate", help="Search a graph in place of every row (needs conjure\\[index])."
+    ),
+]
+Device = Annotated[str | None, typer.Option(help="Where to run the model.", rich_help_panel=MODEL)]
+
+
+def nearest(
+    query: Query,
+    where: Where,
+    count: Count = 10,
+    rerank: Rerank = 0,
+    samples: Samples = 16,
+    approximate: Approximate = False,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """The prompts nearest to a query, among those that conjure embed has seen.
+
+    The process is the one that the embeddings were made with; it is loaded only to embed a query
+    that is not among them, or to rerank.
+    """
+    if count < 1 or rerank < 0:
+        raise ConjureError("--count is at least 1, and --rerank at least 0.")
+    from conjure.cli.console import quiet_libraries, show, status
+    from conjure.embedding import Embeddings
+
+    embeddings = Embeddings.load(where)
+    process: Any = None
+    if rerank or query not in embeddings.prompts:
+        quiet_libraries()
+        with status("Loading the model"):
+            process = reload(embeddings.manifest, device)
+    if query in embeddings.prompts:
+        vector = embeddings.vectors[embeddings.prompts.index(query)]
+    else:
+        vector = embed_query(query, embeddings, process)
+    index = embeddings.index() if approximate else None
+    found = embeddings.nearest(vector, max(count, rerank), index=index)
+    if rerank:
+        best = embeddings.rerank(
+            query, found[:rerank], process=process, samples=samples, progress=True
+        )
+        found = best
+    found = found[:count]
+    if as_json:
+        record = {"query": query, "nearest": [n._asdict() for n in found]}
+        typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+    else:
+        show(screen(query, found, embeddings, bool(rerank)))
+
+
+def reload(manifest: dict[str, Any], device: str | None) -> Any:
+    """The process that a manifest describes."""
+    from conjure.loading import load
+
+    settings = manifest["process"]
+    names = ("sampler", "eta", "steps", "guidance", "negative", "dtype", "long")
+    return load(manifest["model"], device=device, **{name: settings[name] for name in names})
+
+
+def embed_query(query: str, embeddings: Embeddings, process: Any) -> Any:
+    """A new prompt at the old landmarks."""
+    from conjure.embedding import embed
+
+    chosen = embeddings.manifest["embedding"]
+    found = embed(
+        [query], process=process, seed=embeddings.manifest["seed"],
+        landmarks=embeddings.landmarks, **chosen,
+    )  # fmt: skip
+    if found.manifest["weights"] != embeddings.manifest["weights"]:
+        raise ConjureError(
+            f"The model {embeddings.manifest['model']!r} is no longer the one that was embedded: "
+            "its weights have changed. Embed the list again."
+        )
+    return found.vectors[0]
+
+
+def screen(query: str, found: list[Neighbour], embeddings: Embeddings, exact: bool) -> Any:
+    """What a person sees."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    estimand = embeddings.manifest["embedding"]["estimand"]
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    shown.add_column("")
+    shown.add_column(estimand if exact else "landmark distance", justify="right")
+    if exact:
+        shown.add_column("± s.e.", justify="right")
+    for n in found:
+        cells = [f"{n.distance:.4g}"]
+        if exact:
+            cells.append("–" if n.standard_error is None else f"{n.standard_error:.2g}")
+        shown.add_row(Text(n.prompt or "(empty)"), *cells)
+    head = Text.assemble("nearest to ", (f"“{query}”", "bold"))
+    return Padding(Group(head, Text(), shown), (1, 2))

@@ -1,0 +1,167 @@
+"""``conjure pairs``: a table of pairs in, their distances out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from conjure.cli.options import (
+    AsJson,
+    Columns,
+    EstimandName,
+    LoadProcess,
+    MaxCalls,
+    Out,
+    PairsFile,
+    Samples,
+    Seed,
+    Table,
+    Tolerance,
+    takes_process,
+)
+from conjure.tables import (
+    TableFile,
+    check_table_path,
+    choose_columns,
+    open_table,
+    texts,
+    write_table,
+)
+
+if TYPE_CHECKING:
+    from conjure.comparison import Comparison
+    from conjure.pairs import PairRun
+
+
+@takes_process
+def pairs(
+    load: LoadProcess,
+    file: PairsFile,
+    columns: Columns = None,
+    samples: Samples = 16,
+    estimand: EstimandName = "girsanov",
+    seed: Seed = 0,
+    tolerance: Tolerance = None,
+    max_calls: MaxCalls = None,
+    out: Out = None,
+    table: Table = None,
+    as_json: AsJson = False,
+) -> None:
+    """How far apart the two prompts of each row are.
+
+    Prompts that occur in several rows walk one path, and equal rows are computed once. Writes the
+    table with a distance, its standard error, its 95% interval and both KL divergences to each row.
+
+    Resume a killed run, or add samples to it, with the same --out RUN.
+    """
+    if table is not None:
+        check_table_path(table)
+    source = open_table(file)
+    names, guessed = choose_columns(source, columns, 2)
+    process = load()
+    from conjure.cli.console import say, show
+    from conjure.pairs import compare_pairs
+
+    if guessed:
+        say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
+    run = compare_pairs(
+        Rows(source, names), process=process, samples=samples, seed=seed, estimand=estimand,
+        tolerance=tolerance, max_calls=max_calls, out=out, progress=True,
+    )  # fmt: skip
+    say(cost(run, samples))
+    records = (record(row, result) for row, result in zip(source, run, strict=True))
+    if table is not None:
+        count = write_table(table, records)
+        if str(table) != "-":
+            say(f"{count:,} rows in {table}.")
+    elif as_json:
+        typer.echo(json.dumps(list(records), ensure_ascii=False, allow_nan=False))
+    else:
+        show(screen(list(records), names))
+    say(spent(run))
+
+
+class Rows:
+    """The prompts of a table, as often as they are read."""
+
+    def __init__(self, source: TableFile, names: list[str]) -> None:
+        self._source, self._names = source, names
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for a, b in texts(self._source, self._names):  # noqa: UP028 - tells the type checker two
+            yield a, b
+
+
+def record(row: Any, result: Comparison) -> dict[str, Any]:
+    """A row of the table with what was found."""
+    low, high = result.interval() or (None, None)
+    return {
+        **row,
+        "distance": result.distance,
+        "standard_error": result.standard_error,
+        "low": low,
+        "high": high,
+        "kl_forward": result.kl_forward,
+        "kl_reverse": result.kl_reverse,
+        "samples": result.samples,
+    }
+
+
+def cost(run: PairRun, asked: int) -> str:
+    """What a run will take, said before it starts."""
+    if run.planned == 0:
+        return "Nothing to compute: every sample is there."
+    said = f"At most {run.planned:,} network calls"
+    if run.seconds_per_call is not None:
+        each = 1000 * run.seconds_per_call
+        said += (
+            f", about {duration(run.planned * run.seconds_per_call)} ({each:.2g} ms a call in "
+            f"batches of {run.batch_size})"
+        )
+    if run.samples < asked:
+        said += f"; {run.samples} samples a pair instead of {asked}, to keep to the budget"
+    return said + "."
+
+
+def spent(run: PairRun) -> str:
+    """What it took, said at the end."""
+    again = f"; {run.rewalked:,} paths were walked again" if run.rewalked else ""
+    return f"{run.calls:,} network calls{again}."
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it.
+
+    >>> duration(42), duration(150), duration(7300)
+    ('42 s', '2.5 min', '2.0 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def screen(records: list[dict[str, Any]], names: list[str], most: int = 40) -> Any:
+    """The nearest pairs first, and how many more there are."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    has_kl = any(r["kl_forward"] is not None for r in records)
+    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in names:
+        shown.add_column(name, overflow="ellipsis", max_width=48)
+    fields = ["distance", "standard_error", *(["kl_forward", "kl_reverse"] if has_kl else [])]
+    for heading in ("distance", "± s.e.", "KL →", "KL ←")[: len(fields)]:
+        shown.add_column(heading, justify="right")
+    for r in sorted(records, key=lambda r: r["distance"])[:most]:
+        cells = ["–" if r[f] is None else f"{r[f]:.4g}" for f in fields]
+        shown.add_row(*(Text(r[name]) for name in names), *cells)
+    parts: list[Any] = [shown]
+    if len(records) > most:
+        rest = f"and {len(records) - most:,} pairs further apart: --table FILE writes them all"
+        parts.append(Text(rest, style="dim"))
+    return Padding(Group(*parts), (1, 2))

@@ -1,0 +1,129 @@
+"""Prompts in, vectors out: N·M network calls for N prompts at M landmarks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from conjure.comparison import check_arguments, check_prompt, default_process, is_whole
+from conjure.embedding.embeddings import Embeddings
+from conjure.embedding.landmarks import Landmarks, differences, draw_landmarks, estimand_weights
+from conjure.embedding.projection import project
+from conjure.engine import Network
+from conjure.errors import ConjureError
+from conjure.process.base import Process
+from conjure.progress import progress_bar
+from conjure.store import make_manifest, open_run
+
+
+def embed(
+    prompts: Sequence[str],
+    *,
+    process: Process | None = None,
+    paths: int = 2,
+    dimensions: int | None = 1024,
+    seed: int = 0,
+    estimand: str = "girsanov",
+    landmarks: Landmarks | None = None,
+    out: str | Path | None = None,
+    progress: bool = False,
+) -> Embeddings:
+    """One vector a prompt, whose squared Euclidean distances estimate the divergence.
+
+    All prompts are asked at the same landmarks, the states of a few unconditional paths: the
+    divergence under that reference measure in place of the pair's own paths. It is another
+    estimand, and needs no paths of the prompts: N·M network calls for N prompts and M = P·T
+    landmarks, and M more, once, for the landmarks. The negative prompt lies at the origin.
+
+    Args:
+        prompts: Any number; equal ones are asked once.
+        process: From :func:`conjure.load`; None for the embedded model with its defaults.
+        paths: P, the unconditional paths whose states are the landmarks.
+        dimensions: D, numbers in a vector, to which all M·state numbers are projected at random;
+            squared distances then have a relative error of about √(2/D). None keeps them all.
+        seed: Of the landmarks and the projection.
+        estimand: ``girsanov``, ``score``, ``epsilon`` or ``picture``.
+        landmarks: From earlier embeddings of this process, to add to them; None draws them.
+        out: A run directory in which finished vectors are kept, so that a killed run goes on.
+        progress: Show a bar on standard error.
+
+    Raises:
+        ConjureError: A bad argument or prompt, or a run directory with other settings.
+
+    >>> from conjure import Gaussian, GaussianProcess
+    >>> meanings = {n: Gaussian(i * np.ones(2), np.eye(2)) for i, n in enumerate(["", "a", "b"])}
+    >>> process = GaussianProcess.build(meanings)
+    >>> found = embed(["a", "b"], process=process, dimensions=None)
+    >>> found.vectors.shape  # 2 paths of 10 states in 2 dimensions
+    (2, 40)
+    >>> found.calls  # M + N·M
+    60
+    """
+    process = process or default_process()
+    check_arguments(process, 1, seed, estimand)
+    if not is_whole(paths, 1):
+        raise ConjureError(f"paths is a whole number, at least 1, not {paths!r}.")
+    if dimensions is not None and not is_whole(dimensions, 2):
+        raise ConjureError(f"dimensions is a whole number, at least 2, not {dimensions!r}.")
+    names = list(prompts)
+    if not names:
+        raise ConjureError("There is no prompt to embed.")
+    for prompt in [*dict.fromkeys(names), process.negative]:
+        check_prompt(process, prompt)
+    weights = estimand_weights(estimand, process.levels)
+
+    started = time.perf_counter()
+    manifest = make_manifest(
+        process, seed, embedding={"paths": paths, "dimensions": dimensions, "estimand": estimand}
+    )
+    run = open_run(out, manifest)
+    distinct = list(dict.fromkeys(names))
+    missing = [prompt for prompt in distinct if run.vector(prompt) is None]
+    steps = len(process.levels)
+    planned = paths * steps * (len(missing) + (landmarks is None))
+    with progress_bar("Embedding", planned, shown=progress) as bar:
+        network = Network(process, bar.advance)
+        if landmarks is None:
+            landmarks = draw_landmarks(process, network, paths, seed)
+        for start in range(0, len(missing), network.batch_size):
+            some = missing[start : start + network.batch_size]
+            run.add_vectors(some, _vectors(process, network, landmarks, weights, some, dimensions))
+    found = {prompt: run.vector(prompt) for prompt in distinct}
+    vectors = np.stack([v for v in (found[prompt] for prompt in names) if v is not None])
+    run.close()
+    return Embeddings(
+        tuple(names), vectors, landmarks, manifest, network.calls, time.perf_counter() - started
+    )
+
+
+def _vectors(
+    process: Process,
+    network: Network,
+    landmarks: Landmarks,
+    weights: tuple[np.ndarray, np.ndarray],
+    prompts: Sequence[str],
+    dimensions: int | None,
+) -> np.ndarray:
+    """Shape ``(N, D)``, float32: √weight · w · difference, over all landmarks."""
+    total = 0.0
+    kept = []
+    for step in range(len(process.levels)):
+        said = differences(landmarks, network, step, prompts)
+        for kind, (part, weight) in enumerate(
+            ((said.noise, weights[0][step]), (said.picture, weights[1][step]))
+        ):
+            if weight == 0:
+                continue
+            scale = process.guidance * (weight / landmarks.paths) ** 0.5
+            rows = scale * part.reshape(len(prompts), -1)
+            if dimensions is None:
+                kept.append(rows)
+            else:
+                total = total + project(rows, dimensions, landmarks.seed, 2 * step + kind)
+    whole = torch.cat(kept, 1) if dimensions is None else total
+    assert isinstance(whole, torch.Tensor)
+    return whole.float().cpu().numpy()

@@ -1,0 +1,202 @@
+"""Vectors of prompts: distances, neighbours, an index, and reranking with the exact estimand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from conjure.embedding.landmarks import Landmarks
+from conjure.embedding.projection import projection_error
+from conjure.errors import ConjureError
+from conjure.files import check_embeddings_path, written_whole
+from conjure.levels import Floats
+from conjure.process.base import Process
+
+
+class Neighbour(NamedTuple):
+    """A prompt that was found.
+
+    Args:
+        prompt: Which.
+        distance: From the query: landmark distance, or the exact one after reranking.
+        standard_error: Of the exact one; None before reranking.
+    """
+
+    prompt: str
+    distance: float
+    standard_error: float | None = None
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One vector a prompt; made by :func:`conjure.embed`.
+
+    Args:
+        prompts: In the order of the rows.
+        vectors: Shape ``(N, D)``, float32.
+        landmarks: The states at which they were asked.
+        manifest: What they depend on.
+        calls: Network calls that were made.
+        seconds: Wall time, without loading the model.
+    """
+
+    prompts: tuple[str, ...]
+    vectors: np.ndarray = field(repr=False)
+    landmarks: Landmarks = field(repr=False)
+    manifest: dict[str, Any] = field(repr=False)
+    calls: int = 0
+    seconds: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return self.vectors.shape[1]
+
+    @property
+    def error(self) -> float:
+        """Relative error that the projection adds to squared distances; 0 without one."""
+        chosen = self.manifest["embedding"]["dimensions"]
+        return 0.0 if chosen is None else projection_error(chosen)
+
+    def distances(self, other: Embeddings | None = None) -> Floats:
+        """Squared Euclidean distances between all rows, which estimate the divergence.
+
+        Args:
+            other: Columns; None for the same prompts.
+
+        Returns:
+            Shape ``(N, N′)``, float64.
+        """
+        rows = self.vectors.astype(np.float64)
+        columns = rows if other is None else other.vectors.astype(np.float64)
+        squares = (rows**2).sum(1)[:, None] + (columns**2).sum(1)[None] - 2 * rows @ columns.T
+        found = np.maximum(squares, 0)
+        if other is None:
+            np.fill_diagonal(found, 0)
+        return found
+
+    def nearest(self, query: np.ndarray, count: int = 10, *, index: Any = None) -> list[Neighbour]:
+        """The prompts nearest to a vector.
+
+        Args:
+            query: Shape ``(D,)``: a row of these embeddings, or of others at the same landmarks.
+            count: At most how many.
+            index: From :meth:`index`, to search approximately in less time; None compares with all.
+
+        Raises:
+            ConjureError: The query has another length.
+        """
+        if query.shape != (self.dimensions,):
+            raise ConjureError(
+                f"The query has shape {query.shape}, and these embeddings have {self.dimensions} "
+                "dimensions: embed it with the same landmarks and dimensions."
+            )
+        if index is not None:
+            squares, rows = index.search(query[None].astype(np.float32), min(count, len(self)))
+            found = [(int(r), float(s)) for r, s in zip(rows[0], squares[0], strict=True) if r >= 0]
+        else:
+            gaps = ((self.vectors.astype(np.float64) - query) ** 2).sum(1)
+            found = [(int(r), float(gaps[r])) for r in np.argsort(gaps, kind="stable")[:count]]
+        return [Neighbour(self.prompts[row], distance) for row, distance in found]
+
+    def index(self, links: int = 32) -> Any:
+        """An approximate index (faiss, hierarchical navigable small worlds) for large collections.
+
+        Args:
+            links: A row's neighbours in the graph; more are slower and find more.
+
+        Raises:
+            ConjureError: faiss is not installed.
+        """
+        try:
+            import faiss  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise ConjureError(
+                "An approximate index needs faiss: pip install 'conjure[index]'."
+            ) from error
+        made = faiss.IndexHNSWFlat(self.dimensions, links)
+        made.hnsw.efConstruction = made.hnsw.efSearch = 128
+        made.add(np.ascontiguousarray(self.vectors))
+        return made
+
+    def rerank(
+        self,
+        query: str,
+        candidates: Sequence[Neighbour],
+        *,
+        process: Process,
+        samples: int = 16,
+        progress: bool = False,
+    ) -> list[Neighbour]:
+        """Order candidates by the exact estimand, each with its standard error.
+
+        Raises:
+            ConjureError: The process is not the one of these embeddings.
+        """
+        from conjure.pairs import compare_pairs
+        from conjure.store import make_manifest
+        from conjure.store.manifest import differences
+
+        here = make_manifest(process, self.manifest["seed"], embedding=self.manifest["embedding"])
+        changed = differences(self.manifest, json.loads(json.dumps(here)))
+        if changed:
+            lines = "\n  ".join(changed)
+            raise ConjureError(f"This is not the process that was embedded:\n  {lines}")
+        results = compare_pairs(
+            [(query, candidate.prompt) for candidate in candidates],
+            process=process, samples=samples, seed=self.manifest["seed"],
+            estimand=self.manifest["embedding"]["estimand"], progress=progress,
+        )  # fmt: skip
+        found = [Neighbour(r.prompts[1], r.distance, r.standard_error) for r in results]
+        return sorted(found, key=lambda n: n.distance)
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file: vectors, landmarks, prompts and manifest.
+
+        Raises:
+            ConjureError: The ending is not .safetensors, or the folder does not exist.
+        """
+        from safetensors.torch import save_file
+
+        target = check_embeddings_path(path)
+        tensors = {
+            "vectors": torch.from_numpy(np.ascontiguousarray(self.vectors)),
+            "landmarks.states": self.landmarks.states.cpu().contiguous(),
+            "landmarks.noise": self.landmarks.noise.cpu().contiguous(),
+            "landmarks.picture": self.landmarks.picture.cpu().contiguous(),
+        }
+        about = {"prompts": json.dumps(self.prompts), "manifest": json.dumps(self.manifest)}
+        with written_whole(target) as draft:
+            save_file(tensors, draft, metadata=about)
+
+    @staticmethod
+    def load(path: str | Path) -> Embeddings:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ConjureError: There is no such file, or it is something else.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not Path(path).is_file():
+            raise ConjureError(f"There is no file {str(path)!r}.")
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                manifest, prompts = json.loads(about["manifest"]), json.loads(about["prompts"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                marks = [tensors[f"landmarks.{n}"] for n in ("states", "noise", "picture")]
+                vectors = tensors["vectors"].numpy()
+        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+            raise ConjureError(f"{str(path)!r} does not hold embeddings: {error}") from error
+        landmarks = Landmarks(*marks, seed=manifest["seed"])
+        return Embeddings(tuple(prompts), vectors, landmarks, manifest)

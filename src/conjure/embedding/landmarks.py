@@ -1,0 +1,113 @@
+"""Landmarks: fixed noisy states at which all prompts are asked, drawn once for a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conjure.divergence import Squares
+from conjure.engine import Network, noise
+from conjure.errors import EstimandUnavailableError
+from conjure.levels import Floats, NoiseLevels
+from conjure.process.base import Prediction, Process
+from conjure.registry import ESTIMANDS
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The states of a few unconditional paths, and what the network says there with no prompt.
+
+    Args:
+        states: Shape ``(T, P, *state)``: scored state, path; float64.
+        noise: ε̂ under the negative prompt there, same shape.
+        picture: x̂₀ likewise.
+        seed: Of the paths' noise.
+    """
+
+    states: Tensor
+    noise: Tensor
+    picture: Tensor
+    seed: int
+
+    @property
+    def count(self) -> int:
+        """M, how many landmarks there are."""
+        return self.states.shape[0] * self.states.shape[1]
+
+    @property
+    def paths(self) -> int:
+        """P, the paths they lie on."""
+        return self.states.shape[1]
+
+
+def draw_landmarks(process: Process, network: Network, paths: int, seed: int) -> Landmarks:
+    """Walk some unconditional paths and keep every state: M = P·T network calls.
+
+    The negative prompt (by default the empty one) leads the way, without guidance. The noise is
+    that of samples 0, 1, … of the seed.
+    """
+
+    def drawn(step: int) -> Tensor:
+        return process.place(noise.batch(seed, range(paths), step, process.shape))
+
+    x, memory = process.prior(drawn(0)), None
+    states, said = [], []
+    for i in range(len(process.levels)):
+        prediction = network.predict(x, i, [process.negative] * paths)
+        states.append(x)
+        said.append(prediction)
+        if i + 1 < len(process.levels):
+            move = process.transition(x, i, prediction, memory)
+            memory = move.memory
+            x = move.draw(drawn(i + 1))
+    noises, pictures = ([getattr(p, name) for p in said] for name in ("noise", "picture"))
+    return Landmarks(torch.stack(states), torch.stack(noises), torch.stack(pictures), seed)
+
+
+def estimand_weights(name: str, levels: NoiseLevels) -> tuple[Floats, Floats]:
+    """How an estimand weighs ‖Δε̂‖² and ‖Δx̂₀‖² at each state, each of shape ``(T,)``.
+
+    Found by giving it one unit at a time: estimands are linear in the squares.
+
+    Raises:
+        EstimandUnavailableError: It needs more than two predictions at one state: the sampler's
+            own step, or predictions at different states.
+    """
+    steps = len(levels)
+
+    def weight(**ones: float) -> Floats:
+        parts = {key: np.full((1, 2, steps), ones.get(key, 0.0)) for key in _SQUARES}
+        return ESTIMANDS[name].terms(Squares(**parts), levels)[0, 0]
+
+    if np.any(weight(step=1.0)) or np.any(weight(printed=1.0)):
+        raise EstimandUnavailableError(
+            f"{name} is no weighted sum of differences at fixed states, so that no embedding can "
+            "stand for it. Use girsanov, score, epsilon or picture."
+        )
+    return weight(noise=1.0), weight(picture=1.0)
+
+
+_SQUARES = ("noise", "picture", "step", "printed")
+
+
+def differences(
+    landmarks: Landmarks, network: Network, step: int, prompts: Sequence[str]
+) -> Prediction:
+    """ε̂(x|y) − ε̂(x|∅), and so for x̂₀, at the landmarks of one state, one prompt after another.
+
+    Returns:
+        Rows of all paths for each prompt, ``(N·P, *state)``. Guidance is left out: it scales them.
+    """
+    count, shape = landmarks.paths, landmarks.states.shape[2:]
+    x = landmarks.states[step].repeat(len(prompts), *(1 for _ in shape))
+    rows = [prompt for prompt in prompts for _ in range(count)]
+    said = network.predict(x, step, rows)
+    repeats = (len(prompts), *(1 for _ in shape))
+    return Prediction(
+        said.noise - landmarks.noise[step].repeat(*repeats),
+        said.picture - landmarks.picture[step].repeat(*repeats),
+    )

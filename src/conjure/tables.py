@@ -1,0 +1,278 @@
+"""Tables in and out: CSV, TSV, JSON lines and Parquet, by the file's ending."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conjure.errors import ConjureError
+from conjure.files import written_whole
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+PAIRS_OF_COLUMNS = (
+    ("a", "b"),
+    ("prompt1", "prompt2"),
+    ("sentence1", "sentence2"),
+    ("text1", "text2"),
+    ("word1", "word2"),
+    ("source", "target"),
+)
+SINGLE_COLUMNS = ("prompt", "text", "sentence", "caption", "label", "word")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table that can be read as often as one likes, a row at a time.
+
+    Args:
+        path: Of a CSV, TSV, JSON lines or Parquet file.
+        text: What standard input held, instead of a file.
+    """
+
+    path: Path
+    text: str | None = None
+
+    @property
+    def suffix(self) -> str:
+        """The format: of the file's ending, or guessed from what standard input holds."""
+        if self.text is None:
+            return self.path.suffix.lower()
+        first = self.text.lstrip()[:1]
+        line = self.text.partition("\n")[0]
+        return ".jsonl" if first == "{" else ".tsv" if "\t" in line else ".csv"
+
+    def __iter__(self) -> Iterator[Row]:
+        try:
+            yield from self._rows()
+        except UnicodeDecodeError as error:
+            raise ConjureError(f"{self} is not UTF-8 text: {error.reason}.") from error
+
+    def __str__(self) -> str:
+        return repr(str(self.path)) if self.text is None else "Standard input"
+
+    def columns(self) -> list[str]:
+        """Names of its columns, from the first row.
+
+        Raises:
+            ConjureError: It has no rows.
+        """
+        first = next(iter(self), None)
+        if first is None:
+            raise ConjureError(f"{self} has no rows.")
+        return list(first)
+
+    def _rows(self) -> Iterator[Row]:
+        if self.suffix == ".parquet":
+            yield from _read_parquet(self.path)
+            return
+        with self._open() as stream:
+            if self.suffix == ".jsonl":
+                yield from _read_jsonl(stream, str(self))
+                return
+            delimiter = "\t" if self.suffix == ".tsv" else ","
+            reader = csv.DictReader(stream, delimiter=delimiter, strict=True)
+            try:
+                for number, row in enumerate(reader, start=2):
+                    if None in row or None in row.values():
+                        named = len(reader.fieldnames or [])
+                        raise ConjureError(
+                            f"Row {number} of {self} does not have the {named} fields that its "
+                            "first line names."
+                        )
+                    yield row
+            except csv.Error as error:
+                raise ConjureError(f"{self} is not a table: {error}.") from error
+
+    def _open(self) -> io.TextIOBase:
+        if self.text is not None:
+            return io.StringIO(self.text, newline="")
+        # A byte-order mark, as spreadsheets write it, is no part of the first name.
+        return self.path.open(encoding="utf-8-sig", newline="")
+
+
+def _read_jsonl(stream: io.TextIOBase, name: str) -> Iterator[Row]:
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ConjureError(f"Line {number} of {name} is not JSON: {error}.") from error
+        if not isinstance(row, dict):
+            raise ConjureError(f"Line {number} of {name} is not a JSON object.")
+        yield row
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    parquet = _pyarrow()
+    try:
+        file = parquet.ParquetFile(path)
+    except (OSError, ValueError) as error:
+        raise ConjureError(f"{str(path)!r} is not a Parquet file: {error}") from error
+    with file:
+        for batch in file.iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConjureError(
+            "Parquet needs pyarrow: pip install 'conjure[parquet]', or use .csv, .tsv or .jsonl."
+        ) from error
+    return pyarrow.parquet
+
+
+def open_table(path: str | Path) -> TableFile:
+    """A table to read; ``-`` is standard input.
+
+    Raises:
+        ConjureError: There is no such file, or its ending says nothing.
+    """
+    if str(path) == "-":
+        return TableFile(Path("-"), sys.stdin.read())
+    place = Path(path)
+    if not place.is_file():
+        raise ConjureError(f"There is no file {str(place)!r}.")
+    if place.suffix.lower() not in SUFFIXES:
+        raise ConjureError(
+            f"A table ends in {', '.join(SUFFIXES)}, which decides its format; {place.name!r} does "
+            "not."
+        )
+    return TableFile(place)
+
+
+def choose_columns(table: TableFile, named: str | None, count: int) -> tuple[list[str], bool]:
+    """Which columns hold the prompts.
+
+    Args:
+        table: Where.
+        named: Their names with a comma between, as the user gave them, or None to guess.
+        count: How many there must be, one or two.
+
+    Returns:
+        Their names, and whether they were guessed.
+
+    Raises:
+        ConjureError: They are not there, or cannot be guessed.
+    """
+    there = table.columns()
+    if named is not None:
+        chosen = [name.strip() for name in named.split(",")]
+        if len(chosen) != count:
+            many = "one column" if count == 1 else "two columns, with a comma between"
+            raise ConjureError(f"--columns names {many}, not {named!r}.")
+        missing = [name for name in chosen if name not in there]
+        if missing:
+            raise ConjureError(
+                f"{table} has no column {missing[0]!r}. It has {', '.join(map(repr, there))}."
+            )
+        return chosen, False
+    known = [[name] for name in SINGLE_COLUMNS] if count == 1 else map(list, PAIRS_OF_COLUMNS)
+    by_name = {name.lower(): name for name in there}
+    for names in known:
+        if all(name in by_name for name in names):
+            return [by_name[name] for name in names], True
+    if len(there) == count:
+        return there, True
+    what = "column" if count == 1 else "two columns"
+    raise ConjureError(
+        f"Which {what} of {table} hold the prompts cannot be guessed: it has "
+        f"{', '.join(map(repr, there))}. Name them with --columns."
+    )
+
+
+def texts(table: TableFile, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The chosen columns of every row.
+
+    Raises:
+        ConjureError: One of them is missing or no text.
+    """
+    for number, row in enumerate(table, start=1):
+        for name in columns:
+            if not isinstance(row.get(name), str):
+                raise ConjureError(
+                    f"Row {number} of {table} has no text in the column {name!r}: "
+                    f"{row.get(name)!r}."
+                )
+        yield tuple(row[name] for name in columns)
+
+
+def check_table_path(path: str | Path) -> Path:
+    """Refuse a place where no table can be written, before the work is done.
+
+    Raises:
+        ConjureError: The ending is unknown, the folder does not exist, or pyarrow is missing.
+    """
+    target = Path(path)
+    if str(path) == "-":
+        return target
+    if target.suffix.lower() not in SUFFIXES:
+        raise ConjureError(
+            f"A table ends in {', '.join(SUFFIXES)}, which decides its format; {target.name!r} "
+            "does not."
+        )
+    if not target.parent.is_dir():
+        raise ConjureError(f"The folder {str(target.parent)!r} does not exist: make it first.")
+    if target.is_dir():
+        raise ConjureError(f"{str(target)!r} is a folder, not a file.")
+    if target.suffix.lower() == ".parquet":
+        _pyarrow()
+    return target
+
+
+def write_table(path: str | Path, rows: Iterator[Row]) -> int:
+    """Write rows to a file, whole or not at all; ``-`` writes CSV to standard output as they come.
+
+    Returns:
+        How many there were.
+    """
+    if str(path) == "-":
+        return _write_text(sys.stdout, ".csv", rows)
+    target = Path(path)
+    with written_whole(target) as draft:
+        if target.suffix.lower() == ".parquet":
+            return _write_parquet(draft, rows)
+        with draft.open("w", encoding="utf-8", newline="") as stream:
+            return _write_text(stream, target.suffix.lower(), rows)
+
+
+def _write_text(stream: Any, suffix: str, rows: Iterator[Row]) -> int:
+    count = 0
+    writer: Any = None
+    for row in map(_plain, rows):
+        count += 1
+        if suffix == ".jsonl":
+            stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            continue
+        if writer is None:
+            delimiter = "\t" if suffix == ".tsv" else ","
+            writer = csv.DictWriter(stream, list(row), delimiter=delimiter, lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(row)
+    return count
+
+
+def _write_parquet(path: Path, rows: Iterator[Row]) -> int:
+    parquet = _pyarrow()
+    import pyarrow
+
+    listed = [_plain(row) for row in rows]
+    parquet.write_table(pyarrow.Table.from_pylist(listed), path)
+    return len(listed)
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """Numbers that are no numbers become missing values."""
+    lost = (float,)
+    return {k: None if isinstance(v, lost) and not math.isfinite(v) else v for k, v in row.items()}

@@ -1,0 +1,254 @@
+"""The commands for many prompts, run as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from conjure import cli
+from conjure.store.run import Run
+
+PROMPTS = ["cat", "dog", "red car", "blue car"]
+PAIRS = list(combinations(PROMPTS, 2))
+QUICK = ["--steps", "2", "-k", "2"]
+
+
+@pytest.fixture
+def run(pipeline_folder, monkeypatch, capsys):
+    """Run a command on the tiny pipeline in this process: exit code, out, err."""
+
+    def go(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["conjure", *arguments, "--model", str(pipeline_folder)])
+        monkeypatch.setenv("COLUMNS", "200")
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return go
+
+
+@pytest.fixture
+def pairs_file(tmp_path):
+    path = tmp_path / "pairs.csv"
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["sentence1", "sentence2", "score"])
+        writer.writerows([a, b, n] for n, (a, b) in enumerate(PAIRS))
+    return path
+
+
+@pytest.fixture
+def prompts_file(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"prompt": p}) + "\n" for p in PROMPTS))
+    return path
+
+
+def test_pairs_writes_a_table(run, pairs_file, tmp_path):
+    target = tmp_path / "out.tsv"
+    code, out, err = run("pairs", str(pairs_file), "-o", str(target), *QUICK)
+    assert (code, out) == (0, "")
+    assert "'sentence1' and 'sentence2'" in err
+    assert "At most 40 network calls" in err  # (4·2 + 2·6·1)·2
+    rows = list(csv.DictReader(target.open(newline=""), delimiter="\t"))
+    assert [(row["sentence1"], row["sentence2"]) for row in rows] == PAIRS
+    assert [row["score"] for row in rows] == [str(n) for n in range(6)]
+    for row in rows:
+        assert float(row["low"]) < float(row["distance"]) < float(row["high"])
+        total = float(row["kl_forward"]) + float(row["kl_reverse"])
+        assert total == pytest.approx(float(row["distance"]))
+
+
+def test_pairs_on_the_screen_and_as_json(run, pairs_file):
+    code, out, _ = run("pairs", str(pairs_file), *QUICK)
+    assert code == 0
+    assert "red car" in out
+    assert "distance" in out
+    code, out, _ = run("pairs", str(pairs_file), "--json", *QUICK)
+    assert code == 0
+    assert [record["sentence1"] for record in json.loads(out)] == [a for a, _ in PAIRS]
+
+
+def test_pairs_from_standard_input_to_standard_output(run, monkeypatch):
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("a\tb\ncat\tdog\n"))
+    code, out, _ = run("pairs", "-", "-o", "-", *QUICK)
+    assert code == 0
+    assert out.splitlines()[0].startswith("a,b,distance,standard_error,low,high")
+    assert len(out.splitlines()) == 2
+
+
+def test_a_second_run_computes_nothing_and_writes_the_same(run, pairs_file, tmp_path):
+    files = []
+    for name in ("one.jsonl", "two.jsonl"):
+        command = ["pairs", str(pairs_file), "-o", str(tmp_path / name), *QUICK]
+        code, _, err = run(*command, "--out", str(tmp_path / "run"))
+        assert code == 0
+        files.append((tmp_path / name).read_bytes())
+    assert files[0] == files[1]
+    assert "Nothing to compute" in err
+    assert "0 network calls" in err
+
+
+def test_matrix_writes_a_table_and_a_figure(run, prompts_file, tmp_path):
+    table, figure = tmp_path / "out.csv", tmp_path / "out.svg"
+    command = ["matrix", str(prompts_file), "-o", str(table), "--figure", str(figure), *QUICK]
+    code, out, err = run(*command)
+    assert code == 0
+    assert "nearest" in out
+    assert "network calls" in err
+    rows = list(csv.DictReader(table.open(newline="")))
+    assert [row["prompt"] for row in rows] == PROMPTS
+    assert rows[0]["dog"] == rows[1]["cat"]
+    assert float(rows[2]["red car"]) == 0
+    assert "<svg" in figure.read_text()
+
+
+def test_matrix_as_json(run, prompts_file):
+    code, out, _ = run("matrix", str(prompts_file), "--json", *QUICK)
+    assert code == 0
+    record = json.loads(out)
+    assert record["prompts"] == PROMPTS
+    assert record["calls"] == (4**2 * 1 + 4) * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--columns", "a,b"], "no column 'a'"),
+        (["-o", "nowhere/t.csv"], "does not exist"),
+        (["-o", "t.xlsx"], "A table ends in"),
+        (["--tolerance", "2"], "tolerance is a fraction"),
+        (["--max-calls", "3"], "max_calls is 3"),
+        (["-k", "0"], "samples is a whole number"),
+        (["--out", "no/such/place"], "does not exist"),
+    ],
+)
+def test_bad_input_is_refused(run, pairs_file, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    code, out, err = run("pairs", str(pairs_file), *arguments)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+    assert sorted(tmp_path.iterdir()) == before
+
+
+WORKER = """
+import sys
+from pathlib import Path
+import numpy as np
+import conjure
+from conjure import Gaussian, GaussianProcess
+from conjure.store.run import Run
+
+class Slow(GaussianProcess):
+    def predict(self, x, step, prompts):
+        import time
+        time.sleep(0.002)
+        return super().predict(x, step, prompts)
+
+rng = np.random.default_rng(0)
+names = [f"p{n}" for n in range(40)]
+process = Slow.build({n: Gaussian(rng.normal(size=3), np.eye(3)) for n in names}, steps=5)
+object.__setattr__(process, "batch_size", 4)
+log, add = Path(sys.argv[2]), Run.add
+
+def counted(self, jobs, squares):
+    new = add(self, jobs, squares)
+    with log.open("a") as file:
+        file.write(f"{len(jobs)} {new}\\n")
+    return new
+
+Run.add = counted
+pairs = list(zip(names[::2], names[1::2])) * 2
+for result in conjure.compare_pairs(pairs, process=process, samples=30, out=sys.argv[1]):
+    print(*result.prompts, repr(result.distance))
+"""
+
+
+def test_a_killed_run_loses_nothing_and_repeats_nothing(tmp_path):
+    """Killed at random moments, it ends as one that never was."""
+    command = [sys.executable, "-c", WORKER]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        arguments = [str(tmp_path / name), str(tmp_path / f"{name}.log")]
+        return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, env=environment)
+
+    whole = start("whole")
+    expected, _ = whole.communicate(timeout=120)
+    assert whole.returncode == 0
+    kills = 0
+    for pause in (0.05, 0.3, 0.6):
+        process, log = start("killed"), tmp_path / "killed.log"
+        size, deadline = log.stat().st_size if log.exists() else 0, time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if log.exists() and log.stat().st_size > size:
+                break
+            time.sleep(0.01)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    assert kills == 3
+    last = start("killed")
+    found, _ = last.communicate(timeout=120)
+    assert last.returncode == 0
+    assert found == expected
+    rows = [list(map(int, line.split())) for line in _lines(tmp_path / "killed.log")]
+    assert all(computed == new for computed, new in rows)  # none twice
+    both = [list(Run(tmp_path / name).rows()) for name in ("whole", "killed")]
+    assert both[0] == both[1]
+    assert len(both[0]) == 20 * 30
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def test_embed_and_nearest(run, prompts_file, tmp_path, monkeypatch):
+    saved = tmp_path / "e.safetensors"
+    code, out, _ = run("embed", str(prompts_file), "-o", str(saved), "--steps", "2", "--json")
+    assert code == 0
+    about = json.loads(out)
+    assert about["prompts"] == 4
+    assert about["landmarks"] == 2 * 2
+    assert about["calls"] == 4 * (4 + 1)
+
+    def nearest(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["conjure", "nearest", *arguments, "--in", str(saved)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, ""
+
+    assert nearest("cat", "--json")[0] == 0
+    assert nearest("red cat", "--rerank", "2", "-k", "2")[0] == 0
+    assert nearest("cat", "--count", "0")[0] == 2
+
+
+def test_embed_refuses_before_it_works(run, prompts_file, tmp_path):
+    for arguments, message in {
+        ("-o", str(tmp_path / "e.npy")): "a .safetensors file",
+        ("-o", str(tmp_path / "e.safetensors"), "--estimand", "ancestral"): "Use girsanov",
+        ("-o", str(tmp_path / "e.safetensors"), "--paths", "0"): "paths is a whole number",
+    }.items():
+        code, out, err = run("embed", str(prompts_file), *arguments)
+        assert (code, out) == (2, "")
+        assert message in " ".join(err.split())

@@ -1,0 +1,136 @@
+"""Tables in every format, as people write them and as they get them wrong."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from conjure.errors import ConjureError
+from conjure.tables import (
+    check_table_path,
+    choose_columns,
+    open_table,
+    texts,
+    write_table,
+)
+
+ROWS = [
+    {"a": "a cat, asleep", "b": 'the "dog"', "score": 1.5},
+    {"a": "naïve café", "b": "two\nlines", "score": None},
+]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_what_is_written_can_be_read(tmp_path, suffix):
+    path = tmp_path / f"table{suffix}"
+    assert write_table(path, iter(ROWS)) == 2
+    table = open_table(path)
+    assert list(texts(table, ["a", "b"])) == [(row["a"], row["b"]) for row in ROWS]
+    assert list(table) == list(table)  # as often as one likes
+    assert [row["score"] or None for row in table] in (["1.5", None], [1.5, None])
+
+
+def test_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "table.parquet"
+    write_table(path, iter(ROWS))
+    assert list(open_table(path)) == ROWS
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    with pytest.raises(ConjureError, match=r"pip install 'conjure\[parquet\]'"):
+        check_table_path(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix"),
+    [("a,b\nx,y\n", ".csv"), ("a\tb\nx\ty\n", ".tsv"), ('{"a": "x", "b": "y"}\n', ".jsonl")],
+)
+def test_standard_input_is_recognised(monkeypatch, text, suffix):
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    table = open_table("-")
+    assert table.suffix == suffix
+    assert list(texts(table, ["a", "b"])) == [("x", "y")]
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_name(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("\ufeffa,b\nx,y\n", encoding="utf-8")
+    assert open_table(path).columns() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("header", "named", "expected"),
+    [
+        ("id,sentence1,sentence2", None, ["sentence1", "sentence2"]),
+        ("Word1,Word2,score", None, ["Word1", "Word2"]),
+        ("left,right", None, ["left", "right"]),
+        ("x,y,z", "z, x", ["z", "x"]),
+    ],
+)
+def test_columns_are_guessed_or_named(tmp_path, header, named, expected):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n{','.join('p' * (header.count(',') + 1))}\n")
+    columns, guessed = choose_columns(open_table(path), named, 2)
+    assert columns == expected
+    assert guessed == (named is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named", "message"),
+    [
+        ("t.csv", "x,y,z\n1,2,3\n", None, "cannot be guessed: it has 'x', 'y', 'z'"),
+        ("t.csv", "x,y\n1,2\n", "x,w", "no column 'w'. It has 'x', 'y'"),
+        ("t.csv", "x,y\n1,2\n", "x", "names two columns"),
+        ("t.csv", "a,b\n", None, "has no rows"),
+        ("t.csv", "", None, "has no rows"),
+        ("t.csv", "a,b\nx\n", None, "Row 2 .* does not have the 2 fields"),
+        ("t.csv", "a,b\nx,y,z\n", None, "Row 2 .* does not have the 2 fields"),
+        ("t.csv", 'a,b\n"x,y\n', None, "is not a table"),
+        ("t.jsonl", "{oops\n", None, "Line 1 .* is not JSON"),
+        ("t.jsonl", "[1]\n", None, "not a JSON object"),
+        ("t.jsonl", '{"a": "x", "b": 3}\n', None, "no text in the column 'b': 3"),
+    ],
+)
+def test_bad_tables_are_refused(tmp_path, name, content, named, message):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(ConjureError, match=message):
+        list(texts(open_table(path), choose_columns(open_table(path), named, 2)[0]))
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\n\xff\xfe,y\n")
+    with pytest.raises(ConjureError, match="not UTF-8"):
+        list(open_table(path))
+
+
+def test_places_are_checked_before_the_work(tmp_path):
+    for path, message in {
+        tmp_path / "t.xls": "A table ends in",
+        tmp_path / "no" / "t.csv": "does not exist",
+    }.items():
+        with pytest.raises(ConjureError, match=message):
+            check_table_path(path)
+    with pytest.raises(ConjureError, match="no file"):
+        open_table(tmp_path / "none.csv")
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path):
+    def failing():
+        yield ROWS[0]
+        raise RuntimeError
+
+    path = tmp_path / "t.csv"
+    with pytest.raises(RuntimeError):
+        write_table(path, failing())
+    assert list(tmp_path.iterdir()) == []
+    assert not path.exists()
+
+
+def test_numbers_that_are_none_are_missing(capsys):
+    write_table("-", iter([{"a": float("nan"), "b": 1.0}]))
+    assert capsys.readouterr().out == "a,b\n,1.0\n"
