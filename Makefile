@@ -54,6 +54,7 @@ docs: .venv/.development  ## the documentation, served on loopback
 
 bench: .venv/.development  ## speed and memory, against the bare network calls and the naive loop
 	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.many
 
 emoji: .venv/.development  ## make the embedded model again, from data to model card (hours on a CPU)
 	$(PIP) -r recipes/emoji/requirements.txt

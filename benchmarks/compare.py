@@ -6,8 +6,8 @@ Prints, for each guidance setting, in one run and one dtype:
 
 - ``compare``: the library, after loading;
 - ``bare``: the same number of network rows in the same batches, and nothing else;
-- ``naive``: one pair, one sample, one call at a time (benchmarks/naive.py), scaled up from fewer
-  samples.
+- ``naive``: one pair, one sample, one state at a time (benchmarks/naive.py), scaled up from one
+  sample.
 
 The three are interleaved and the median of their ratios is printed, so that a busy machine slows
 all of them alike. Then the peak memory of fresh processes that take more and more samples.
@@ -20,12 +20,11 @@ import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import torch
 
 import conjure
+from benchmarks.bare import Recorded, bare_calls, seconds
 from benchmarks.naive import naive_distances
 from conjure.process.pipeline import PipelineProcess
 
@@ -74,13 +73,14 @@ def parse() -> argparse.Namespace:
 def time_guidance(process: PipelineProcess, arguments: argparse.Namespace) -> str:
     """One row of the table."""
     samples = arguments.samples
-    result = conjure.compare(*PROMPTS, process=process, samples=samples)
+    recorded = Recorded(process)
+    result = conjure.compare(*PROMPTS, process=recorded, samples=samples)
 
     def library() -> None:
         conjure.compare(*PROMPTS, process=process, samples=samples)
 
-    bare = bare_calls(process, samples)
-    assert bare.rows == result.calls
+    bare = bare_calls(process, recorded.sizes, PROMPTS[0])
+    assert sum(recorded.sizes) == result.calls
 
     def naive() -> None:
         naive_distances(process, *PROMPTS, samples=1, seed=0)
@@ -111,47 +111,6 @@ def deviation(arguments: argparse.Namespace) -> float:
         for found, exact in zip(narrow.values(), wide.values(), strict=True)
         if found is not None and exact is not None
     )
-
-
-class bare_calls:  # noqa: N801 - used as a function that knows its number of rows
-    """The network rows of a comparison in the engine's own batches, on fixed inputs."""
-
-    def __init__(self, process: PipelineProcess, samples: int) -> None:
-        self._process = process
-        per_state = 3 if process.guidance > 1 else 2
-        fit = max(1, process.batch_size // (2 * per_state))
-        chunks = [min(fit, samples - at) for at in range(0, samples, fit)]
-        self._batches = [
-            count * (per_state if step == 0 else 2 * per_state)
-            for count in chunks
-            for step in range(len(process.levels))
-        ]
-        self.rows = sum(self._batches)
-        condition = process.family.encode(PROMPTS[0])
-        self._inputs = {
-            size: (
-                torch.randn(size, *process.shape, device=process.device, dtype=process.dtype),
-                {k: v.expand(size, *v.shape[1:]).contiguous() for k, v in condition.items()},
-            )
-            for size in set(self._batches)
-        }
-
-    @torch.inference_mode()
-    def __call__(self) -> None:
-        for size in self._batches:
-            x, condition = self._inputs[size]
-            self._process.family.denoise(x, 500.0, condition)
-
-
-def seconds(work: Callable[[], None]) -> float:
-    """Wall time of one call."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
 
 
 def peak_memory(arguments: argparse.Namespace) -> float:

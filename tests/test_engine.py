@@ -280,10 +280,10 @@ def test_cached_paths_are_not_walked_again(tmp_path, guidance, size, spill):
     cache = PathCache(size, tmp_path / "paths" if spill else None)
     network, last = Network(process), last_uses(blocks)
     for block in blocks:
-        before, known = network.calls, cache.hits
+        before, known, started = network.calls, cache.hits, len(cache.starts)
         found, _ = run_block(process, network, block, 0, cache=cache, keep=last)
         walked = cache.hits - known
-        assert network.calls - before == Block(block).calls(4, guidance > 1, walked)
+        assert network.calls - before == Block(block).calls(4, guidance > 1, walked, started)
         for row, job in enumerate(block):
             alone, _ = run_block(process, Network(process), [job], 0)
             np.testing.assert_allclose(found.noise[row], alone.noise[0], rtol=1e-9)

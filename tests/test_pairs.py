@@ -202,6 +202,18 @@ def test_tolerance_stops_where_it_is_reached(process):
     assert run.calls < run.planned
 
 
+def test_top_spends_its_samples_on_the_nearest(process):
+    pairs = list(combinations(NAMES, 2))
+    run = conjure.compare_pairs(pairs, process=process, samples=64, top=3, first_round=16)
+    taken = {result.prompts: result.samples for result in run}
+    everything = conjure.compare_pairs(pairs, process=process, samples=64)
+    distances = {result.prompts: result.distance for result in everything}
+    nearest = sorted(distances, key=lambda pair: distances[pair])[:3]
+    assert all(taken[pair] == 64 for pair in nearest)
+    assert sorted(taken.values()) == [16] * 7 + [32] * 4 + [64] * 4
+    assert run.calls < everything.calls
+
+
 def test_max_calls_takes_fewer_samples(process):
     pairs = [("a", "b"), ("c", "d")]
     each = 2 * (4 * 5 - 2)
@@ -217,6 +229,8 @@ def test_max_calls_takes_fewer_samples(process):
     [
         ({"samples": 0}, "samples is a whole number"),
         ({"tolerance": 1.5}, "tolerance is a fraction"),
+        ({"top": 0}, "top is a whole number"),
+        ({"top": 1, "tolerance": 0.1}, "two ways to stop"),
         ({"tolerance": 0.1, "first_round": 1}, "first_round is a whole number, at least 2"),
         ({"max_calls": 0}, "max_calls is a whole number"),
         ({"window": 0}, "window is a whole number"),

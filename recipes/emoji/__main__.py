@@ -16,6 +16,7 @@ from . import text_encoder as text_stage
 from .common import HERE
 from .evaluate import evaluate as evaluate_model
 from .export import export as export_model
+from .export import unpack as unpack_model
 
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 FOLDER = HERE.parents[1] / "src" / "conjure" / "models" / "emoji"
@@ -34,14 +35,14 @@ def data(work: Work = WORK) -> None:
 
 
 @app.command()
-def judge(work: Work = WORK, minutes: Minutes = 10, device: Device = "cpu") -> None:
+def judge(work: Work = WORK, minutes: Minutes = 30, device: Device = "cpu") -> None:
     """Train the judge on the vendors withheld from the generator."""
     judge_stage.train_judge(work, minutes, device)
     typer.echo(json.dumps(judge_stage.ceiling(work)))
 
 
 @app.command()
-def autoencoder(work: Work = WORK, minutes: Minutes = 10, device: Device = "cpu") -> None:
+def autoencoder(work: Work = WORK, minutes: Minutes = 30, device: Device = "cpu") -> None:
     """Train the autoencoder and encode the drawings."""
     autoencoder_stage.train_autoencoder(work, minutes, device)
     autoencoder_stage.write_latents(work, device)
@@ -54,7 +55,7 @@ def text(work: Work = WORK, minutes: Minutes = 8, device: Device = "cpu") -> Non
 
 
 @app.command()
-def denoiser(work: Work = WORK, minutes: Minutes = 60, device: Device = "cpu") -> None:
+def denoiser(work: Work = WORK, minutes: Minutes = 110, device: Device = "cpu") -> None:
     """Train the denoiser."""
     denoiser_stage.train_denoiser(work, minutes, device)
 
@@ -63,6 +64,12 @@ def denoiser(work: Work = WORK, minutes: Minutes = 60, device: Device = "cpu") -
 def export(work: Work = WORK, folder: Target = FOLDER) -> None:
     """Write the pipeline's folder."""
     export_model(work, folder)
+
+
+@app.command()
+def unpack(work: Work = WORK, folder: Target = FOLDER) -> None:
+    """Turn the pipeline's folder back into checkpoints, to train it further."""
+    unpack_model(work, folder)
 
 
 @app.command()

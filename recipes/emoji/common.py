@@ -14,7 +14,7 @@ import torch
 
 SIZE = 64
 GENERATOR_STYLES = ("noto", "fluent-emoji", "fluent-emoji-flat")
-JUDGE_STYLES = ("twemoji", "emojione", "fxemoji")
+JUDGE_STYLES = ("twemoji", "emojione", "fxemoji", "streamline-emojis")
 HERE = Path(__file__).resolve().parent
 
 

@@ -23,6 +23,7 @@ PACKAGES = {
     "twemoji": ("@iconify-json/twemoji", "1.2.5"),
     "emojione": ("@iconify-json/emojione", "1.2.3"),
     "fxemoji": ("@iconify-json/fxemoji", "1.2.2"),
+    "streamline-emojis": ("@iconify-json/streamline-emojis", "1.2.4"),
     "emojibase": ("emojibase-data", "17.0.0"),
 }
 SHA256 = {
@@ -32,6 +33,7 @@ SHA256 = {
     "twemoji": "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
     "emojione": "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
     "fxemoji": "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef",
+    "streamline-emojis": "5dac87c876b322500989828c5823143e0100d78881627a2e4081a4b897cbfdbc",
     "emojibase": "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a",
 }
 # Signs rather than pictures: their drawings say nothing that a drawing could teach.
@@ -83,7 +85,7 @@ def fetch(name: str, folder: Path) -> Path:
     path = folder / f"{package.lstrip('@').replace('/', '-')}-{version}.tgz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "pack", f"{package}@{version}"]
+        command = ["npm", "pack", "--silent", f"{package}@{version}"]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256[name]:
         raise ValueError(f"{path} is not the {package}@{version} this recipe was written for")
@@ -158,39 +160,54 @@ def find_icon(entry: dict[str, Any], icons: dict[str, Any], codes: dict[str, str
     return name if name in icons["icons"] else None
 
 
+def variants(name: str, icons: dict[str, Any]) -> list[str]:
+    """An icon and its numbered siblings (`bird-1`, `bird-2`): drawings of one thing."""
+    stem = re.sub(r"-\d$", "", name)
+    found = [f"{stem}-{number}" for number in range(1, 10)]
+    return [name] if stem == name else [n for n in found if n in icons["icons"]]
+
+
+def draw(name: str, icons: dict[str, Any]) -> np.ndarray:
+    """One icon of a set, rasterised."""
+    icon = icons["icons"][name]
+    width = icon.get("width", icons.get("width", 16))
+    height = icon.get("height", icons.get("height", 16))
+    return rasterise(icon["body"], width, height)
+
+
 def build(work: Path) -> None:
     """Rasterise every usable drawing to `pictures.npz` and list the labels in `labels.json`.
 
     A label is kept where all three of the generator's vendors draw it and at least two of the
-    judge's; of animals, plants, food and plain persons, common words all, one of them is enough.
+    judge's first three; of animals, plants, food and plain persons, common words all, one of them
+    is enough. Streamline, which draws fewer things, some of them several times, adds to what the
+    judge learns from.
     """
     packages = work / "packages"
     table = table_of_labels(packages)
-    drawings: dict[str, dict[int, np.ndarray]] = {}
+    drawings: dict[str, dict[int, list[np.ndarray]]] = {}
     for style in (*GENERATOR_STYLES, *JUDGE_STYLES):
         icons, codes = icons_by_code(style, packages)
         names = [*icons["icons"], *icons.get("aliases", {})]
-        squashed = {squash(name): name for name in reversed(names)}
+        squashed = {squash(re.sub(r"-\d$", "", name)): name for name in reversed(names)}
+        squashed |= {squash(name): name for name in reversed(names)}
         drawings[style] = {}
         for index, entry in enumerate(table):
             name = find_icon(entry, icons, codes, squashed)
             if name is not None:
-                icon = icons["icons"][name]
-                width = icon.get("width", icons.get("width", 16))
-                height = icon.get("height", icons.get("height", 16))
-                drawings[style][index] = rasterise(icon["body"], width, height)
+                drawings[style][index] = [draw(n, icons) for n in variants(name, icons)]
     kept = []
     for i, entry in enumerate(table):
-        judges = sum(i in drawings[style] for style in JUDGE_STYLES)
+        judges = sum(i in drawings[style] for style in JUDGE_STYLES[:3])
         if re.match("animal|plant|food|person$", entry["subgroup"]):
             judges += 1
         if judges >= 2 and all(i in drawings[style] for style in GENERATOR_STYLES):
             kept.append(i)
     arrays: dict[str, np.ndarray] = {}
     for style, found in drawings.items():
-        rows = [row for row, i in enumerate(kept) if i in found]
+        rows = [row for row, i in enumerate(kept) for _ in found.get(i, [])]
         arrays[f"{style}/index"] = np.array(rows, dtype=np.int64)
-        arrays[f"{style}/rgba"] = np.stack([found[kept[row]] for row in rows])
+        arrays[f"{style}/rgba"] = np.stack([rgba for i in kept for rgba in found.get(i, [])])
     write_atomically(work / "pictures.npz", lambda p: np.savez_compressed(p, **arrays))
     for row, i in enumerate(kept):
         table[i]["styles"] = [s for s in drawings if row in arrays[f"{s}/index"]]

@@ -9,6 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from .autoencoder import load_autoencoder
+from .common import save_checkpoint
 from .denoiser import load_denoiser, make_scheduler
 from .text_encoder import load_text_encoder
 
@@ -39,3 +40,22 @@ def export(work: Path, folder: Path) -> None:
             shutil.rmtree(target)
         part.replace(target)
     temporary.rmdir()
+
+
+def unpack(work: Path, folder: Path) -> None:
+    """Take a pipeline's folder apart into checkpoints, to go on from where its training ended.
+
+    What the folder does not hold starts anew: the optimizers' moments, and the clocks.
+    """
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, local_files_only=True, torch_dtype=torch.float32, safety_checker=None
+    )
+    pipeline.tokenizer.save_pretrained(work / "tokenizer")
+    encoder = {f"model.{k}": v for k, v in pipeline.text_encoder.state_dict().items()}
+    denoiser = pipeline.unet.state_dict()
+    for name, state in {
+        "autoencoder": {"model": pipeline.vae.state_dict()},
+        "text_encoder": {"model": encoder},
+        "denoiser": {"model": denoiser, "average": denoiser},
+    }.items():
+        save_checkpoint(work / f"{name}.pt", {**state, "step": 0, "spent": 0.0})

@@ -17,7 +17,9 @@ from .common import (
     HERE,
     JUDGE_STYLES,
     Budget,
+    load_checkpoint,
     log_line,
+    save_checkpoint,
     seed_everything,
     write_atomically,
     write_json,
@@ -27,6 +29,7 @@ from .render import on_white
 
 WEIGHTS, LABELS = HERE / "judge.safetensors", HERE / "judge.json"
 SIDE, WIDTH = 32, 128
+FEWEST = 3  # drawings a label must have among the judge's to be judged: fewer are learned by heart
 
 
 def layer(inner: int, outer: int, stride: int, size: int = 3) -> nn.Sequential:
@@ -38,11 +41,19 @@ def layer(inner: int, outer: int, stride: int, size: int = 3) -> nn.Sequential:
     )
 
 
+class Skip(nn.Sequential):
+    """Layers whose input is added to their output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape in and out."""
+        return x + super().forward(x)
+
+
 def make_judge() -> nn.Sequential:
     """Pictures [N, 3, 32, 32] in [0, 1] to embeddings [N, 128]: what is drawn, whoever drew it."""
     return nn.Sequential(
-        layer(3, 32, 2, 5), layer(32, 64, 2), layer(64, 64, 1), layer(64, 128, 2),
-        layer(128, 128, 1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(2048, 256),
+        layer(3, 48, 2, 5), layer(48, 96, 2), Skip(layer(96, 96, 1)), layer(96, 192, 2),
+        Skip(layer(192, 192, 1)), nn.Flatten(), nn.Dropout(0.2), nn.Linear(3072, 256),
         nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, WIDTH),
     )  # fmt: skip
 
@@ -91,19 +102,19 @@ def judge_pictures(work: Path) -> tuple[Tensor, list[list[int]]]:
 
 
 def two_drawings(drawings: list[int], rng: np.random.Generator) -> list[int]:
-    """Two vendors' drawings of one label, or twice the one there is."""
+    """Two drawings of one label, or twice the one there is."""
     if len(drawings) == 1:
         return drawings * 2
     return rng.choice(drawings, 2, replace=False).tolist()
 
 
-def train_judge(work: Path, minutes: float = 6.0, device: str = "cpu", batch: int = 128,
+def train_judge(work: Path, minutes: float = 20.0, device: str = "cpu", batch: int = 128,
                 peak_rate: float = 2e-3, seed: int = 0) -> None:  # fmt: skip
-    """Learn to match two vendors' drawings of one thing among those of `batch` things.
+    """Learn to match two drawings of one thing among those of `batch` things.
 
-    Telling 881 labels apart from two or three drawings of each is learned by heart; finding the
-    other vendor's drawing of the same thing is what the judge is for. Weights, and a prototype of
-    each label, are written in half precision beside this file.
+    Telling 881 labels apart from a few drawings of each is learned by heart; finding another
+    vendor's drawing of the same thing is what the judge is for. Weights, and the embedding of each
+    drawing, are written in half precision beside this file.
     """
     random, rng = seed_everything(seed), np.random.default_rng(seed)
     pictures, drawings = judge_pictures(work)
@@ -113,7 +124,15 @@ def train_judge(work: Path, minutes: float = 6.0, device: str = "cpu", batch: in
     optimizer = torch.optim.AdamW(
         [*model.parameters(), scale], lr=peak_rate, weight_decay=0.05, fused=True
     )
-    budget, step = Budget(minutes), 0
+    path = work / "judge.pt"
+    state, step, spent = load_checkpoint(path), 0, 0.0
+    if state is not None:
+        model.load_state_dict(state["model"])
+        scale.data.copy_(state["scale"])
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    budget, saved = Budget(minutes, spent), spent
     while budget.progress < 1:
         chosen = rng.choice(labels, batch, replace=False)
         sides = np.array([two_drawings(drawings[row], rng) for row in chosen])
@@ -130,28 +149,31 @@ def train_judge(work: Path, minutes: float = 6.0, device: str = "cpu", batch: in
         step += 1
         if step % 20 == 0:
             log_line(work / "judge.jsonl", step=step, seconds=round(budget.spent), loss=loss.item())
+        if budget.spent - saved > 120 or budget.progress >= 1:
+            saved = budget.spent
+            save_checkpoint(path, {"model": model.state_dict(), "scale": scale.detach(),
+                                   "optimizer": optimizer.state_dict(), "step": step,
+                                   "spent": saved})  # fmt: skip
     weights = {f"network.{name}": value for name, value in model.eval().state_dict().items()}
-    weights["prototypes"] = prototypes(model, pictures, drawings)
+    plain = pictures[:, :3] + 1 - pictures[:, 3:]
+    weights["drawings"] = torch.cat([embed(model, part) for part in plain.split(256)])
     half = {name: value.half().contiguous().cpu() for name, value in weights.items()}
     write_atomically(WEIGHTS, lambda p: save_file(half, p))
-    write_json(LABELS, [entry["label"] for entry in load_labels(work)])
-
-
-@torch.inference_mode()
-def prototypes(model: nn.Module, rgba: Tensor, drawings: list[list[int]]) -> Tensor:
-    """The mean embedding of each label's drawings on white, [labels, 128], of length 1."""
-    plain = rgba[:, :3] + 1 - rgba[:, 3:]
-    embedded = torch.cat([embed(model, part) for part in plain.split(256)])
-    means = torch.stack([embedded[found].mean(0) for found in drawings])
-    return functional.normalize(means, dim=-1)
+    write_json(LABELS, {e["label"]: d for e, d in zip(load_labels(work), drawings, strict=True)})
 
 
 @torch.inference_mode()
 def embed(model: nn.Module, pictures: Tensor) -> Tensor:
-    """Pictures [N, 3, H, W] in [0, 1] and their mirror images, averaged: [N, 128], of length 1."""
+    """Pictures [N, 3, H, W] in [0, 1] as [N, 128] of length 1: the mean over fourteen views."""
     small = functional.interpolate(pictures, (SIDE, SIDE), mode="area")
-    views = [functional.normalize(model(view), dim=-1) for view in (small, small.flip(-1))]
-    return functional.normalize(torch.stack(views).mean(0), dim=-1)
+    total = torch.zeros(len(small), WIDTH)
+    for size, shift in ((1, 0), *((s, d) for s in (0.9, 1.1) for d in (-0.06, 0, 0.06))):
+        theta = torch.tensor([[size, 0, shift], [0, size, 0.0]]).expand(len(small), 2, 3)
+        grid = functional.affine_grid(theta, list(small.shape), align_corners=False)
+        view = functional.grid_sample(small - 1, grid, align_corners=False) + 1  # white outside
+        for mirrored in (view, view.flip(-1)):
+            total += functional.normalize(model(mirrored), dim=-1)
+    return functional.normalize(total, dim=-1)
 
 
 class Judge:
@@ -159,16 +181,24 @@ class Judge:
 
     def __init__(self) -> None:
         """Load the weights that lie beside this file."""
-        self.labels: list[str] = json.loads(LABELS.read_text(encoding="utf-8"))
+        found: dict[str, list[int]] = json.loads(LABELS.read_text(encoding="utf-8"))
+        self.labels, self.drawings = list(found), list(found.values())
         self.model = make_judge().eval()
         weights = {name: value.float() for name, value in load_file(WEIGHTS).items()}
-        self.prototypes = weights.pop("prototypes")
+        self.known = weights.pop("drawings")
         self.model.load_state_dict({n.removeprefix("network."): v for n, v in weights.items()})
+
+    @property
+    def judged(self) -> list[int]:
+        """Rows of the labels that it has seen enough drawings of."""
+        return [row for row, found in enumerate(self.drawings) if len(found) >= FEWEST]
 
     @torch.inference_mode()
     def scores(self, pictures: Tensor) -> Tensor:
-        """[N, 3, H, W] in [0, 1] → [N, labels]: cosine with each label's prototype."""
-        return embed(self.model, pictures) @ self.prototypes.T
+        """[N, 3, H, W] in [0, 1] → [N, labels]: cosine with the nearest drawing of each label."""
+        cosines = torch.cat([embed(self.model, part) for part in pictures.split(256)])
+        cosines = cosines @ self.known.T
+        return torch.stack([cosines[:, found].amax(1) for found in self.drawings], dim=1)
 
     def top_of(
         self, pictures: Tensor, rows: Sequence[int], choices: int = 20, seed: int = 0
@@ -185,15 +215,16 @@ class Judge:
 
 
 def ceiling(work: Path, seed: int = 0) -> dict[str, float]:
-    """The judge on real drawings of vendors it never saw: top-1 of 20, by vendor and all."""
-    judge = Judge()
-    row_of = {label: row for row, label in enumerate(judge.labels)}
-    table, found, total = load_labels(work), {}, 0
+    """The judge on real drawings by vendors that it never saw: top-1 of 20, by style and all.
+
+    These are what the generator learns from, so that a perfect generator would score as much. They
+    are of the labels of which the judge has three drawings or more, as are the pictures judged.
+    """
+    judge, found = Judge(), {}
+    judged = np.array(judge.judged)
     for style in GENERATOR_STYLES:
-        index, rgba = load_pictures(work, style)
-        pictures = torch.from_numpy(on_white(rgba).transpose(0, 3, 1, 2).copy())
-        rows = [row_of[table[i]["label"]] for i in index]
-        found[style] = judge.top_of(pictures, rows, seed=seed)
-        total += found[style] * len(rows)
-    count = sum(len(load_pictures(work, style)[0]) for style in GENERATOR_STYLES)
-    return {**found, "all": total / count}
+        rows, rgba = load_pictures(work, style)
+        chosen = np.isin(rows, judged)
+        white = torch.from_numpy(on_white(rgba[chosen]).transpose(0, 3, 1, 2).copy())
+        found[style] = judge.top_of(white, rows[chosen].tolist(), seed=seed)
+    return {**found, "all": float(np.mean(list(found.values())))}

@@ -15,7 +15,7 @@ import numpy as np
 from conjure.comparison import default_process
 from conjure.errors import ConjureError
 from conjure.levels import Floats
-from conjure.pairs import FIRST_ROUND, compare_pairs
+from conjure.pairs import compare_pairs
 from conjure.process.base import Process
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def matrix(
     seed: int = 0,
     estimand: str = "girsanov",
     tolerance: float | None = None,
-    first_round: int = FIRST_ROUND,
+    first_round: int | None = None,
     max_calls: int | None = None,
     out: str | Path | None = None,
     progress: bool = False,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
@@ -18,7 +20,7 @@ from conjure.comparison import (
 )
 from conjure.divergence import estimate
 from conjure.engine import Job, Network, PathCache, count_calls, run_jobs
-from conjure.engine.precision import precise_enough, rounds
+from conjure.engine.precision import further_half, precise_enough, rounds
 from conjure.engine.speed import measure_speed
 from conjure.errors import ConjureError
 from conjure.process.base import Process
@@ -30,11 +32,11 @@ from conjure.store.run import ordered as as_stored
 WINDOW_JOBS, WINDOW_PAIRS = 4096, 64
 """Samples, but at least pairs, that are planned together; their results wait in the run."""
 
-MEASURED_FROM = 4000
+MEASURED_FROM = 20_000
 """Calls from which finding the best batch size pays for itself."""
 
-FIRST_ROUND = 12
-"""Samples before a tolerance is looked at."""
+FIRST_ROUND, FIRST_ROUND_OF_TOP = 12, 2
+"""Samples before a tolerance is looked at, and before a ranking is first halved."""
 
 Pair = tuple[str, str]
 
@@ -47,14 +49,21 @@ class Budget:
         samples: Samples a pair, at most.
         tolerance: A pair has enough where its standard error is at most this times its distance;
             None to take all samples.
-        first_round: Samples before the tolerance is looked at; they double from there.
+        top: Of a ranking, only the so many nearest pairs matter; None where all do.
+        first_round: Samples before either is looked at; they double from there.
         max_calls: Network calls of the whole run, or None.
     """
 
     samples: int
     tolerance: float | None = None
+    top: int | None = None
     first_round: int = FIRST_ROUND
     max_calls: int | None = None
+
+    @property
+    def first(self) -> int:
+        """Samples of the first round."""
+        return self.samples if self.tolerance is None and self.top is None else self.first_round
 
     def __post_init__(self) -> None:
         if not is_whole(self.samples, 1):
@@ -64,6 +73,10 @@ class Budget:
                 f"tolerance is a fraction between 0 and 1, not {self.tolerance!r}: a pair has "
                 "enough samples where its standard error is at most that times its distance."
             )
+        if self.top is not None and not is_whole(self.top, 1):
+            raise ConjureError(f"top is a whole number, at least 1, not {self.top!r}.")
+        if self.top is not None and self.tolerance is not None:
+            raise ConjureError("top and tolerance are two ways to stop sampling: give one.")
         if not is_whole(self.first_round, 2):
             raise ConjureError(
                 f"first_round is a whole number, at least 2, not {self.first_round!r}: one sample "
@@ -105,11 +118,15 @@ class PairRun(Iterator[Comparison]):
         self._network, self._cache = Network(process), PathCache(folder=run.folder / "paths")
         self._shown, self._errors = progress, (0.0, 0)
         self._size = window or max(WINDOW_PAIRS, WINDOW_JOBS // budget.samples)
+        if budget.top is not None:  # a ranking is one of all pairs
+            self._size = sys.maxsize
         self._pairs = _checked(pairs)
         if iter(pairs) is not pairs:  # can be read twice: first for its cost
             self._plan()
         elif budget.max_calls is not None:
             raise ConjureError("max_calls needs to see all pairs first: give a list.")
+        elif budget.top is not None:
+            raise ConjureError("top needs to see all pairs first: give a list.")
         self._results = self._work()
 
     def __next__(self) -> Comparison:
@@ -133,9 +150,11 @@ class PairRun(Iterator[Comparison]):
             pairs = _distinct(window)
             have = {pair: self._run.have(*pair) for pair in pairs}
             count += len(pairs)
+            fresh = count_calls(self._process, [Job(*pair, 0) for pair in pairs])
             for sample in range(self._budget.samples):
                 jobs = [Job(*pair, sample) for pair in pairs if sample not in have[pair]]
-                costs[sample] += count_calls(self._process, jobs)
+                whole = len(jobs) == len(pairs)
+                costs[sample] += fresh if whole else count_calls(self._process, jobs)
         totals = list(accumulate(costs))
         if self._budget.max_calls is not None and totals:
             self.samples = sum(total <= self._budget.max_calls for total in totals)
@@ -151,7 +170,10 @@ class PairRun(Iterator[Comparison]):
             self.seconds_per_call = speed.seconds_per_call
 
     def _work(self) -> Iterator[Comparison]:
-        with progress_bar("Comparing", self.planned or None, shown=self._shown) as bar:
+        with (
+            closing(self._run),
+            progress_bar("Comparing", self.planned or None, shown=self._shown) as bar,
+        ):
             self._network.on_calls = bar.advance
             for window in _windows(self._pairs, self._size):
                 for result in self._work_window(window):
@@ -162,10 +184,9 @@ class PairRun(Iterator[Comparison]):
         self._check(window)
         asked = Counter(window)
         active, taken = _distinct(window), {}
-        first = self.samples if self._budget.tolerance is None else self._budget.first_round
-        for count in rounds(first, self.samples):
+        for count in rounds(self._budget.first, self.samples):
             self._run_missing(active, count)
-            done = [pair for pair in active if count == self.samples or self._enough(pair, count)]
+            done = active if count == self.samples else self._done(active, count)
             taken |= dict.fromkeys(done, count)
             active = [pair for pair in active if pair not in taken]
             if not self._ordered:
@@ -183,20 +204,25 @@ class PairRun(Iterator[Comparison]):
 
     def _run_missing(self, pairs: Iterable[Pair], count: int) -> None:
         """Bring every pair to ``count`` samples; each block is stored as it is finished."""
-        jobs = [
-            Job(*pair, sample)
-            for pair in pairs
-            for sample in sorted(set(range(count)) - self._run.have(*pair))
-        ]
-        for block, squares in run_jobs(self._process, self._network, jobs, self._seed, self._cache):
+        jobs = [Job(*pair, sample) for pair in pairs for sample in range(count)]
+        done = {Job(*pair, sample) for pair in pairs for sample in self._run.have(*pair)}
+        for block, squares in run_jobs(
+            self._process, self._network, jobs, self._seed, self._cache, done
+        ):
             self._run.add(block, squares)
-        self.rewalked += self._run.walked((p, j.sample) for j in jobs for p in (j.a, j.b))
+        missing = (job for job in jobs if job not in done)
+        self.rewalked += self._run.walked((p, j.sample) for j in missing for p in (j.a, j.b))
 
-    def _enough(self, pair: Pair, count: int) -> bool:
-        assert self._budget.tolerance is not None
-        squares = self._run.squares(*pair, range(count))
-        chosen = estimate(ESTIMANDS[self._estimand], squares, self._process.levels, kl=False)
-        return precise_enough(chosen, self._budget.tolerance)
+    def _done(self, pairs: list[Pair], count: int) -> list[Pair]:
+        """Those of some pairs that need no more samples than ``count``."""
+        found = {}
+        for pair in pairs:
+            squares, chosen = self._run.squares(*pair, range(count)), ESTIMANDS[self._estimand]
+            found[pair] = estimate(chosen, squares, self._process.levels, kl=False)
+        if self._budget.tolerance is not None:
+            return [p for p in pairs if precise_enough(found[p], self._budget.tolerance)]
+        assert self._budget.top is not None
+        return further_half(pairs, [found[p].distance for p in pairs], self._budget.top)
 
     def _mean_error(self, result: Comparison) -> str:
         """What the progress bar says beside the calls."""
@@ -229,7 +255,8 @@ def compare_pairs(
     estimand: str = "girsanov",
     ordered: bool = True,
     tolerance: float | None = None,
-    first_round: int = FIRST_ROUND,
+    top: int | None = None,
+    first_round: int | None = None,
     max_calls: int | None = None,
     out: str | Path | None = None,
     window: int | None = None,
@@ -251,7 +278,11 @@ def compare_pairs(
         estimand: Reported first, and the one whose error ``tolerance`` is about.
         ordered: Give results in the order of the input; else as soon as they are there.
         tolerance: Stop sampling a pair where its standard error is at most this times its distance.
-        first_round: Samples before that is looked at; they double from there.
+        top: Spend samples on the nearest so many pairs: after each round, the further half of those
+            still in the running stops (successive halving), until ``top`` are left. All pairs are
+            planned together then.
+        first_round: Samples before either is looked at; they double from there. By default 12 with
+            a tolerance, since stopping early on fewer makes intervals lie, and 2 with ``top``.
         max_calls: Network calls that the run may make: fewer samples are taken to keep to it.
         out: A run directory, in which every finished sample is kept. A killed run goes on from
             there, and a longer one adds to it; other settings than those it was made with are
@@ -277,7 +308,8 @@ def compare_pairs(
     """
     if process is None:
         process = default_process()
-    budget = Budget(samples, tolerance, first_round, max_calls)
+    first = first_round or (FIRST_ROUND if top is None else FIRST_ROUND_OF_TOP)
+    budget = Budget(samples, tolerance, top, first, max_calls)
     check_arguments(process, samples, seed, estimand)
     if window is not None and not is_whole(window, 1):
         raise ConjureError(f"window is a whole number, at least 1, not {window!r}.")

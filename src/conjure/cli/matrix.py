@@ -13,6 +13,7 @@ from conjure.cli.options import (
     Columns,
     EstimandName,
     Figure,
+    FirstRound,
     LoadProcess,
     MaxCalls,
     Out,
@@ -39,6 +40,7 @@ def matrix(
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
     tolerance: Tolerance = None,
+    first_round: FirstRound = None,
     max_calls: MaxCalls = None,
     out: Out = None,
     table: Table = None,
@@ -66,7 +68,8 @@ def matrix(
         say(f"Comparing the prompts in the column {names[0]!r}.")
     found = compare_all(
         list(dict.fromkeys(prompts)), process=process, samples=samples, seed=seed,
-        estimand=estimand, tolerance=tolerance, max_calls=max_calls, out=out, progress=True,
+        estimand=estimand, tolerance=tolerance, first_round=first_round, max_calls=max_calls,
+        out=out, progress=True,
     )  # fmt: skip
     if figure is not None:
         with status("Drawing the figure"):

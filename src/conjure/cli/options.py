@@ -140,6 +140,22 @@ Tolerance = Annotated[
         rich_help_panel=BUDGET,
     ),
 ]
+Top = Annotated[
+    int | None,
+    typer.Option(
+        help="Spend samples on the so many nearest pairs: after each round, the further half of "
+        "those still in the running stops.",
+        rich_help_panel=BUDGET,
+    ),
+]
+FirstRound = Annotated[
+    int | None,
+    typer.Option(
+        help="Samples before either is looked at; they double from there.  "
+        "[dim]\\[default: 12 with --tolerance, 2 with --top][/dim]",
+        rich_help_panel=BUDGET,
+    ),
+]
 MaxCalls = Annotated[
     int | None,
     typer.Option(

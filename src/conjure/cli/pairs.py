@@ -12,6 +12,7 @@ from conjure.cli.options import (
     AsJson,
     Columns,
     EstimandName,
+    FirstRound,
     LoadProcess,
     MaxCalls,
     Out,
@@ -20,6 +21,7 @@ from conjure.cli.options import (
     Seed,
     Table,
     Tolerance,
+    Top,
     takes_process,
 )
 from conjure.tables import (
@@ -45,6 +47,8 @@ def pairs(
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
     tolerance: Tolerance = None,
+    top: Top = None,
+    first_round: FirstRound = None,
     max_calls: MaxCalls = None,
     out: Out = None,
     table: Table = None,
@@ -69,7 +73,8 @@ def pairs(
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
     run = compare_pairs(
         Rows(source, names), process=process, samples=samples, seed=seed, estimand=estimand,
-        tolerance=tolerance, max_calls=max_calls, out=out, progress=True,
+        tolerance=tolerance, top=top, first_round=first_round, max_calls=max_calls, out=out,
+        progress=True,
     )  # fmt: skip
     say(cost(run, samples))
     records = (record(row, result) for row, result in zip(source, run, strict=True))

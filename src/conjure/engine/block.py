@@ -83,12 +83,18 @@ class Block:
         pairs = [(self.paths[j.a, j.sample], self.paths[j.b, j.sample]) for j in self.jobs]
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
-    def calls(self, steps: int, guided: bool, walked: int = 0) -> int:
-        """Network calls that the block makes, where ``walked`` of its paths are known already.
+    def calls(self, steps: int, guided: bool, walked: int = 0, started: int = 0) -> int:
+        """Network calls that the block makes.
 
         Own predictions at every state of every path; of each job, the other prompt's at all states
         but the first, which all prompts share; and with guidance the unconditional ones, once a
         state.
+
+        Args:
+            steps: T.
+            guided: Whether guidance is above 1.
+            walked: Paths that are known already.
+            started: Samples whose first unconditional prediction is.
 
         >>> Block([Job("a", "b", 0)]).calls(20, guided=False)
         78
@@ -99,7 +105,7 @@ class Block:
         fresh = len(self.paths) - walked
         calls = fresh * steps + 2 * crossed * (steps - 1)
         if guided and fresh:
-            calls += len(self.samples) + fresh * (steps - 1)
+            calls += len(self.samples) - started + fresh * (steps - 1)
         return calls
 
 
@@ -151,20 +157,28 @@ def run_block(
         batch = noise.batch(seed, list(block.samples), step, process.shape)
         return process.place(batch)
 
+    starts = cache or PathCache(0)
+    unstarted = torch.tensor(
+        [n for sample, n in block.samples.items() if len(fresh) and sample not in starts.starts],
+        dtype=torch.long,
+    )
+    process.prepare(dict.fromkeys([*prompts, process.negative] if guided else prompts))
     start = process.prior(drawn(0))
     x = start[origin]
     for i in range(steps):
         asked = [(x[fresh], fresh_prompts)]
         if guided:
-            # All paths of a sample start at one state.
-            where = start if i == 0 and len(fresh) else x[fresh]
+            where = start[unstarted] if i == 0 else x[fresh]
             asked.append((where, [process.negative] * len(where)))
         if i > 0 and groups:
             asked.append(groups[0].rows(x, prompts))
         answers = _ask(network, i, asked)
         own, unconditional = answers[0], None
         if guided:
-            unconditional = answers[1][origin[fresh]] if i == 0 else answers[1]
+            unconditional = answers[1]
+            if i == 0 and len(fresh):  # all paths of a sample start at one state
+                shared = _begun(starts, list(block.samples), unstarted.tolist(), unconditional)
+                unconditional = shared[origin[fresh]]
             own = guide(own, unconditional, w)
         if known:
             own, unconditional = _with_known(own, unconditional, i, fresh, known, len(prompts))
@@ -229,6 +243,17 @@ def _known(block: Block, cache: PathCache) -> dict[int, WalkedPath]:
     """The block's paths that need not be walked, by number."""
     found = {p: cache.get(key) for key, p in block.paths.items()}
     return {p: path for p, path in found.items() if path is not None}
+
+
+def _begun(
+    cache: PathCache, samples: Sequence[int], asked: Sequence[int], answers: Prediction
+) -> Prediction:
+    """The unconditional prediction at each sample's first state, just asked or known before."""
+    new = {samples[n]: answers[row : row + 1] for row, n in enumerate(asked)}
+    found = [new[s] if s in new else cache.starts[s] for s in samples]
+    for sample, prediction in new.items():
+        cache.begin(sample, prediction)
+    return Prediction.concatenate(found)
 
 
 def _with_known(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from conjure.divergence import Squares
 from conjure.engine.block import Block, Job, run_block
@@ -13,14 +13,23 @@ from conjure.process.base import Process
 
 
 def run_jobs(
-    process: Process, network: Network, jobs: Sequence[Job], seed: int, cache: PathCache
+    process: Process,
+    network: Network,
+    jobs: Sequence[Job],
+    seed: int,
+    cache: PathCache,
+    done: Container[Job] = (),
 ) -> Iterator[tuple[list[Job], Squares]]:
     """Run jobs block by block; a path that several blocks need is walked once if it can be kept.
+
+    The blocks are those of all jobs, done or not, so that a run that goes on asks in the same
+    passes as one that was never stopped, and rounds alike.
 
     Yields:
         The jobs of a block, and their squares.
     """
-    blocks = plan_blocks(jobs, Limits.of(process, network.batch_size))
+    planned = plan_blocks(jobs, Limits.of(process, network.batch_size))
+    blocks = [todo for block in planned if (todo := [job for job in block if job not in done])]
     last = last_uses(blocks)
     for number, block in enumerate(blocks):
         squares, _ = run_block(process, network, block, seed, cache=cache, keep=last)

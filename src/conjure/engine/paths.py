@@ -21,6 +21,10 @@ CACHE_BYTES = 64 * 2**20
 """Memory for kept paths, by default."""
 
 
+STARTS = 64
+"""Samples whose first unconditional prediction is kept."""
+
+
 @dataclass(frozen=True)
 class WalkedPath:
     """What the network said along a path. Its states follow from that without asking again.
@@ -58,12 +62,21 @@ class PathCache:
 
     Attributes:
         hits: Paths that did not have to be walked again.
+        starts: The unconditional prediction at a sample's first state, which all paths share, for
+            the most recent samples.
     """
 
     def __init__(self, size: int = CACHE_BYTES, folder: Path | None = None) -> None:
         self._size, self._folder, self._held = size, folder, 0
         self._paths: OrderedDict[PathKey, WalkedPath] = OrderedDict()
         self.hits = 0
+        self.starts: OrderedDict[int, Prediction] = OrderedDict()
+
+    def begin(self, sample: int, prediction: Prediction) -> None:
+        """Keep what the network says at a sample's first state under the negative prompt."""
+        self.starts[sample] = prediction
+        while len(self.starts) > STARTS:
+            self.starts.popitem(last=False)
 
     def get(self, key: PathKey) -> WalkedPath | None:
         """The path, if it is still there."""

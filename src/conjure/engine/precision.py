@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from conjure.divergence import Estimate
+
+T = TypeVar("T")
 
 
 def precise_enough(estimate: Estimate, tolerance: float) -> bool:
@@ -27,3 +30,13 @@ def rounds(first: int, most: int) -> Iterator[int]:
         yield count
         count *= 2
     yield most
+
+
+def further_half(items: Sequence[T], distances: Sequence[float], keep: int) -> list[T]:
+    """The further half of some items, but never one of the ``keep`` nearest.
+
+    >>> further_half(["a", "b", "c", "d", "e"], [3.0, 1.0, 5.0, 4.0, 2.0], keep=1)
+    ['d', 'c']
+    """
+    order = sorted(range(len(items)), key=lambda i: distances[i])
+    return [items[i] for i in order[max(keep, (len(items) + 1) // 2) :]]

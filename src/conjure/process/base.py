@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -131,6 +131,10 @@ class Process(Protocol):
 
     def check(self, prompt: str) -> None:
         """Raise a ConjureError if the process cannot take this prompt."""
+        ...
+
+    def prepare(self, prompts: Iterable[str]) -> None:
+        """Get ready to be asked under these prompts: encode them together where that is faster."""
         ...
 
     def place(self, noise: Tensor) -> Tensor:

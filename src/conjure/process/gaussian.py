@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +118,9 @@ class GaussianProcess:
         """Refuse a prompt that has no meaning here."""
         if prompt not in self.meanings:
             raise ConjureError(f"This process knows {sorted(self.meanings)}, not {prompt!r}.")
+
+    def prepare(self, prompts: Iterable[str]) -> None:
+        """Nothing to do."""
 
     def place(self, noise: Tensor) -> Tensor:
         """Noise in float64."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,10 @@ from conjure.process.parametrization import to_prediction
 from conjure.process.samplers import Grid, Sampler
 
 CACHED_PROMPTS = 256
-"""Encoded prompts kept; each is about 0.2 MB for Stable Diffusion."""
+"""Encoded prompts kept at least; each is about 0.2 MB for Stable Diffusion."""
+
+ENCODED_TOGETHER = 32
+"""Prompts in a pass of the text encoder."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,9 @@ class PipelineProcess:
     @torch.inference_mode()
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
         """One network pass; shape ``(n, *shape)``."""
-        conditions = [self._encode(prompt) for prompt in prompts]
+        if any(prompt not in self._encoded for prompt in prompts):
+            self.prepare(dict.fromkeys(prompts))
+        conditions = [self._encoded[prompt] for prompt in prompts]
         condition = {
             key: torch.cat([c[key] for c in conditions]).to(self.device, self.dtype)
             for key in conditions[0]
@@ -146,12 +151,17 @@ class PipelineProcess:
         """Clean states as pictures: ``(n, height, width, 3)`` in [0, 1]."""
         return self.family.decode(states)
 
-    def _encode(self, prompt: str) -> Condition:
-        """Encode a prompt once, and alone, so that its neighbours in a batch do not matter."""
-        if prompt not in self._encoded:
-            self._encoded[prompt] = self.family.encode(prompt)
-            if len(self._encoded) > CACHED_PROMPTS:
-                self._encoded.popitem(last=False)
-        else:
+    @torch.inference_mode()
+    def prepare(self, prompts: Iterable[str]) -> None:
+        """Encode prompts that are not yet, some at a time; room is made for all of them."""
+        wanted = list(prompts)
+        missing = [prompt for prompt in wanted if prompt not in self._encoded]
+        for start in range(0, len(missing), ENCODED_TOGETHER):
+            some = missing[start : start + ENCODED_TOGETHER]
+            rows = self.family.encode(some)
+            for row, prompt in enumerate(some):
+                self._encoded[prompt] = {k: v[row : row + 1] for k, v in rows.items()}
+        for prompt in wanted:
             self._encoded.move_to_end(prompt)
-        return self._encoded[prompt]
+        while len(self._encoded) > max(CACHED_PROMPTS, len(wanted)):
+            self._encoded.popitem(last=False)

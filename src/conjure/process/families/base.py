@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 Condition = Mapping[str, Tensor]
-"""An encoded prompt: named tensors with a leading axis of 1, stacked row by row for a pass."""
+"""Encoded prompts: named tensors with a row each."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Family(Protocol):
         """How many it has."""
         ...
 
-    def encode(self, prompt: str) -> Condition:
-        """Encode one prompt; beyond ``max_tokens`` it is cut."""
+    def encode(self, prompts: Sequence[str]) -> Condition:
+        """Encode some prompts, a row each; beyond ``max_tokens`` they are cut."""
         ...
 
     def denoise(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:

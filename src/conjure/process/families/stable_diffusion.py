@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,10 +60,10 @@ class StableDiffusion:
         """With start and end."""
         return len(self.pipeline.tokenizer(prompt, truncation=False, verbose=False).input_ids)
 
-    def encode(self, prompt: str) -> Condition:
-        """Hidden states of the text encoder, ``(1, max_tokens, width)``, with its padding."""
+    def encode(self, prompts: Sequence[str]) -> Condition:
+        """Hidden states of the text encoder, ``(n, max_tokens, width)``, with its padding."""
         embeddings, _ = self.pipeline.encode_prompt(
-            prompt, self.pipeline.unet.device, 1, do_classifier_free_guidance=False
+            list(prompts), self.pipeline.unet.device, 1, do_classifier_free_guidance=False
         )
         return {"encoder_hidden_states": embeddings}
 

@@ -1,0 +1,63 @@
+"""The network passes that a run made, and nothing else: what no engine can be faster than."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from conjure.process import Prediction
+from conjure.process.pipeline import PipelineProcess
+
+
+class Recorded:
+    """A process that notes how many rows each pass had.
+
+    Attributes:
+        sizes: Rows of each pass so far.
+    """
+
+    def __init__(self, process: PipelineProcess) -> None:
+        self._process = process
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+    def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
+        self.sizes.append(len(prompts))
+        return self._process.predict(x, step, prompts)
+
+
+def bare_calls(process: PipelineProcess, sizes: Sequence[int], prompt: str) -> Callable[[], None]:
+    """A function that makes passes of these sizes on fixed inputs."""
+    condition = process.family.encode([prompt])
+    inputs = {
+        size: (
+            torch.randn(size, *process.shape, device=process.device, dtype=process.dtype),
+            {k: v.expand(size, *v.shape[1:]).contiguous() for k, v in condition.items()},
+        )
+        for size in set(sizes)
+    }
+
+    @torch.inference_mode()
+    def run() -> None:
+        for size in sizes:
+            x, rows = inputs[size]
+            process.family.denoise(x, 500.0, rows)
+
+    return run
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

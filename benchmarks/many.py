@@ -1,0 +1,294 @@
+"""Many prompts at once, against the naive loop and against the bare network calls, in one run.
+
+    python -m benchmarks.many [PART …] [--model MODEL] [--dtype DTYPE] [--pairs N]
+
+Parts, all by default but `agreement`, which takes an hour:
+
+- ``pairs``: sentences, T = 10, k = 1, without guidance and with guidance 3, against the naive loop
+  (measured on a few pairs), and against the best possible: the naive calls at their measured cost
+  over the engine's calls at the cost of the best batch size.
+- ``matrix``: 40 prompts against each other, T = 10, k = 1, guidance 3, likewise.
+- ``landmarks``: 500 prompts against each other by embeddings, against the naive loop over all
+  pairs, extrapolated from the measured ones.
+- ``overhead``: wall time of a run over that of its own network passes made bare.
+- ``memory``: peak memory of fresh processes with 100 and with 10,000 pairs.
+- ``budget``: calls that ``tolerance`` and ``top`` save at equal rank agreement with 64 samples.
+- ``agreement``: Spearman of landmark and exact distances as M grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+import conjure
+from benchmarks.bare import Recorded, bare_calls, seconds
+from benchmarks.naive import naive_distances
+from conjure.engine.speed import measure_speed
+from conjure.process.pipeline import PipelineProcess
+
+ADJECTIVES = ("red", "blue", "small", "old", "happy", "sleeping", "golden", "broken")
+NOUNS = (
+    "cat", "dog", "tiger", "bird", "fish", "horse", "tree", "flower", "apple", "banana", "cake",
+    "house", "castle", "car", "bus", "train", "boat", "airplane", "sun", "moon", "star", "cloud",
+    "key", "clock", "book", "guitar", "ball", "shoe", "hat", "woman", "man", "child", "doctor",
+    "robot", "ghost", "fire", "snowman", "heart", "hand", "bread",
+)  # fmt: skip
+SCENES = ("{} next to {}", "{} is looking at {}.", "a picture of {} and {}", "{}, far from {}")
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    """Distinct sentences of a small grammar."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, None] = {}
+    while len(found) < count:
+        things = [f"a {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}" for _ in range(2)]
+        found[str(rng.choice(SCENES)).format(*things)] = None
+    return list(found)
+
+
+def phrases(count: int, seed: int = 0) -> list[str]:
+    """Distinct short prompts: a noun, most with an adjective."""
+    every = [*NOUNS, *(f"{a} {n}" for a in ADJECTIVES for n in NOUNS)]
+    more = [f"{n} and {m}" for n, m in combinations(NOUNS, 2)]
+    return list(np.random.default_rng(seed).permutation([*every, *more])[:count])
+
+
+def load(arguments: argparse.Namespace, guidance: float, steps: int = 10) -> PipelineProcess:
+    return conjure.load(arguments.model, steps=steps, guidance=guidance, dtype=arguments.dtype)
+
+
+def naive_cost(process: PipelineProcess, pairs: list[tuple[str, str]], few: int = 4) -> float:
+    """Seconds a call of the naive loop, on the first few pairs, after one to warm up."""
+    naive_distances(process, *pairs[0], samples=1, seed=0)
+    calls = 0
+
+    def work() -> None:
+        nonlocal calls
+        for a, b in pairs[:few]:
+            calls += naive_distances(process, a, b, samples=1, seed=0)[1]
+
+    return seconds(work) / calls
+
+
+def line(
+    name: str, process: PipelineProcess, pairs: list[tuple[str, str]], run: Callable[[], int]
+) -> None:
+    """One row: calls, seconds, speed-up and how much of the best possible that is."""
+    steps, factor = len(process.levels), 8 if process.guidance > 1 else 4
+    slow = naive_cost(process, pairs)
+    speed = measure_speed(process)
+    calls = 0
+
+    def work() -> None:
+        nonlocal calls
+        calls = run()
+
+    spent = seconds(work)
+    again = measure_speed(process)
+    each = min(speed.seconds_per_call, again.seconds_per_call)
+    naive = factor * steps * len(pairs)
+    best = naive * slow / (calls * each)
+    reached = naive * slow / spent
+    print(
+        f"{name:<22} {process.guidance:>8g} {naive:>10,} {1e3 * slow:>7.2f} {calls:>9,} "
+        f"{1e3 * each:>7.2f} {spent:>8.1f} {reached:>8.1f}x {best:>8.1f}x {reached / best:>6.2f}",
+        flush=True,
+    )
+
+
+HEADER = (
+    f"{'':<22} {'guidance':>8} {'naive':>10} {'ms each':>7} {'calls':>9} {'ms each':>7} "
+    f"{'seconds':>8} {'faster':>9} {'possible':>9} {'':>6}"
+)
+
+
+def pairs_part(arguments: argparse.Namespace) -> None:
+    print(HEADER)
+    some = sentences(2 * arguments.pairs)
+    pairs = list(zip(some[::2], some[1::2], strict=True))
+    for guidance in (1.0, 3.0):
+        process = load(arguments, guidance)
+
+        def run(process: PipelineProcess = process) -> int:
+            found = conjure.compare_pairs(pairs, process=process, samples=1)
+            for _ in found:
+                pass
+            return found.calls
+
+        line(f"{len(pairs)} pairs of sentences", process, pairs, run)
+
+
+def matrix_part(arguments: argparse.Namespace) -> None:
+    print(HEADER)
+    process, prompts = load(arguments, 3.0), phrases(40)
+
+    def run() -> int:
+        return conjure.matrix(prompts, process=process, samples=1).calls
+
+    line("40×40 matrix", process, list(combinations(prompts, 2)), run)
+
+
+def landmarks_part(arguments: argparse.Namespace) -> None:
+    print(HEADER)
+    process, prompts = load(arguments, 1.0), phrases(500)
+    pairs = list(combinations(prompts, 2))
+    found: list[conjure.Embeddings] = []
+
+    def run() -> int:
+        found.append(conjure.embed(prompts, process=process))
+        found[0].distances()
+        return found[0].calls
+
+    line(f"500 prompts, M = {2 * 10}", process, pairs, run)
+    print("(the naive loop over all pairs is extrapolated from the measured ones)")
+
+
+def overhead_part(arguments: argparse.Namespace) -> None:
+    some = sentences(2000)
+    pairs = list(zip(some[::2], some[1::2], strict=True))
+    process = load(arguments, 1.0)
+    recorded = Recorded(process)
+    run = conjure.compare_pairs(pairs, process=recorded, samples=1)
+    recorded.sizes.clear()  # those that measured the speed
+
+    def work() -> None:
+        for _ in run:
+            pass
+
+    spent = seconds(work)
+    bare = seconds(bare_calls(process, recorded.sizes, pairs[0][0]))
+    print(
+        f"1,000 pairs, {run.calls:,} calls in {len(recorded.sizes):,} passes of at most "
+        f"{run.batch_size}: {spent:.1f} s, bare {bare:.1f} s, ratio {spent / bare:.3f}"
+    )
+
+
+def memory_part(arguments: argparse.Namespace) -> None:
+    peaks = []
+    for count in (100, 10_000):
+        command = [sys.executable, "-m", "benchmarks.many", "--peak", str(count)]
+        command += ["--model", arguments.model, "--dtype", arguments.dtype]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(json.loads(done.stdout))
+        print(f"peak memory with {count:>6,} pairs: {peaks[-1]:.0f} MiB", flush=True)
+    print(f"ratio {peaks[1] / peaks[0]:.3f}")
+
+
+def peak(arguments: argparse.Namespace) -> float:
+    """MiB at most resident while comparing so many pairs at two steps."""
+    import resource
+
+    process = load(arguments, 1.0, steps=2)
+    some = sentences(2 * arguments.peak)
+    pairs = zip(some[::2], some[1::2], strict=True)
+    for _ in conjure.compare_pairs(pairs, process=process, samples=1):
+        pass
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10
+
+
+def budget_part(arguments: argparse.Namespace) -> None:
+    some = phrases(2 * arguments.pairs, seed=1)
+    pairs = list(zip(some[::2], some[1::2], strict=True))
+    process = load(arguments, 1.0)
+    results = list(conjure.compare_pairs(pairs, process=process, samples=64))
+    samples = np.stack([result.estimate.per_sample for result in results])
+    truth = samples.mean(1)
+    each = 4 * len(process.levels) - 2
+
+    def agreement(count: int) -> float:
+        return float(spearmanr(samples[:, :count].mean(1), truth).statistic)
+
+    print(f"{len(pairs)} pairs, T = 10; Spearman against 64 samples\n")
+    print(f"{'':<16} {'samples a pair':>14} {'calls':>9} {'Spearman':>9}")
+    for count in (1, 2, 4, 8, 16, 32):
+        print(f"{'fixed':<16} {count:>14} {count * each * len(pairs):>9,} {agreement(count):>9.4f}")
+    for tolerance in (0.2, 0.1, 0.05):
+        run = conjure.compare_pairs(
+            pairs, process=process, samples=64, tolerance=tolerance, first_round=2
+        )
+        found = list(run)
+        mean = np.mean([result.samples for result in found])
+        rho = float(spearmanr([result.distance for result in found], truth).statistic)
+        print(f"{f'tolerance {tolerance}':<16} {mean:>14.1f} {run.calls:>9,} {rho:>9.4f}")
+    nearest = set(np.argsort(truth)[:10])
+    for first in (1, 2, 4):
+        run = conjure.compare_pairs(
+            pairs, process=process, samples=64, top=10, first_round=max(2, first)
+        )
+        found = list(run)
+        order = np.argsort([result.distance for result in found])[:10]
+        hit = len(nearest & set(order))
+        print(f"{f'top 10, from {max(2, first)}':<16} {'':>14} {run.calls:>9,} {hit:>6} of 10")
+
+
+def agreement_part(arguments: argparse.Namespace) -> None:
+    prompts = phrases(500)
+    every = list(combinations(prompts, 2))
+    chosen = np.random.default_rng(0).choice(len(every), arguments.agreement_pairs, replace=False)
+    pairs = [every[i] for i in chosen]
+    process = load(arguments, 1.0)
+    count = arguments.agreement_samples
+    results = conjure.compare_pairs(
+        pairs, process=process, samples=count, window=len(pairs), out=arguments.out, progress=True
+    )
+    samples = np.stack([result.estimate.per_sample for result in results])
+    exact = samples.mean(1)
+    halves = spearmanr(samples[:, ::2].mean(1), samples[:, 1::2].mean(1)).statistic
+    print(f"{len(pairs)} pairs of 500 prompts; exact: T = 10, k = {count}")
+    print(f"split-half Spearman of the exact distance: {halves:.4f}")
+    print(f"{'paths':>6} {'M':>5} {'D':>6} {'Spearman':>9}")
+    rows = {prompt: row for row, prompt in enumerate(prompts)}
+    for paths, dimensions in ((1, 1024), (2, 1024), (4, 1024), (8, 1024), (8, 256), (8, 4096)):
+        found = conjure.embed(prompts, process=process, paths=paths, dimensions=dimensions, seed=1)
+        squares = found.distances()
+        near = [squares[rows[a], rows[b]] for a, b in pairs]
+        rho = spearmanr(near, exact).statistic
+        print(f"{paths:>6} {10 * paths:>5} {dimensions:>6} {rho:>9.4f}", flush=True)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "pairs": pairs_part,
+    "matrix": matrix_part,
+    "landmarks": landmarks_part,
+    "overhead": overhead_part,
+    "memory": memory_part,
+    "budget": budget_part,
+    "agreement": agreement_part,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Many prompts at once, measured.")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--model", default="emoji")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--pairs", type=int, default=200)
+    parser.add_argument("--agreement-pairs", type=int, default=2000)
+    parser.add_argument("--agreement-samples", type=int, default=16)
+    parser.add_argument("--out", help="run directory of the agreement part, to go on from")
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peak is not None:
+        print(json.dumps(peak(arguments)))
+        return
+    print(
+        f"{arguments.model}, {arguments.dtype}, {torch.get_num_threads()} threads, torch "
+        f"{torch.__version__}"
+    )
+    for name in arguments.parts or [part for part in PARTS if part != "agreement"]:
+        print(f"\n{name}")
+        PARTS[name](arguments)
+
+
+if __name__ == "__main__":
+    main()
