@@ -136,6 +136,8 @@ def test_matrix_as_json(run, prompts_file):
         (["--max-calls", "3"], "max_calls is 3"),
         (["-k", "0"], "samples is a whole number"),
         (["--out", "no/such/place"], "does not exist"),
+        (["-o", "t.csv", "--json"], "two ways to give the results"),
+        (["--first-round", "4"], "first_round goes with"),
     ],
 )
 def test_bad_input_is_refused(run, pairs_file, arguments, message, tmp_path, monkeypatch):
@@ -216,11 +218,37 @@ def test_a_killed_run_loses_nothing_and_repeats_nothing(tmp_path):
     assert len(both[0]) == 20 * 30
 
 
+def test_two_processes_share_a_run(tmp_path):
+    """Started together, they end with the same results, and the run holds each sample once."""
+    command = [sys.executable, "-c", WORKER, str(tmp_path / "run")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(
+            [*command, str(tmp_path / f"{name}.log")], stdout=subprocess.PIPE, env=environment
+        )
+        for name in ("one", "two")
+    ]
+    found = [process.communicate(timeout=240)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert found[0] == found[1]
+    assert len(list(Run(tmp_path / "run").rows())) == 20 * 30
+    new = [int(line.split()[1]) for log in tmp_path.glob("*.log") for line in _lines(log)]
+    assert sum(new) == 20 * 30
+
+
+def test_columns_are_not_overwritten(run, tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("a,b,distance\ncat,dog,3\n")
+    code, _, err = run("pairs", str(path), *QUICK)
+    assert code == 2
+    assert "has a column 'distance' already" in " ".join(err.split())
+
+
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def test_embed_and_nearest(run, prompts_file, tmp_path, monkeypatch):
+def test_embed_and_nearest(run, prompts_file, tmp_path, monkeypatch, capsys):
     saved = tmp_path / "e.safetensors"
     code, out, _ = run("embed", str(prompts_file), "-o", str(saved), "--steps", "2", "--json")
     assert code == 0
@@ -229,18 +257,23 @@ def test_embed_and_nearest(run, prompts_file, tmp_path, monkeypatch):
     assert about["landmarks"] == 2 * 2
     assert about["calls"] == 4 * (4 + 1)
 
-    def nearest(*arguments: str) -> tuple[int, str]:
+    def nearest(*arguments: str) -> tuple[int, list[str]]:
         monkeypatch.setattr(sys, "argv", ["conjure", "nearest", *arguments, "--in", str(saved)])
         code = 0
         try:
             cli.main()
         except SystemExit as stop:
             code = int(stop.code or 0)
-        return code, ""
+        out = capsys.readouterr().out
+        return code, [n["prompt"] for n in json.loads(out)["nearest"]] if out else []
 
-    assert nearest("cat", "--json")[0] == 0
-    assert nearest("red cat", "--rerank", "2", "-k", "2")[0] == 0
-    assert nearest("cat", "--count", "0")[0] == 2
+    code, found = nearest("cat", "--json")
+    assert code == 0
+    assert found[0] == "cat"
+    assert sorted(found) == sorted(PROMPTS)
+    assert len(nearest("red cat", "--rerank", "2", "-k", "2", "-n", "3", "--json")[1]) == 3
+    assert nearest("cat", "--count", "0") == (2, [])
+    assert nearest("cat", "-k", "4") == (2, [])
 
 
 def test_embed_refuses_before_it_works(run, prompts_file, tmp_path):

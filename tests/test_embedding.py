@@ -30,7 +30,7 @@ def build(**settings):
 def test_distances_are_the_weighted_sum_at_the_landmarks(sampler, eta, guidance):
     process = build(sampler=sampler, eta=eta, steps=6, guidance=guidance)
     found = conjure.embed(NAMES, process=process, paths=3, dimensions=None, seed=7)
-    marks = draw_landmarks(process, Network(process), 3, seed=7)
+    marks = draw_landmarks(process, Network(process), 3, seed=7, origin="")
     weights = trapezoid_weights(process.levels.log_snr)
     expected = np.zeros((3, 3))
     for i, weight in enumerate(weights):
@@ -53,7 +53,7 @@ def test_the_negative_prompt_is_the_origin():
 def test_other_estimands_weigh_otherwise(estimand):
     process = build(steps=5)
     found = conjure.embed(NAMES, process=process, dimensions=None, estimand=estimand)
-    marks = draw_landmarks(process, Network(process), 2, seed=0)
+    marks = draw_landmarks(process, Network(process), 2, seed=0, origin="")
     expected = 0.0
     for i in range(5):
         one, two = (process.predict(marks.states[i], i, [n] * 2) for n in "ab")
@@ -149,7 +149,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
     first = conjure.embed(["a"], process=process, out=tmp_path / "run")
     second = conjure.embed(NAMES, process=process, out=tmp_path / "run")
     assert first.calls == 2 * 4 * 2
-    assert second.calls == 2 * 4 * (2 + 1)
+    assert second.calls == 2 * 4 * 2  # two prompts; the landmarks are in the run
     whole = conjure.embed(NAMES, process=process)
     np.testing.assert_array_equal(second.vectors, whole.vectors)
     with pytest.raises(RunMismatchError, match=r"embedding\.paths: 2 in the run, 3 now"):
@@ -168,6 +168,21 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ConjureError, match=message):
         conjure.embed(NAMES, process=build(), **arguments)
+
+
+def test_landmarks_are_those_of_one_process():
+    process = build(steps=4)
+    made = conjure.embed(["a"], process=process, seed=7, paths=3)
+    joined = conjure.embed(["b"], process=process, landmarks=made.landmarks)
+    whole = conjure.embed(["a", "b"], process=process, seed=7, paths=3)
+    assert joined.manifest == whole.manifest
+    np.testing.assert_allclose(made.distances(joined)[0, 0], whole.distances()[0, 1], rtol=1e-5)
+    with pytest.raises(ConjureError, match="have seed 7, not 1: leave seed out"):
+        conjure.embed(["b"], process=process, landmarks=made.landmarks, seed=1)
+    with pytest.raises(ConjureError, match="drawn by another process"):
+        conjure.embed(["b"], process=build(steps=5), landmarks=made.landmarks)
+    with pytest.raises(ConjureError, match="not at the same landmarks"):
+        made.distances(conjure.embed(["b"], process=process))
 
 
 def test_bad_files_are_refused(tmp_path):

@@ -224,6 +224,40 @@ def test_max_calls_takes_fewer_samples(process):
         conjure.compare_pairs(pairs, process=process, max_calls=7)
 
 
+def test_max_calls_ends_rounds(process):
+    pairs = list(combinations(NAMES, 2))
+    asked = {"process": process, "samples": 64, "tolerance": 0.02, "first_round": 4}
+    first = 6**2 * 4 * 4 + 6 * 4  # N²(T − 1)k + Nk
+    free = conjure.compare_pairs(pairs, **asked)
+    list(free)
+    for allowed in (first, 3 * first, free.calls):
+        run = conjure.compare_pairs(pairs, **asked, max_calls=allowed)
+        taken = [result.samples for result in run]
+        assert first <= run.calls <= allowed
+        assert (run.unfinished > 0) == (allowed < free.calls)
+        assert min(taken) >= 4
+    with pytest.raises(ConjureError, match="The first 4 samples of each"):
+        conjure.compare_pairs(pairs, **asked, max_calls=first - 1)
+
+
+def test_a_refused_run_does_not_spoil_its_folder(process, tmp_path):
+    with pytest.raises(ConjureError, match="max_calls is 3"):
+        conjure.compare_pairs([("a", "b")], process=process, out=tmp_path / "run", max_calls=3)
+    other = GaussianProcess.build(process.meanings, steps=7)
+    list(conjure.compare_pairs([("a", "b")], process=other, samples=1, out=tmp_path / "run"))
+
+
+def test_the_schedule_is_part_of_the_manifest(process, tmp_path):
+    spaced = {
+        name: GaussianProcess.build(process.meanings, steps=5, config={"timestep_spacing": name})
+        for name in ("leading", "trailing")
+    }
+    run = {"samples": 1, "out": tmp_path / "run"}
+    list(conjure.compare_pairs([("a", "b")], process=spaced["leading"], **run))
+    with pytest.raises(RunMismatchError, match="levels"):
+        conjure.compare_pairs([("a", "b")], process=spaced["trailing"], **run)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -232,6 +266,9 @@ def test_max_calls_takes_fewer_samples(process):
         ({"top": 0}, "top is a whole number"),
         ({"top": 1, "tolerance": 0.1}, "two ways to stop"),
         ({"tolerance": 0.1, "first_round": 1}, "first_round is a whole number, at least 2"),
+        ({"first_round": 4}, "first_round goes with"),
+        ({"tolerance": 0.1, "first_round": 0}, "first_round is a whole number, at least 2"),
+        ({"top": 2, "window": 2}, "it takes no window"),
         ({"max_calls": 0}, "max_calls is a whole number"),
         ({"window": 0}, "window is a whole number"),
         ({"estimand": "girsanow"}, "Did you mean 'girsanov'"),

@@ -24,7 +24,7 @@ ROWS = [
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
 def test_what_is_written_can_be_read(tmp_path, suffix):
     path = tmp_path / f"table{suffix}"
-    assert write_table(path, iter(ROWS)) == 2
+    assert write_table(path, iter(ROWS), list(ROWS[0])) == 2
     table = open_table(path)
     assert list(texts(table, ["a", "b"])) == [(row["a"], row["b"]) for row in ROWS]
     assert list(table) == list(table)  # as often as one likes
@@ -34,7 +34,7 @@ def test_what_is_written_can_be_read(tmp_path, suffix):
 def test_parquet(tmp_path):
     pytest.importorskip("pyarrow")
     path = tmp_path / "table.parquet"
-    write_table(path, iter(ROWS))
+    write_table(path, iter(ROWS), list(ROWS[0]))
     assert list(open_table(path)) == ROWS
 
 
@@ -126,11 +126,20 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
 
     path = tmp_path / "t.csv"
     with pytest.raises(RuntimeError):
-        write_table(path, failing())
+        write_table(path, failing(), list(ROWS[0]))
     assert list(tmp_path.iterdir()) == []
     assert not path.exists()
 
 
 def test_numbers_that_are_none_are_missing(capsys):
-    write_table("-", iter([{"a": float("nan"), "b": 1.0}]))
+    write_table("-", iter([{"a": float("nan"), "b": 1.0}]), ["a", "b"])
     assert capsys.readouterr().out == "a,b\n,1.0\n"
+
+
+def test_rows_need_not_have_the_same_columns(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"a": "x", "b": "y"}\n{"a": "x", "b": "z", "note": "late"}\n')
+    table = open_table(path)
+    assert table.columns() == ["a", "b", "note"]
+    write_table(tmp_path / "t.csv", iter(table), table.columns())
+    assert (tmp_path / "t.csv").read_text() == "a,b,note\nx,y,\nx,z,late\n"

@@ -48,6 +48,15 @@ def check_figure_path(path: str | Path) -> Path:
             f"A figure ends in {', '.join(FIGURE_SUFFIXES)}, which decides its format; "
             f"{target.name!r} does not."
         )
+    return check_place(target)
+
+
+def check_place(target: Path) -> Path:
+    """Refuse a file that cannot be written.
+
+    Raises:
+        ConjureError: Its folder does not exist or is not writable, or it is a folder itself.
+    """
     if not target.parent.is_dir():
         raise ConjureError(f"The folder {str(target.parent)!r} does not exist: make it first.")
     if target.is_dir():
@@ -61,11 +70,9 @@ def check_embeddings_path(path: str | Path) -> Path:
     """Refuse a place where embeddings cannot be written, before the work is done.
 
     Raises:
-        ConjureError: The ending is not .safetensors, or the folder does not exist.
+        ConjureError: The ending is not .safetensors, or the folder is missing or not writable.
     """
     target = Path(path)
     if target.suffix != ".safetensors":
         raise ConjureError(f"Embeddings are a .safetensors file; {target.name!r} is not.")
-    if not target.parent.is_dir():
-        raise ConjureError(f"The folder {str(target.parent)!r} does not exist: make it first.")
-    return target
+    return check_place(target)

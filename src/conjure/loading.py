@@ -106,6 +106,8 @@ def load(
         dtype=kind,
         batch_size=batch_size or max(1, min(64, STATE_BUDGET // math.prod(family.shape))),
         tunable=batch_size is None,
+        revision=revision,
+        variant=variant,
         truncate=long == "truncate",
     )
     process.check(negative)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from conjure.comparison import default_process
 from conjure.errors import ConjureError
 from conjure.levels import Floats
-from conjure.pairs import compare_pairs
+from conjure.pairs import PairRun, compare_pairs
 from conjure.process.base import Process
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def matrix(
     first_round: int | None = None,
     max_calls: int | None = None,
     out: str | Path | None = None,
+    announce: Callable[[PairRun], None] | None = None,
     progress: bool = False,
 ) -> Matrix:
     """Compare all prompts with all others; each walks one path a sample, whoever it is compared to.
@@ -135,6 +136,7 @@ def matrix(
         first_round: Samples before that is looked at.
         max_calls: Network calls that the run may make.
         out: A run directory to go on from and to keep what is computed.
+        announce: Called with the run before it starts, when its cost is known.
         progress: Show a bar on standard error.
 
     Raises:
@@ -163,6 +165,8 @@ def matrix(
         tolerance=tolerance, first_round=first_round, max_calls=max_calls, out=out,
         window=max(1, len(pairs)), progress=progress,
     )  # fmt: skip
+    if announce is not None:
+        announce(run)
     count = len(names)
     distances, errors = np.zeros((count, count)), np.zeros((count, count))
     kl, taken = np.zeros((count, count)), np.zeros((count, count), dtype=int)

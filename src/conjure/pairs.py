@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 
 from conjure.comparison import (
@@ -21,7 +21,7 @@ from conjure.comparison import (
 from conjure.divergence import estimate
 from conjure.engine import Job, Network, PathCache, count_calls, run_jobs
 from conjure.engine.precision import further_half, precise_enough, rounds
-from conjure.engine.speed import measure_speed
+from conjure.engine.speed import SIZES, measure_speed
 from conjure.errors import ConjureError
 from conjure.process.base import Process
 from conjure.progress import progress_bar
@@ -29,11 +29,17 @@ from conjure.registry import ESTIMANDS
 from conjure.store import Run, make_manifest, open_run
 from conjure.store.run import ordered as as_stored
 
-WINDOW_JOBS, WINDOW_PAIRS = 4096, 64
+WINDOW_JOBS, WINDOW_PAIRS = 2**14, 64
 """Samples, but at least pairs, that are planned together; their results wait in the run."""
 
-MEASURED_FROM = 20_000
-"""Calls from which finding the best batch size pays for itself."""
+MEASURED_FROM = 60.0
+"""Seconds from which finding the best batch size pays for itself."""
+
+MOST_JOBS = 2**17
+"""Jobs that are planned at once, if a window has more: so many samples after so many others."""
+
+PROBED_FROM = 500
+"""Calls from which it is worth knowing how long they will take."""
 
 FIRST_ROUND, FIRST_ROUND_OF_TOP = 12, 2
 """Samples before a tolerance is looked at, and before a ranking is first halved."""
@@ -51,7 +57,8 @@ class Budget:
             None to take all samples.
         top: Of a ranking, only the so many nearest pairs matter; None where all do.
         first_round: Samples before either is looked at; they double from there.
-        max_calls: Network calls of the whole run, or None.
+        max_calls: Network calls of the whole run, or None. Without a tolerance or a top, fewer
+            samples are taken to keep to it; with one, a round that does not fit is not begun.
     """
 
     samples: int
@@ -61,9 +68,9 @@ class Budget:
     max_calls: int | None = None
 
     @property
-    def first(self) -> int:
-        """Samples of the first round."""
-        return self.samples if self.tolerance is None and self.top is None else self.first_round
+    def in_rounds(self) -> bool:
+        """Whether some pairs may get fewer samples than others."""
+        return self.tolerance is not None or self.top is not None
 
     def __post_init__(self) -> None:
         if not is_whole(self.samples, 1):
@@ -92,10 +99,9 @@ class PairRun(Iterator[Comparison]):
     Attributes:
         samples: Samples a pair, at most: those asked for, or what the budget of calls allows.
         planned: Network calls that are needed at most, as far as the pairs are known.
-        calls: Network calls made so far, measuring aside.
-        rewalked: Paths that had to be walked again, of those.
-        batch_size: Rows of a network pass.
-        seconds_per_call: Measured before the start; None where that would not pay.
+        rewalked: Paths that had to be walked again.
+        seconds_per_call: Measured before the start; None for a short run or a stream.
+        unfinished: Pairs that the budget of calls left short of their tolerance or their rank.
     """
 
     def __init__(
@@ -108,25 +114,20 @@ class PairRun(Iterator[Comparison]):
         seed: int,
         estimand: str,
         ordered: bool,
-        window: int | None,
+        window: int,
         progress: bool,
     ) -> None:
-        self.samples, self.planned, self.rewalked = budget.samples, 0, 0
+        self.samples, self.planned = budget.samples, 0
+        self.rewalked = self.unfinished = 0
         self.seconds_per_call: float | None = None
-        self._process, self._run, self._budget = process, run, budget
+        self._pairs, self._process, self._run, self._budget = pairs, process, run, budget
         self._seed, self._estimand, self._ordered = seed, estimand, ordered
-        self._network, self._cache = Network(process), PathCache(folder=run.folder / "paths")
-        self._shown, self._errors = progress, (0.0, 0)
-        self._size = window or max(WINDOW_PAIRS, WINDOW_JOBS // budget.samples)
-        if budget.top is not None:  # a ranking is one of all pairs
-            self._size = sys.maxsize
-        self._pairs = _checked(pairs)
-        if iter(pairs) is not pairs:  # can be read twice: first for its cost
+        self._network, self._cache = Network(process), PathCache(run.folder)
+        self._shown, self._errors, self._size = progress, (0.0, 0), window
+        self._first = budget.first_round if budget.in_rounds else budget.samples
+        self._reserved = 0  # calls of the first rounds of windows that are still to come
+        if is_repeatable(pairs):
             self._plan()
-        elif budget.max_calls is not None:
-            raise ConjureError("max_calls needs to see all pairs first: give a list.")
-        elif budget.top is not None:
-            raise ConjureError("top needs to see all pairs first: give a list.")
         self._results = self._work()
 
     def __next__(self) -> Comparison:
@@ -143,31 +144,53 @@ class PairRun(Iterator[Comparison]):
         return self._network.batch_size
 
     def _plan(self) -> None:
-        """Check every prompt, count calls, find the samples that the budget allows."""
+        """Count calls, find the samples that the budget allows, and see how fast the network is."""
         costs, count = [0] * self._budget.samples, 0
         for window in _windows(self._pairs, self._size):
-            self._check(window)
-            pairs = _distinct(window)
-            have = {pair: self._run.have(*pair) for pair in pairs}
-            count += len(pairs)
-            fresh = count_calls(self._process, [Job(*pair, 0) for pair in pairs])
-            for sample in range(self._budget.samples):
-                jobs = [Job(*pair, sample) for pair in pairs if sample not in have[pair]]
-                whole = len(jobs) == len(pairs)
-                costs[sample] += fresh if whole else count_calls(self._process, jobs)
+            count += len(_distinct(window))
+            for sample, cost in enumerate(self._costs(window, self._budget.samples)):
+                costs[sample] += cost
         totals = list(accumulate(costs))
-        if self._budget.max_calls is not None and totals:
-            self.samples = sum(total <= self._budget.max_calls for total in totals)
-            if self.samples == 0:
-                raise ConjureError(
-                    f"One sample of each of the {count:,} pairs takes {totals[0]:,} network calls, "
-                    f"and max_calls is {self._budget.max_calls:,}. Allow more, or give fewer pairs."
-                )
+        allowed = self._budget.max_calls
+        first = min(self._first, len(totals)) if self._budget.in_rounds else 1
+        if allowed is not None and totals[first - 1] > allowed:
+            some = "One sample" if first == 1 else f"The first {first} samples"
+            verb = "takes" if first == 1 else "take"
+            raise ConjureError(
+                f"{some} of each of the {count:,} pairs {verb} {totals[first - 1]:,} network calls, "
+                f"and max_calls is {allowed:,}. Allow more, or give fewer pairs."
+            )
+        if self._budget.in_rounds:
+            self._reserved = totals[first - 1]
+        elif allowed is not None:
+            self.samples = self._first = sum(total <= allowed for total in totals)
         self.planned = totals[self.samples - 1]
-        if self.planned >= MEASURED_FROM and self._process.tunable:
-            speed = measure_speed(self._process)
+        if allowed is not None:
+            self.planned = min(self.planned, allowed)
+        self._measure()
+
+    def _costs(self, window: list[Pair], samples: int) -> list[int]:
+        """Calls that a window still needs for each of the first samples."""
+        pairs = _distinct(window)
+        have = {pair: self._run.have(*pair) for pair in pairs}
+        fresh = count_calls(self._process, [Job(*pair, 0) for pair in pairs])
+        found = []
+        for sample in range(samples):
+            jobs = [Job(*pair, sample) for pair in pairs if sample not in have[pair]]
+            whole = len(jobs) == len(pairs)
+            found.append(fresh if whole else count_calls(self._process, jobs))
+        return found
+
+    def _measure(self) -> None:
+        """How long a call takes, and in long runs at which batch size it takes least."""
+        if self.planned < PROBED_FROM:
+            return
+        speed = measure_speed(self._process, sizes=(min(4, self._process.batch_size),))
+        if self.planned * speed.seconds_per_call > MEASURED_FROM:
+            tried = SIZES if self._process.tunable else (self._process.batch_size,)
+            speed = measure_speed(self._process, sizes=tried)
             self._network.batch_size = speed.batch_size
-            self.seconds_per_call = speed.seconds_per_call
+        self.seconds_per_call = speed.seconds_per_call
 
     def _work(self) -> Iterator[Comparison]:
         with (
@@ -181,14 +204,22 @@ class PairRun(Iterator[Comparison]):
                     yield result
 
     def _work_window(self, window: list[Pair]) -> Iterator[Comparison]:
-        self._check(window)
+        check_prompts(self._process, window)
         asked = Counter(window)
         active, taken = _distinct(window), {}
-        for count in rounds(self._budget.first, self.samples):
+        if self._budget.in_rounds and self._budget.max_calls is not None:
+            self._reserved -= sum(self._costs(window, min(self._first, self.samples)))
+        before = 0
+        for count in rounds(self._first, self.samples):
+            if before and not self._affordable(active, count):
+                self.unfinished += len(active)
+                taken |= dict.fromkeys(active, before)
+                active = []
             self._run_missing(active, count)
             done = active if count == self.samples else self._done(active, count)
             taken |= dict.fromkeys(done, count)
             active = [pair for pair in active if pair not in taken]
+            before = count
             if not self._ordered:
                 for pair in [p for p in asked if as_stored(*p) in taken]:
                     yield from [self._comparison(pair, taken[as_stored(*pair)])] * asked.pop(pair)
@@ -198,20 +229,24 @@ class PairRun(Iterator[Comparison]):
             for pair in window:
                 yield self._comparison(pair, taken[as_stored(*pair)])
 
-    def _check(self, window: list[Pair]) -> None:
-        for prompt in dict.fromkeys(p for pair in window for p in pair):
-            check_prompt(self._process, prompt)
+    def _affordable(self, pairs: list[Pair], count: int) -> bool:
+        """Whether another round leaves enough for the first rounds of the windows to come."""
+        if self._budget.max_calls is None:
+            return True
+        cost = sum(self._costs(pairs, count))
+        return self.calls + cost + self._reserved <= self._budget.max_calls
 
-    def _run_missing(self, pairs: Iterable[Pair], count: int) -> None:
+    def _run_missing(self, pairs: list[Pair], count: int) -> None:
         """Bring every pair to ``count`` samples; each block is stored as it is finished."""
-        jobs = [Job(*pair, sample) for pair in pairs for sample in range(count)]
-        done = {Job(*pair, sample) for pair in pairs for sample in self._run.have(*pair)}
-        for block, squares in run_jobs(
-            self._process, self._network, jobs, self._seed, self._cache, done
-        ):
-            self._run.add(block, squares)
-        missing = (job for job in jobs if job not in done)
-        self.rewalked += self._run.walked((p, j.sample) for j in missing for p in (j.a, j.b))
+        together = max(1, MOST_JOBS // max(1, len(pairs)))
+        for start in range(0, count, together):
+            some = range(start, min(start + together, count))
+            jobs = [Job(*pair, sample) for pair in pairs for sample in some]
+            for block in run_jobs(
+                self._process, self._network, jobs, self._seed, self._cache, self._run.missing
+            ):
+                self._run.add(block.jobs, block.squares)
+                self.rewalked += self._run.walked(block.walked)
 
     def _done(self, pairs: list[Pair], count: int) -> list[Pair]:
         """Those of some pairs that need no more samples than ``count``."""
@@ -276,7 +311,8 @@ def compare_pairs(
         samples: Monte Carlo samples a pair, at most.
         seed: Of the noise, which all pairs share.
         estimand: Reported first, and the one whose error ``tolerance`` is about.
-        ordered: Give results in the order of the input; else as soon as they are there.
+        ordered: Give results in the order of the input, a window after another; else those of a
+            round when it is finished.
         tolerance: Stop sampling a pair where its standard error is at most this times its distance.
         top: Spend samples on the nearest so many pairs: after each round, the further half of those
             still in the running stops (successive halving), until ``top`` are left. All pairs are
@@ -308,16 +344,50 @@ def compare_pairs(
     """
     if process is None:
         process = default_process()
-    first = first_round or (FIRST_ROUND if top is None else FIRST_ROUND_OF_TOP)
-    budget = Budget(samples, tolerance, top, first, max_calls)
     check_arguments(process, samples, seed, estimand)
-    if window is not None and not is_whole(window, 1):
+    if first_round is not None and tolerance is None and top is None:
+        raise ConjureError("first_round goes with tolerance or top: without them all samples do.")
+    if first_round is None:
+        first_round = FIRST_ROUND if top is None else FIRST_ROUND_OF_TOP
+    budget = Budget(samples, tolerance, top, first_round, max_calls)
+    if window is None:
+        window = max(WINDOW_PAIRS, WINDOW_JOBS // samples)
+        if top is not None:  # a ranking is one of all pairs
+            window = sys.maxsize
+    elif not is_whole(window, 1):
         raise ConjureError(f"window is a whole number, at least 1, not {window!r}.")
+    elif top is not None:
+        raise ConjureError("top ranks all pairs together: it takes no window.")
+    checked = _checked(pairs)
+    if is_repeatable(pairs):
+        check_prompts(process, checked)
+    elif max_calls is not None or top is not None:
+        raise ConjureError("max_calls and top need to see all pairs first: give a list.")
     run = open_run(out, make_manifest(process, seed) if out is not None else {})
-    return PairRun(
-        pairs, process, run, budget, seed=seed, estimand=estimand, ordered=ordered,
-        window=window, progress=progress,
-    )  # fmt: skip
+    try:
+        return PairRun(
+            checked if is_repeatable(pairs) else iter(checked), process, run, budget, seed=seed,
+            estimand=estimand, ordered=ordered, window=window, progress=progress,
+        )  # fmt: skip
+    except BaseException:
+        run.close()
+        raise
+
+
+def is_repeatable(pairs: Iterable[Pair]) -> bool:
+    """Whether it can be read twice: first for its cost."""
+    return iter(pairs) is not pairs
+
+
+def check_prompts(process: Process, pairs: Iterable[Pair]) -> None:
+    """Refuse a prompt that the process cannot take."""
+    checked: set[str] = set()
+    for prompt in chain.from_iterable(pairs):
+        if prompt not in checked:
+            check_prompt(process, prompt)
+            checked.add(prompt)
+            if len(checked) > MOST_JOBS:  # an endless input must not fill the memory
+                checked.clear()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from conjure.errors import ConjureError
-from conjure.files import written_whole
+from conjure.files import check_place, written_whole
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 PAIRS_OF_COLUMNS = (
@@ -60,15 +60,17 @@ class TableFile:
         return repr(str(self.path)) if self.text is None else "Standard input"
 
     def columns(self) -> list[str]:
-        """Names of its columns, from the first row.
+        """Names of all columns, in the order in which they first occur. Reads the whole table.
 
         Raises:
-            ConjureError: It has no rows.
+            ConjureError: It has no rows, or one of them is broken.
         """
-        first = next(iter(self), None)
-        if first is None:
+        found: dict[str, None] = {}
+        for row in self:
+            found.update(dict.fromkeys(row))
+        if not found:
             raise ConjureError(f"{self} has no rows.")
-        return list(first)
+        return list(found)
 
     def _rows(self) -> Iterator[Row]:
         if self.suffix == ".parquet":
@@ -222,57 +224,67 @@ def check_table_path(path: str | Path) -> Path:
             f"A table ends in {', '.join(SUFFIXES)}, which decides its format; {target.name!r} "
             "does not."
         )
-    if not target.parent.is_dir():
-        raise ConjureError(f"The folder {str(target.parent)!r} does not exist: make it first.")
-    if target.is_dir():
-        raise ConjureError(f"{str(target)!r} is a folder, not a file.")
     if target.suffix.lower() == ".parquet":
         _pyarrow()
-    return target
+    return check_place(target)
 
 
-def write_table(path: str | Path, rows: Iterator[Row]) -> int:
+def write_table(path: str | Path, rows: Iterator[Row], columns: Sequence[str]) -> int:
     """Write rows to a file, whole or not at all; ``-`` writes CSV to standard output as they come.
 
+    Args:
+        path: By whose ending the format goes.
+        rows: What a row lacks is left empty.
+        columns: Names of all columns.
+
     Returns:
-        How many there were.
+        How many rows there were.
     """
     if str(path) == "-":
-        return _write_text(sys.stdout, ".csv", rows)
+        return _write_text(sys.stdout, ".csv", rows, columns)
     target = Path(path)
     with written_whole(target) as draft:
         if target.suffix.lower() == ".parquet":
-            return _write_parquet(draft, rows)
+            return _write_parquet(draft, rows, columns)
         with draft.open("w", encoding="utf-8", newline="") as stream:
-            return _write_text(stream, target.suffix.lower(), rows)
+            return _write_text(stream, target.suffix.lower(), rows, columns)
 
 
-def _write_text(stream: Any, suffix: str, rows: Iterator[Row]) -> int:
+def _write_text(stream: Any, suffix: str, rows: Iterator[Row], columns: Sequence[str]) -> int:
     count = 0
-    writer: Any = None
-    for row in map(_plain, rows):
+    delimiter = "\t" if suffix == ".tsv" else ","
+    writer = csv.DictWriter(stream, columns, delimiter=delimiter, lineterminator="\n")
+    if suffix != ".jsonl":
+        writer.writeheader()
+    for row in map(plain, rows):
         count += 1
         if suffix == ".jsonl":
             stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-            continue
-        if writer is None:
-            delimiter = "\t" if suffix == ".tsv" else ","
-            writer = csv.DictWriter(stream, list(row), delimiter=delimiter, lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(row)
+        else:
+            writer.writerow(row)
     return count
 
 
-def _write_parquet(path: Path, rows: Iterator[Row]) -> int:
+def _write_parquet(path: Path, rows: Iterator[Row], columns: Sequence[str]) -> int:
     parquet = _pyarrow()
     import pyarrow
 
-    listed = [_plain(row) for row in rows]
+    listed = [{name: row.get(name) for name in columns} for row in map(plain, rows)]
     parquet.write_table(pyarrow.Table.from_pylist(listed), path)
     return len(listed)
 
 
-def _plain(row: Row) -> dict[str, Any]:
-    """Numbers that are no numbers become missing values."""
-    lost = (float,)
-    return {k: None if isinstance(v, lost) and not math.isfinite(v) else v for k, v in row.items()}
+def plain(row: Row) -> dict[str, Any]:
+    """A row as JSON values: numbers that are none are missing, and what JSON lacks is text.
+
+    >>> plain({"a": float("nan"), "b": Path("x"), "c": 1.5})
+    {'a': None, 'b': 'x', 'c': 1.5}
+    """
+
+    def value(found: Any) -> Any:
+        if isinstance(found, float):
+            return found if math.isfinite(found) else None
+        known = found is None or isinstance(found, (str, int, list, dict))
+        return found if known else str(found)
+
+    return {name: value(found) for name, found in row.items()}

@@ -24,6 +24,8 @@ from conjure.cli.options import (
     Tolerance,
     takes_process,
 )
+from conjure.cli.pairs import cost
+from conjure.errors import ConjureError
 from conjure.files import check_figure_path
 from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
 
@@ -55,6 +57,8 @@ def matrix(
     """
     if table is not None:
         check_table_path(table)
+        if as_json and str(table) == "-":
+            raise ConjureError("--table - and --json both write to standard output: take one.")
     if figure is not None:
         check_figure_path(figure)
     source = open_table(file)
@@ -67,15 +71,17 @@ def matrix(
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")
     found = compare_all(
-        list(dict.fromkeys(prompts)), process=process, samples=samples, seed=seed,
+        list(dict.fromkeys(prompts)), announce=lambda run: say(cost(run, samples)),
+        process=process, samples=samples, seed=seed,
         estimand=estimand, tolerance=tolerance, first_round=first_round, max_calls=max_calls,
         out=out, progress=True,
     )  # fmt: skip
+    if table is not None:
+        label = next(name for name in ("prompt", "prompts", "") if name not in found.prompts)
+        write_table(table, rows(found, label), [label, *found.prompts])
     if figure is not None:
         with status("Drawing the figure"):
             found.figure(figure)
-    if table is not None:
-        write_table(table, rows(found))
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
     elif str(table) != "-":
@@ -83,10 +89,10 @@ def matrix(
     say(f"{found.calls:,} network calls in {found.seconds:.1f} s.")
 
 
-def rows(found: Matrix) -> Iterator[dict[str, Any]]:
-    """The matrix as a table: a row a prompt, a column a prompt."""
+def rows(found: Matrix, label: str) -> Iterator[dict[str, Any]]:
+    """The matrix as a table: a row a prompt, a column a prompt, and one that names the row."""
     for prompt, row in zip(found.prompts, found.distances.tolist(), strict=True):
-        yield {"prompt": prompt, **dict(zip(found.prompts, row, strict=True))}
+        yield {label: prompt, **dict(zip(found.prompts, row, strict=True))}
 
 
 def screen(found: Matrix, most: int = 40) -> Any:

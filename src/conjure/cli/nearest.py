@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import MODEL, AsJson, Samples
+from conjure.cli.options import MODEL, AsJson
 from conjure.errors import ConjureError
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ Rerank = Annotated[
         "--rerank", help="Order so many of the nearest by the exact estimand; 0 for none."
     ),
 ]
+RerankSamples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples", "-k", help="Samples of the exact estimand.  [dim]\\[default: 16][/dim]"
+    ),
+]
 Approximate = Annotated[
     bool,
     typer.Option(
@@ -39,7 +45,7 @@ def nearest(
     where: Where,
     count: Count = 10,
     rerank: Rerank = 0,
-    samples: Samples = 16,
+    samples: RerankSamples = None,
     approximate: Approximate = False,
     device: Device = None,
     as_json: AsJson = False,
@@ -51,6 +57,9 @@ def nearest(
     """
     if count < 1 or rerank < 0:
         raise ConjureError("--count is at least 1, and --rerank at least 0.")
+    if samples is not None and not rerank:
+        raise ConjureError("--samples goes with --rerank: landmark distances take none.")
+    rerank = max(rerank, count) if rerank else 0
     from conjure.cli.console import quiet_libraries, show, status
     from conjure.embedding import Embeddings
 
@@ -67,10 +76,9 @@ def nearest(
     index = embeddings.index() if approximate else None
     found = embeddings.nearest(vector, max(count, rerank), index=index)
     if rerank:
-        best = embeddings.rerank(
-            query, found[:rerank], process=process, samples=samples, progress=True
+        found = embeddings.rerank(
+            query, found, process=process, samples=samples or 16, progress=True
         )
-        found = best
     found = found[:count]
     if as_json:
         record = {"query": query, "nearest": [n._asdict() for n in found]}
@@ -85,7 +93,10 @@ def reload(manifest: dict[str, Any], device: str | None) -> Any:
 
     settings = manifest["process"]
     names = ("sampler", "eta", "steps", "guidance", "negative", "dtype", "long")
-    return load(manifest["model"], device=device, **{name: settings[name] for name in names})
+    return load(
+        manifest["model"], device=device, revision=manifest["revision"],
+        variant=manifest["variant"], **{name: settings[name] for name in names},
+    )  # fmt: skip
 
 
 def embed_query(query: str, embeddings: Embeddings, process: Any) -> Any:
@@ -94,14 +105,9 @@ def embed_query(query: str, embeddings: Embeddings, process: Any) -> Any:
 
     chosen = embeddings.manifest["embedding"]
     found = embed(
-        [query], process=process, seed=embeddings.manifest["seed"],
-        landmarks=embeddings.landmarks, **chosen,
+        [query], process=process, landmarks=embeddings.landmarks,
+        dimensions=chosen["dimensions"], estimand=chosen["estimand"],
     )  # fmt: skip
-    if found.manifest["weights"] != embeddings.manifest["weights"]:
-        raise ConjureError(
-            f"The model {embeddings.manifest['model']!r} is no longer the one that was embedded: "
-            "its weights have changed. Embed the list again."
-        )
     return found.vectors[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,13 @@ from conjure.cli.options import (
     Top,
     takes_process,
 )
+from conjure.errors import ConjureError
 from conjure.tables import (
     TableFile,
     check_table_path,
     choose_columns,
     open_table,
+    plain,
     texts,
     write_table,
 )
@@ -63,8 +66,17 @@ def pairs(
     """
     if table is not None:
         check_table_path(table)
+        if as_json:
+            raise ConjureError("--table and --json are two ways to give the results: take one.")
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 2)
+    there = source.columns()
+    taken = [name for name in FOUND if name in there]
+    if taken:
+        raise ConjureError(
+            f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
+            "rename it."
+        )
     process = load()
     from conjure.cli.console import say, show
     from conjure.pairs import compare_pairs
@@ -79,13 +91,14 @@ def pairs(
     say(cost(run, samples))
     records = (record(row, result) for row, result in zip(source, run, strict=True))
     if table is not None:
-        count = write_table(table, records)
+        count = write_table(table, records, [*there, *FOUND])
         if str(table) != "-":
             say(f"{count:,} rows in {table}.")
     elif as_json:
-        typer.echo(json.dumps(list(records), ensure_ascii=False, allow_nan=False))
+        listed = [plain(r) for r in records]
+        typer.echo(json.dumps(listed, ensure_ascii=False, allow_nan=False))
     else:
-        show(screen(list(records), names))
+        show(screen(records, names))
     say(spent(run))
 
 
@@ -100,19 +113,20 @@ class Rows:
             yield a, b
 
 
+FOUND = (
+    "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse", "samples",
+)  # fmt: skip
+"""The columns that a result adds."""
+
+
 def record(row: Any, result: Comparison) -> dict[str, Any]:
     """A row of the table with what was found."""
-    low, high = result.interval() or (None, None)
-    return {
-        **row,
-        "distance": result.distance,
-        "standard_error": result.standard_error,
-        "low": low,
-        "high": high,
-        "kl_forward": result.kl_forward,
-        "kl_reverse": result.kl_reverse,
-        "samples": result.samples,
-    }
+    interval = result.interval() or (None, None)
+    values = (
+        result.distance, result.standard_error, *interval, result.kl_forward, result.kl_reverse,
+        result.samples,
+    )  # fmt: skip
+    return {**row, **dict(zip(FOUND, values, strict=True))}
 
 
 def cost(run: PairRun, asked: int) -> str:
@@ -133,8 +147,12 @@ def cost(run: PairRun, asked: int) -> str:
 
 def spent(run: PairRun) -> str:
     """What it took, said at the end."""
-    again = f"; {run.rewalked:,} paths were walked again" if run.rewalked else ""
-    return f"{run.calls:,} network calls{again}."
+    said = f"{run.calls:,} network calls"
+    if run.rewalked:
+        said += f"; {run.rewalked:,} paths were walked again"
+    if run.unfinished:
+        said += f"; {run.unfinished:,} pairs would have taken more, had --max-calls allowed it"
+    return said + "."
 
 
 def duration(seconds: float) -> str:
@@ -148,25 +166,34 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def screen(records: list[dict[str, Any]], names: list[str], most: int = 40) -> Any:
+def screen(records: Iterator[dict[str, Any]], names: list[str], most: int = 40) -> Any:
     """The nearest pairs first, and how many more there are."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    has_kl = any(r["kl_forward"] is not None for r in records)
+    count = 0
+
+    def counted() -> Iterator[dict[str, Any]]:
+        nonlocal count
+        for row in records:
+            count += 1
+            yield row
+
+    nearest = heapq.nsmallest(most, counted(), key=lambda r: r["distance"])
+    has_kl = any(r["kl_forward"] is not None for r in nearest)
     shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in names:
         shown.add_column(name, overflow="ellipsis", max_width=48)
     fields = ["distance", "standard_error", *(["kl_forward", "kl_reverse"] if has_kl else [])]
     for heading in ("distance", "± s.e.", "KL →", "KL ←")[: len(fields)]:
         shown.add_column(heading, justify="right")
-    for r in sorted(records, key=lambda r: r["distance"])[:most]:
+    for r in nearest:
         cells = ["–" if r[f] is None else f"{r[f]:.4g}" for f in fields]
         shown.add_row(*(Text(r[name]) for name in names), *cells)
     parts: list[Any] = [shown]
-    if len(records) > most:
-        rest = f"and {len(records) - most:,} pairs further apart: --table FILE writes them all"
+    if count > most:
+        rest = f"and {count - most:,} pairs further apart: --table FILE writes them all"
         parts.append(Text(rest, style="dim"))
     return Padding(Group(*parts), (1, 2))

@@ -11,22 +11,30 @@ import torch
 
 from conjure.comparison import check_arguments, check_prompt, default_process, is_whole
 from conjure.embedding.embeddings import Embeddings
-from conjure.embedding.landmarks import Landmarks, differences, draw_landmarks, estimand_weights
+from conjure.embedding.landmarks import (
+    Landmarks,
+    differences,
+    draw_landmarks,
+    estimand_weights,
+    load_landmarks,
+    save_landmarks,
+)
 from conjure.embedding.projection import project
 from conjure.engine import Network
 from conjure.errors import ConjureError
 from conjure.process.base import Process
 from conjure.progress import progress_bar
 from conjure.store import make_manifest, open_run
+from conjure.store.manifest import process_digest
 
 
 def embed(
     prompts: Sequence[str],
     *,
     process: Process | None = None,
-    paths: int = 2,
+    paths: int | None = None,
     dimensions: int | None = 1024,
-    seed: int = 0,
+    seed: int | None = None,
     estimand: str = "girsanov",
     landmarks: Landmarks | None = None,
     out: str | Path | None = None,
@@ -42,13 +50,15 @@ def embed(
     Args:
         prompts: Any number; equal ones are asked once.
         process: From :func:`conjure.load`; None for the embedded model with its defaults.
-        paths: P, the unconditional paths whose states are the landmarks.
+        paths: P, the unconditional paths whose states are the landmarks; 2 unless given.
         dimensions: D, numbers in a vector, to which all M·state numbers are projected at random;
             squared distances then have a relative error of about √(2/D). None keeps them all.
-        seed: Of the landmarks and the projection.
+        seed: Of the landmarks and the projection; 0 unless given.
         estimand: ``girsanov``, ``score``, ``epsilon`` or ``picture``.
-        landmarks: From earlier embeddings of this process, to add to them; None draws them.
-        out: A run directory in which finished vectors are kept, so that a killed run goes on.
+        landmarks: Of earlier embeddings by the same process, to join them; they decide ``paths``
+            and ``seed``.
+        out: A run directory in which landmarks and finished vectors are kept, so that a killed run
+            goes on.
         progress: Show a bar on standard error.
 
     Raises:
@@ -64,6 +74,7 @@ def embed(
     60
     """
     process = process or default_process()
+    paths, seed = _settled("paths", paths, 2, landmarks), _settled("seed", seed, 0, landmarks)
     check_arguments(process, 1, seed, estimand)
     if not is_whole(paths, 1):
         raise ConjureError(f"paths is a whole number, at least 1, not {paths!r}.")
@@ -80,7 +91,16 @@ def embed(
     manifest = make_manifest(
         process, seed, embedding={"paths": paths, "dimensions": dimensions, "estimand": estimand}
     )
+    origin = process_digest(manifest)
+    if landmarks is not None and landmarks.origin != origin:
+        raise ConjureError(
+            "These landmarks were drawn by another process: other weights, noise levels or "
+            "settings. Load the process they belong to, or draw new ones (landmarks=None)."
+        )
     run = open_run(out, manifest)
+    kept = run.folder / "landmarks.safetensors"
+    if landmarks is None and kept.is_file():
+        landmarks = load_landmarks(kept)
     distinct = list(dict.fromkeys(names))
     missing = [prompt for prompt in distinct if run.vector(prompt) is None]
     steps = len(process.levels)
@@ -88,7 +108,9 @@ def embed(
     with progress_bar("Embedding", planned, shown=progress) as bar:
         network = Network(process, bar.advance)
         if landmarks is None:
-            landmarks = draw_landmarks(process, network, paths, seed)
+            landmarks = draw_landmarks(process, network, paths, seed, origin)
+            save_landmarks(landmarks, kept)
+        landmarks = landmarks.placed(process)
         for start in range(0, len(missing), network.batch_size):
             some = missing[start : start + network.batch_size]
             run.add_vectors(some, _vectors(process, network, landmarks, weights, some, dimensions))
@@ -98,6 +120,16 @@ def embed(
     return Embeddings(
         tuple(names), vectors, landmarks, manifest, network.calls, time.perf_counter() - started
     )
+
+
+def _settled(name: str, value: int | None, usual: int, landmarks: Landmarks | None) -> int:
+    """An argument, or what the landmarks say, which must agree where both are there."""
+    if landmarks is None:
+        return usual if value is None else value
+    said = getattr(landmarks, name)
+    if value is not None and value != said:
+        raise ConjureError(f"These landmarks have {name} {said}, not {value}: leave {name} out.")
+    return said
 
 
 def _vectors(

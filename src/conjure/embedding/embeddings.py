@@ -17,6 +17,7 @@ from conjure.errors import ConjureError
 from conjure.files import check_embeddings_path, written_whole
 from conjure.levels import Floats
 from conjure.process.base import Process
+from conjure.store.manifest import process_digest
 
 
 class Neighbour(NamedTuple):
@@ -62,6 +63,12 @@ class Embeddings:
         return self.vectors.shape[1]
 
     @property
+    def space(self) -> tuple[object, ...]:
+        """What vectors must have in common to be compared."""
+        chosen = self.manifest["embedding"]
+        return (self.landmarks.origin, self.landmarks.seed, *chosen.values())
+
+    @property
     def error(self) -> float:
         """Relative error that the projection adds to squared distances; 0 without one."""
         chosen = self.manifest["embedding"]["dimensions"]
@@ -75,7 +82,14 @@ class Embeddings:
 
         Returns:
             Shape ``(N, N′)``, float64.
+
+        Raises:
+            ConjureError: They are not at the same landmarks.
         """
+        if other is not None and other.space != self.space:
+            raise ConjureError(
+                "These embeddings are not at the same landmarks: embed the one with the other's."
+            )
         rows = self.vectors.astype(np.float64)
         columns = rows if other is None else other.vectors.astype(np.float64)
         squares = (rows**2).sum(1)[:, None] + (columns**2).sum(1)[None] - 2 * rows @ columns.T
@@ -104,7 +118,8 @@ class Embeddings:
             squares, rows = index.search(query[None].astype(np.float32), min(count, len(self)))
             found = [(int(r), float(s)) for r, s in zip(rows[0], squares[0], strict=True) if r >= 0]
         else:
-            gaps = ((self.vectors.astype(np.float64) - query) ** 2).sum(1)
+            parts = np.array_split(self.vectors, max(1, len(self) // 4096))
+            gaps = np.concatenate([((p.astype(np.float64) - query) ** 2).sum(1) for p in parts])
             found = [(int(r), float(gaps[r])) for r in np.argsort(gaps, kind="stable")[:count]]
         return [Neighbour(self.prompts[row], distance) for row, distance in found]
 
@@ -144,10 +159,10 @@ class Embeddings:
         """
         from conjure.pairs import compare_pairs
         from conjure.store import make_manifest
-        from conjure.store.manifest import differences
+        from conjure.store.manifest import disagreements
 
         here = make_manifest(process, self.manifest["seed"], embedding=self.manifest["embedding"])
-        changed = differences(self.manifest, json.loads(json.dumps(here)))
+        changed = disagreements(self.manifest, json.loads(json.dumps(here)))
         if changed:
             lines = "\n  ".join(changed)
             raise ConjureError(f"This is not the process that was embedded:\n  {lines}")
@@ -168,13 +183,14 @@ class Embeddings:
         from safetensors.torch import save_file
 
         target = check_embeddings_path(path)
+        listed = bytearray(json.dumps(self.prompts), "utf-8")
         tensors = {
             "vectors": torch.from_numpy(np.ascontiguousarray(self.vectors)),
-            "landmarks.states": self.landmarks.states.cpu().contiguous(),
-            "landmarks.noise": self.landmarks.noise.cpu().contiguous(),
-            "landmarks.picture": self.landmarks.picture.cpu().contiguous(),
+            # As a tensor: a safetensors header holds no more than 100 MB.
+            "prompts": torch.frombuffer(listed, dtype=torch.uint8),
+            **{f"landmarks.{name}": part for name, part in self.landmarks.tensors().items()},
         }
-        about = {"prompts": json.dumps(self.prompts), "manifest": json.dumps(self.manifest)}
+        about = {"manifest": json.dumps(self.manifest)}
         with written_whole(target) as draft:
             save_file(tensors, draft, metadata=about)
 
@@ -192,11 +208,12 @@ class Embeddings:
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
-                manifest, prompts = json.loads(about["manifest"]), json.loads(about["prompts"])
+                manifest = json.loads(about["manifest"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 marks = [tensors[f"landmarks.{n}"] for n in ("states", "noise", "picture")]
+                prompts = json.loads(tensors["prompts"].numpy().tobytes())
                 vectors = tensors["vectors"].numpy()
         except (SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise ConjureError(f"{str(path)!r} does not hold embeddings: {error}") from error
-        landmarks = Landmarks(*marks, seed=manifest["seed"])
+        landmarks = Landmarks(*marks, seed=manifest["seed"], origin=process_digest(manifest))
         return Embeddings(tuple(prompts), vectors, landmarks, manifest)

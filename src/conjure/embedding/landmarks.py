@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from conjure.divergence import Squares
 from conjure.engine import Network, noise
 from conjure.errors import EstimandUnavailableError
+from conjure.files import written_whole
 from conjure.levels import Floats, NoiseLevels
 from conjure.process.base import Prediction, Process
 from conjure.registry import ESTIMANDS
@@ -26,12 +30,15 @@ class Landmarks:
         noise: ε̂ under the negative prompt there, same shape.
         picture: x̂₀ likewise.
         seed: Of the paths' noise.
+        origin: A hash of the process that walked them, see
+            :func:`conjure.store.manifest.process_digest`.
     """
 
     states: Tensor
     noise: Tensor
     picture: Tensor
     seed: int
+    origin: str
 
     @property
     def count(self) -> int:
@@ -43,8 +50,20 @@ class Landmarks:
         """P, the paths they lie on."""
         return self.states.shape[1]
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Their numbers by name, on the CPU."""
+        named = {"states": self.states, "noise": self.noise, "picture": self.picture}
+        return {name: part.cpu().contiguous() for name, part in named.items()}
 
-def draw_landmarks(process: Process, network: Network, paths: int, seed: int) -> Landmarks:
+    def placed(self, process: Process) -> Landmarks:
+        """The same where the process keeps its states."""
+        parts = (process.place(part) for part in (self.states, self.noise, self.picture))
+        return Landmarks(*parts, seed=self.seed, origin=self.origin)
+
+
+def draw_landmarks(
+    process: Process, network: Network, paths: int, seed: int, origin: str
+) -> Landmarks:
     """Walk some unconditional paths and keep every state: M = P·T network calls.
 
     The negative prompt (by default the empty one) leads the way, without guidance. The noise is
@@ -65,7 +84,23 @@ def draw_landmarks(process: Process, network: Network, paths: int, seed: int) ->
             memory = move.memory
             x = move.draw(drawn(i + 1))
     noises, pictures = ([getattr(p, name) for p in said] for name in ("noise", "picture"))
-    return Landmarks(torch.stack(states), torch.stack(noises), torch.stack(pictures), seed)
+    parts = (torch.stack(part) for part in (states, noises, pictures))
+    return Landmarks(*parts, seed=seed, origin=origin)
+
+
+def save_landmarks(landmarks: Landmarks, path: Path) -> None:
+    """Write them as safetensors, whole or not at all."""
+    about = {"seed": str(landmarks.seed), "origin": landmarks.origin}
+    with written_whole(path) as draft:
+        save_file(landmarks.tensors(), draft, metadata=about)
+
+
+def load_landmarks(path: Path) -> Landmarks:
+    """Read what :func:`save_landmarks` wrote."""
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+        parts = [file.get_tensor(name) for name in ("states", "noise", "picture")]
+    return Landmarks(*parts, seed=int(about["seed"]), origin=about["origin"])
 
 
 def estimand_weights(name: str, levels: NoiseLevels) -> tuple[Floats, Floats]:

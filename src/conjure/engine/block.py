@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from torch import Tensor
 from conjure.divergence import Squares
 from conjure.engine import noise
 from conjure.engine.network import Network
-from conjure.engine.paths import PathCache, PathKey, WalkedPath, stack
+from conjure.engine.paths import PathCache, PathKey, from_rows, to_rows
 from conjure.levels import Floats
 from conjure.process.base import Memory, Prediction, Process, Transition, guide
 
@@ -141,8 +142,11 @@ def run_block(
     steps, guided, w = len(process.levels), process.guidance > 1, process.guidance
     prompts = [prompt for prompt, _ in block.paths]
     origin = torch.tensor([block.samples[sample] for _, sample in block.paths])
-    known = {} if cache is None else _known(block, cache)
-    fresh = torch.tensor([p for p in range(len(prompts)) if p not in known], dtype=torch.long)
+    cache = PathCache() if cache is None else cache
+    keys = list(block.paths)
+    known = [p for p, key in enumerate(keys) if key in cache]
+    cache.hits += len(known)
+    fresh = torch.tensor([p for p, key in enumerate(keys) if key not in cache], dtype=torch.long)
     fresh_prompts = [prompts[p] for p in fresh.tolist()]
     groups = _group(block, network.batch_size, len(fresh) * (2 if guided else 1))
     memory: Memory = None
@@ -150,16 +154,17 @@ def run_block(
     empty = [np.zeros((len(jobs), 2, steps)) for _ in range(3)]
     squares = Squares(empty[0], empty[1], np.full((len(jobs), 2, steps), np.nan), empty[2])
     seen: list[tuple[list[np.ndarray], list[list[np.ndarray]]]] = []
-    kept = [(key, p) for key, p in block.paths.items() if p not in known and key in keep]
-    history: list[tuple[Prediction, Prediction | None]] = []
+    parts = (4 if guided else 2, *process.shape)
+    kept = [p for p in fresh.tolist() if keys[p] in keep]
+    room = cache.reserve([keys[p] for p in kept], 8 * steps * math.prod(parts))
+    kept_rows = torch.tensor(kept[: len(room)], dtype=torch.long)
 
     def drawn(step: int) -> Tensor:
         batch = noise.batch(seed, list(block.samples), step, process.shape)
         return process.place(batch)
 
-    starts = cache or PathCache(0)
     unstarted = torch.tensor(
-        [n for sample, n in block.samples.items() if len(fresh) and sample not in starts.starts],
+        [n for sample, n in block.samples.items() if len(fresh) and sample not in cache.starts],
         dtype=torch.long,
     )
     process.prepare(dict.fromkeys([*prompts, process.negative] if guided else prompts))
@@ -177,13 +182,16 @@ def run_block(
         if guided:
             unconditional = answers[1]
             if i == 0 and len(fresh):  # all paths of a sample start at one state
-                shared = _begun(starts, list(block.samples), unstarted.tolist(), unconditional)
+                shared = _begun(cache, list(block.samples), unstarted.tolist(), unconditional)
                 unconditional = shared[origin[fresh]]
             own = guide(own, unconditional, w)
         if known:
-            own, unconditional = _with_known(own, unconditional, i, fresh, known, len(prompts))
-        if kept:
-            history.append((own, unconditional))
+            rows = cache.read([keys[p] for p in known], i, steps, parts)
+            remembered = from_rows(rows, own.noise)
+            own, unconditional = _merged((own, unconditional), remembered, fresh, known)
+        if room:
+            free = None if unconditional is None else unconditional[kept_rows]
+            cache.write(room, i, steps, to_rows(own[kept_rows], free))
         move = None if i + 1 == steps else process.transition(x, i, own, memory)
         _mark_same(squares, block, i, move)
         for number, group in enumerate(groups):
@@ -208,12 +216,6 @@ def run_block(
         if move is not None:
             memory = move.memory
             x = move.draw(drawn(i + 1)[origin])
-    if cache is not None:
-        for key, p in kept:
-            free = [u for _, u in history if u is not None]
-            cache.put(
-                key, WalkedPath(stack([o for o, _ in history], p), stack(free, p) if free else None)
-            )
     if trace is None:
         return squares, None
     states, traced = (np.array(part).swapaxes(0, 1) for part in zip(*seen, strict=True))
@@ -239,12 +241,6 @@ class _Group:
         return x[self.at], [prompts[p] for p in self.other.tolist()]
 
 
-def _known(block: Block, cache: PathCache) -> dict[int, WalkedPath]:
-    """The block's paths that need not be walked, by number."""
-    found = {p: cache.get(key) for key, p in block.paths.items()}
-    return {p: path for p, path in found.items() if path is not None}
-
-
 def _begun(
     cache: PathCache, samples: Sequence[int], asked: Sequence[int], answers: Prediction
 ) -> Prediction:
@@ -256,23 +252,19 @@ def _begun(
     return Prediction.concatenate(found)
 
 
-def _with_known(
-    own: Prediction,
-    unconditional: Prediction | None,
-    step: int,
+def _merged(
+    asked: tuple[Prediction, Prediction | None],
+    remembered: tuple[Prediction, Prediction | None],
     fresh: Tensor,
-    known: dict[int, WalkedPath],
-    count: int,
+    known: Sequence[int],
 ) -> tuple[Prediction, Prediction | None]:
-    """Put fresh and remembered rows in the order of the block's paths."""
-    order = torch.empty(count, dtype=torch.long)
-    order[torch.cat([fresh, torch.tensor(list(known))])] = torch.arange(count)
-    rows = [path.at(step) for path in known.values()]
-    full = Prediction.concatenate([own, *(o for o, _ in rows)])[order]
-    if unconditional is None:
-        return full, None
-    free = [unconditional, *(u for _, u in rows if u is not None)]
-    return full, Prediction.concatenate(free)[order]
+    """Own and unconditional predictions, asked and remembered, in the order of the paths."""
+    order = torch.empty(len(fresh) + len(known), dtype=torch.long)
+    order[torch.cat([fresh, torch.tensor(known)])] = torch.arange(len(order))
+    own = Prediction.concatenate([asked[0], remembered[0]])[order]
+    if asked[1] is None or remembered[1] is None:
+        return own, None
+    return own, Prediction.concatenate([asked[1], remembered[1]])[order]
 
 
 def _group(block: Block, batch_size: int, heads: int) -> list[_Group]:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from conjure.divergence import Squares
 from conjure.engine.block import Block, Job, run_block
 from conjure.engine.network import Network
-from conjure.engine.paths import PathCache
+from conjure.engine.paths import PathCache, PathKey
 from conjure.engine.plan import Limits, last_uses, plan_blocks
 from conjure.process.base import Process
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A block that was run.
+
+    Args:
+        jobs: Its jobs.
+        squares: Theirs, a row each.
+        walked: The paths that were walked for it.
+    """
+
+    jobs: list[Job]
+    squares: Squares
+    walked: list[PathKey]
 
 
 def run_jobs(
@@ -18,25 +34,32 @@ def run_jobs(
     jobs: Sequence[Job],
     seed: int,
     cache: PathCache,
-    done: Container[Job] = (),
-) -> Iterator[tuple[list[Job], Squares]]:
+    missing: Callable[[Sequence[Job]], list[Job]] = list,
+) -> Iterator[Finished]:
     """Run jobs block by block; a path that several blocks need is walked once if it can be kept.
 
     The blocks are those of all jobs, done or not, so that a run that goes on asks in the same
     passes as one that was never stopped, and rounds alike.
 
-    Yields:
-        The jobs of a block, and their squares.
+    Args:
+        process: The process.
+        network: Its counted network.
+        jobs: In any order.
+        seed: Of the noise.
+        cache: Where paths are kept meanwhile.
+        missing: Of a block's jobs, those that are still to be done; asked just before it is run.
     """
-    planned = plan_blocks(jobs, Limits.of(process, network.batch_size))
-    blocks = [todo for block in planned if (todo := [job for job in block if job not in done])]
+    blocks = plan_blocks(jobs, Limits.of(process, network.batch_size))
     last = last_uses(blocks)
-    for number, block in enumerate(blocks):
-        squares, _ = run_block(process, network, block, seed, cache=cache, keep=last)
-        for key in Block(block).paths:
+    for number, planned in enumerate(blocks):
+        block = missing(planned)
+        if block:
+            walked = [key for key in Block(block).paths if key not in cache]
+            squares, _ = run_block(process, network, block, seed, cache=cache, keep=last)
+            yield Finished(block, squares, walked)
+        for key in Block(planned).paths:
             if last.get(key) == number:
                 cache.drop(key)
-        yield block, squares
 
 
 def count_calls(process: Process, jobs: Sequence[Job]) -> int:

@@ -45,7 +45,9 @@ class Network:
             rows = slice(done, done + self.batch_size)
             try:
                 part = self._process.predict(x[rows], step, prompts[rows])
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 if self.batch_size == 1:
                     raise ConjureError(
                         "Memory ran out on a single network call. Use a smaller model, another "
@@ -77,3 +79,11 @@ class Network:
             f"The network's prediction is not finite at step {step + 1} of "
             f"{len(self._process.levels)}, in {dtype}. {remedy}"
         )
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an allocator gave up; those of the CPU and of MPS have no class of their own."""
+    said = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        sign in said for sign in ("out of memory", "can't allocate memory", "not enough memory")
+    )

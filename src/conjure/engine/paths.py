@@ -1,64 +1,38 @@
-"""Walked paths, kept for the blocks that need them again: in memory, then on disk."""
+"""Walked paths, kept on disk for the blocks that need them again."""
 
 from __future__ import annotations
 
-import hashlib
+import math
+import tempfile
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from conjure.files import written_whole
 from conjure.process.base import Prediction
 
 PathKey = tuple[str, int]
 """Prompt and sample."""
 
-CACHE_BYTES = 64 * 2**20
-"""Memory for kept paths, by default."""
-
+CACHE_BYTES = 4 * 2**30
+"""Disk for kept paths, by default."""
 
 STARTS = 64
 """Samples whose first unconditional prediction is kept."""
 
 
-@dataclass(frozen=True)
-class WalkedPath:
-    """What the network said along a path. Its states follow from that without asking again.
-
-    Args:
-        own: Guided predictions at every state: noise and picture, shape ``(T, 2, *state)``.
-        unconditional: Likewise where there is guidance, else None.
-    """
-
-    own: Tensor
-    unconditional: Tensor | None
-
-    def at(self, step: int) -> tuple[Prediction, Prediction | None]:
-        """The predictions at a state, as one row."""
-        free = self.unconditional
-        return _row(self.own[step]), None if free is None else _row(free[step])
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        tensors = [self.own, *([] if self.unconditional is None else [self.unconditional])]
-        return sum(t.numel() * t.element_size() for t in tensors)
-
-
-def _row(both: Tensor) -> Prediction:
-    return Prediction(both[:1], both[1:])
-
-
 class PathCache:
-    """Least recently used out first: to ``folder`` where there is one, else forgotten.
+    """What the network said along paths: their states follow from that without asking again.
+
+    In one file without a name, which is gone with its process, however that ends. A path is
+    written state by state while it is walked, and read state by state when a later block needs it,
+    so that memory holds one state of each path and no more.
 
     Args:
-        size: Bytes to hold in memory.
-        folder: Where paths that do not fit are written, as safetensors.
+        folder: Where the file is made; None for the system's folder of temporary files.
+        size: Bytes it may have. Paths beyond that are not kept, and are walked again.
 
     Attributes:
         hits: Paths that did not have to be walked again.
@@ -66,67 +40,90 @@ class PathCache:
             the most recent samples.
     """
 
-    def __init__(self, size: int = CACHE_BYTES, folder: Path | None = None) -> None:
-        self._size, self._folder, self._held = size, folder, 0
-        self._paths: OrderedDict[PathKey, WalkedPath] = OrderedDict()
+    def __init__(self, folder: Path | None = None, size: int = CACHE_BYTES) -> None:
+        self._folder, self._size = folder, size
+        self._file = None
+        self._slots: dict[PathKey, int] = {}
+        self._whole: set[PathKey] = set()
+        self._free: list[int] = []
+        self._used = 0
         self.hits = 0
         self.starts: OrderedDict[int, Prediction] = OrderedDict()
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._whole
+
     def begin(self, sample: int, prediction: Prediction) -> None:
         """Keep what the network says at a sample's first state under the negative prompt."""
-        self.starts[sample] = prediction
+        # Copies: a row of a pass would keep the whole pass alive.
+        self.starts[sample] = Prediction(prediction.noise.clone(), prediction.picture.clone())
         while len(self.starts) > STARTS:
             self.starts.popitem(last=False)
 
-    def get(self, key: PathKey) -> WalkedPath | None:
-        """The path, if it is still there."""
-        if key in self._paths:
-            self._paths.move_to_end(key)
-            self.hits += 1
-            return self._paths[key]
-        file = self._file(key)
-        if file is None or not file.is_file():
-            return None
-        stored = load_file(file)
-        self.hits += 1
-        return WalkedPath(stored["own"], stored.get("unconditional"))
+    def reserve(self, keys: Sequence[PathKey], path_bytes: int) -> list[PathKey]:
+        """Make room for paths of so many bytes each.
 
-    def put(self, key: PathKey, path: WalkedPath) -> None:
-        """Keep a path."""
-        self._paths[key] = path
-        self._held += path.size
-        while self._held > self._size and self._paths:
-            oldest, evicted = self._paths.popitem(last=False)
-            self._held -= evicted.size
-            self._spill(oldest, evicted)
+        Returns:
+            Those that there is room for.
+        """
+        found = []
+        for key in keys:
+            if self._free:
+                self._slots[key] = self._free.pop()
+            elif (self._used + 1) * path_bytes <= self._size:
+                self._slots[key] = self._used
+                self._used += 1
+            else:
+                break
+            found.append(key)
+        return found
+
+    def write(self, keys: Sequence[PathKey], step: int, steps: int, rows: np.ndarray) -> None:
+        """Keep what was said at one state.
+
+        Args:
+            keys: Paths that room was made for.
+            step: Which state.
+            steps: Of how many; with the last one the path is whole.
+            rows: A row a path, ``(n, parts, *state)``, float64.
+        """
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - kept open
+        for key, row in zip(keys, np.ascontiguousarray(rows), strict=True):
+            self._file.seek((self._slots[key] * steps + step) * row.nbytes)
+            self._file.write(row.tobytes())
+            if step + 1 == steps:
+                self._whole.add(key)
+
+    def read(
+        self, keys: Sequence[PathKey], step: int, steps: int, shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """What was said at one state, ``(n, *shape)``, where ``shape`` is ``(parts, *state)``."""
+        assert self._file is not None
+        size = 8 * math.prod(shape)
+        rows = np.empty((len(keys), *shape))
+        for number, key in enumerate(keys):
+            self._file.seek((self._slots[key] * steps + step) * size)
+            rows[number] = np.frombuffer(self._file.read(size)).reshape(shape)
+        return rows
 
     def drop(self, key: PathKey) -> None:
-        """Forget a path that no block needs any more."""
-        path = self._paths.pop(key, None)
-        if path is not None:
-            self._held -= path.size
-        file = self._file(key)
-        if file is not None:
-            file.unlink(missing_ok=True)
-
-    def _file(self, key: PathKey) -> Path | None:
-        if self._folder is None:
-            return None
-        name = hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
-        return self._folder / f"{name}.safetensors"
-
-    def _spill(self, key: PathKey, path: WalkedPath) -> None:
-        file = self._file(key)
-        if file is None:
-            return
-        file.parent.mkdir(exist_ok=True)
-        tensors = {"own": path.own.cpu()}
-        if path.unconditional is not None:
-            tensors["unconditional"] = path.unconditional.cpu()
-        with written_whole(file) as draft:
-            save_file(tensors, draft)
+        """Give a path's room to others."""
+        self._whole.discard(key)
+        if key in self._slots:
+            self._free.append(self._slots.pop(key))
 
 
-def stack(steps: list[Prediction], row: int) -> Tensor:
-    """One row's predictions at every state, shape ``(T, 2, *state)``."""
-    return torch.stack([torch.stack([p.noise[row], p.picture[row]]) for p in steps])
+def to_rows(own: Prediction, unconditional: Prediction | None) -> np.ndarray:
+    """Predictions of some paths at one state as ``(n, parts, *state)``, float64."""
+    parts = [own.noise, own.picture]
+    if unconditional is not None:
+        parts += [unconditional.noise, unconditional.picture]
+    return torch.stack(parts, 1).cpu().double().numpy()
+
+
+def from_rows(rows: np.ndarray, like: torch.Tensor) -> tuple[Prediction, Prediction | None]:
+    """The inverse of :func:`to_rows`, on the device and in the precision of ``like``."""
+    parts = torch.from_numpy(rows).to(like).unbind(1)
+    free = Prediction(parts[2], parts[3]) if len(parts) == 4 else None
+    return Prediction(parts[0], parts[1]), free

@@ -55,7 +55,9 @@ def plan_blocks(jobs: Sequence[Job], limits: Limits) -> list[list[Job]]:
     paths: set[PathKey] = set()
     crossed = 0
     per_path = 2 if limits.guided else 1
-    for job in neighbours_first(jobs, max(1, limits.paths // 2)):
+    # Two tiles of prompts, all against all, are a block.
+    most = math.isqrt(HARD_PASSES * limits.batch_size // 2)
+    for job in neighbours_first(jobs, max(1, min(most, limits.paths // 2))):
         ends = {(job.a, job.sample), (job.b, job.sample)}
         new = ends - paths
         rows = len(paths) * per_path + 2 * crossed

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from conjure.engine import noise
+from conjure.engine.network import is_out_of_memory
 from conjure.errors import ConjureError
 from conjure.process.base import Process
 
@@ -64,7 +65,9 @@ def measure_speed(
                 _wait(x)
                 times.append(clock() - started)
                 calls += size
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             break
         each = min(times[1:]) / size
         if best is None or each < best.seconds_per_call * (1 - ENOUGH):

@@ -59,8 +59,8 @@ def matrix_figure(matrix: Matrix) -> Figure:
     image = axes.imshow(shown, cmap="magma_r", vmin=0, aspect="auto")
     size = float(np.clip(72 * side / count * 0.5, 3, 9))
     ordered = [names[i] for i in order]
-    axes.set_xticks(range(count), ordered, rotation=90, fontsize=size)
-    axes.set_yticks(range(count), ordered, fontsize=size)
+    axes.set_xticks(range(count), ordered, rotation=90, fontsize=size, parse_math=False)
+    axes.set_yticks(range(count), ordered, fontsize=size, parse_math=False)
     axes.tick_params(length=0)
     for edge in axes.spines.values():
         edge.set_visible(False)

@@ -45,6 +45,8 @@ class PipelineProcess:
         dtype: In what precision.
         batch_size: Rows a network pass may hold.
         tunable: Whether that is a guess.
+        revision: Of the model on the hub, as it was asked for.
+        variant: Of its weights, likewise.
         truncate: Whether prompts beyond the text encoder's length are cut, not refused.
     """
 
@@ -58,6 +60,8 @@ class PipelineProcess:
     dtype: torch.dtype
     batch_size: int
     tunable: bool = False
+    revision: str | None = None
+    variant: str | None = None
     truncate: bool = False
     _encoded: OrderedDict[str, Condition] = field(
         default_factory=OrderedDict, repr=False, compare=False

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import json
 import platform
 from typing import Any
+
+import numpy as np
 
 from conjure.process.base import Process
 
 LIBRARIES = ("conjure", "torch", "diffusers", "transformers", "numpy")
 FREE = frozenset({"device"})
 """Settings of a process that may change within a run: numbers agree up to rounding."""
+
+NAMES = frozenset({"model", "revision", "variant"})
+"""Where weights were found, which does not matter as long as they are the same."""
 
 
 def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
@@ -28,12 +35,35 @@ def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
     return {
         "format": 1,
         "model": process.model,
+        "revision": getattr(process, "revision", None),
+        "variant": getattr(process, "variant", None),
         "weights": process.fingerprint(),
         "process": settings,
+        "levels": hash_levels(process),
         "seed": seed,
         **more,
         "versions": {**versions, "python": platform.python_version()},
     }
+
+
+def hash_levels(process: Process) -> str:
+    """A hash of the noise levels that are scored: of the schedule and its spacing."""
+    levels = np.stack([process.levels.alpha, process.levels.sigma])
+    rounded = np.round(levels, 9) + 0.0  # no negative zeros
+    return hashlib.blake2b(rounded.astype("<f8").tobytes(), digest_size=8).hexdigest()
+
+
+def process_digest(manifest: dict[str, Any]) -> str:
+    """A hash of what a manifest says of the process: of all that decides a prediction."""
+    said = {key: manifest[key] for key in ("weights", "process", "levels")}
+    text = json.dumps(said, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def disagreements(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """One line for each value of two manifests by which their numbers may differ."""
+    parts = ({k: v for k, v in m.items() if k not in NAMES} for m in (there, here))
+    return differences(*parts)
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:

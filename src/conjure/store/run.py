@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from conjure.engine.block import Job
 from conjure.engine.paths import PathKey
 from conjure.errors import ConjureError, RunMismatchError
 from conjure.files import written_whole
-from conjure.store.manifest import differences
+from conjure.store.manifest import disagreements
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pairs (id INTEGER PRIMARY KEY, a TEXT, b TEXT, UNIQUE (a, b));
@@ -43,7 +46,7 @@ class Run:
         self._temporary = keep
         self._base = sqlite3.connect(folder / "samples.sqlite", timeout=60, isolation_level=None)
         # Survives a killed process; a power cut may lose the last transactions, never older ones.
-        self._base.execute("PRAGMA journal_mode = WAL")
+        _patiently(lambda: self._base.execute("PRAGMA journal_mode = WAL"))
         self._base.execute("PRAGMA synchronous = NORMAL")
         self._base.execute("PRAGMA cache_size = -4096")
         self._base.executescript(_SCHEMA)
@@ -90,6 +93,14 @@ class Run:
         )
         return {sample for (sample,) in found}
 
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of some jobs that are not stored, not even by another process meanwhile."""
+        have: dict[tuple[str, str], set[int]] = {}
+        for a, b, _ in jobs:
+            if ordered(a, b) not in have:
+                have[ordered(a, b)] = self.have(a, b)
+        return [job for job in jobs if job.sample not in have[ordered(job.a, job.b)]]
+
     def squares(self, a: str, b: str, samples: Sequence[int]) -> Squares:
         """The squares of some stored samples, a row each, paths in the order (a, b).
 
@@ -122,6 +133,12 @@ class Run:
         row = found.fetchone()
         return None if row is None else np.frombuffer(row[0], dtype="<f4")
 
+    def is_empty(self) -> bool:
+        """Whether nothing is stored yet, neither samples nor embeddings."""
+        query = "SELECT EXISTS (SELECT 1 FROM samples) OR EXISTS (SELECT 1 FROM vectors)"
+        (filled,) = self._base.execute(query).fetchone()
+        return not filled
+
     def count(self) -> tuple[int, int]:
         """Pairs and samples stored."""
         (pairs,) = self._base.execute("SELECT count(*) FROM pairs").fetchone()
@@ -142,6 +159,18 @@ class Run:
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._base)
+
+
+def _patiently(work: Callable[[], object], tries: int = 100) -> None:
+    """Try again while another process holds the file: some of SQLite's locks do not wait."""
+    for number in range(tries):
+        try:
+            work()
+            return
+        except sqlite3.OperationalError:
+            if number + 1 == tries:
+                raise
+            time.sleep(0.1)
 
 
 class _Transaction:
@@ -197,21 +226,47 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
     if not place.parent.is_dir():
         raise ConjureError(f"The folder {str(place.parent)!r} does not exist: make it first.")
     path = place / "manifest.json"
-    if place.is_dir() and any(place.iterdir()) and not path.is_file():
+    # Hidden files may be drafts of another process that is just starting; it makes its manifest
+    # before anything else, so that this order of looking cannot mistake its run for a stranger's.
+    others = [e for e in place.iterdir() if e.name[0] != "."] if place.is_dir() else []
+    if others and not path.is_file():
         raise ConjureError(
             f"{str(place)!r} holds files but no manifest.json: it is no run. Give a new folder."
         )
-    if path.is_file():
-        there = json.loads(path.read_text(encoding="utf-8"))
-        changed = differences(there, json.loads(json.dumps(manifest)))
-        if changed:
-            lines = "\n  ".join(changed)
-            raise RunMismatchError(
-                f"The run in {str(place)!r} was made with other settings, so that its samples "
-                f"cannot be added to:\n  {lines}\nTake the old settings, or another folder."
-            )
-    else:
-        place.mkdir(exist_ok=True)
+    place.mkdir(exist_ok=True)
+    wanted = json.loads(json.dumps(manifest))
+    if not path.is_file():
+        _publish(path, wanted)
+    run = Run(place)
+    there = json.loads(path.read_text(encoding="utf-8"))
+    changed = disagreements(there, wanted)
+    if changed and run.is_empty():  # refused before it began: nothing depends on it
         with written_whole(path) as draft:
-            draft.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    return Run(place)
+            _write(draft, wanted)
+    elif changed:
+        run.close()
+        lines = "\n  ".join(changed)
+        raise RunMismatchError(
+            f"The run in {str(place)!r} was made with other settings, so that its samples cannot "
+            f"be added to:\n  {lines}\nTake the old settings, or another folder."
+        )
+    return run
+
+
+def _publish(path: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest whole, unless another process was faster."""
+    handle, name = tempfile.mkstemp(prefix=".manifest-", dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        _write(draft, manifest)
+        draft.chmod(0o644)
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write(path: Path, manifest: dict[str, Any]) -> None:
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
