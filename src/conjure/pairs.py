@@ -157,8 +157,8 @@ class PairRun(Iterator[Comparison]):
             some = "One sample" if first == 1 else f"The first {first} samples"
             verb = "takes" if first == 1 else "take"
             raise ConjureError(
-                f"{some} of each of the {count:,} pairs {verb} {totals[first - 1]:,} network calls, "
-                f"and max_calls is {allowed:,}. Allow more, or give fewer pairs."
+                f"{some} of each of the {count:,} pairs {verb} {totals[first - 1]:,} network "
+                f"calls, and max_calls is {allowed:,}. Allow more, or give fewer pairs."
             )
         if self._budget.in_rounds:
             self._reserved = totals[first - 1]
