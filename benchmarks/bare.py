@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -13,23 +13,23 @@ from conjure.process import Prediction
 from conjure.process.pipeline import PipelineProcess
 
 
-class Recorded:
+@dataclass(frozen=True)
+class Recorded(PipelineProcess):
     """A process that notes how many rows each pass had.
 
-    Attributes:
+    Args:
         sizes: Rows of each pass so far.
     """
 
-    def __init__(self, process: PipelineProcess) -> None:
-        self._process = process
-        self.sizes: list[int] = []
+    sizes: list[int] = field(default_factory=list)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._process, name)
+    @staticmethod
+    def of(process: PipelineProcess) -> Recorded:
+        return Recorded(**{f.name: getattr(process, f.name) for f in fields(process)})
 
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
         self.sizes.append(len(prompts))
-        return self._process.predict(x, step, prompts)
+        return super().predict(x, step, prompts)
 
 
 def bare_calls(process: PipelineProcess, sizes: Sequence[int], prompt: str) -> Callable[[], None]:

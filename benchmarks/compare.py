@@ -73,7 +73,7 @@ def parse() -> argparse.Namespace:
 def time_guidance(process: PipelineProcess, arguments: argparse.Namespace) -> str:
     """One row of the table."""
     samples = arguments.samples
-    recorded = Recorded(process)
+    recorded = Recorded.of(process)
     result = conjure.compare(*PROMPTS, process=recorded, samples=samples)
 
     def library() -> None:

@@ -105,6 +105,11 @@ def line(
     )
 
 
+def rank_agreement(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation."""
+    return float(np.asarray(spearmanr(one, other))[0])
+
+
 HEADER = (
     f"{'':<22} {'guidance':>8} {'naive':>10} {'ms each':>7} {'calls':>9} {'ms each':>7} "
     f"{'seconds':>8} {'faster':>9} {'possible':>9} {'':>6}"
@@ -156,7 +161,7 @@ def overhead_part(arguments: argparse.Namespace) -> None:
     some = sentences(2000)
     pairs = list(zip(some[::2], some[1::2], strict=True))
     process = load(arguments, 1.0)
-    recorded = Recorded(process)
+    recorded = Recorded.of(process)
     run = conjure.compare_pairs(pairs, process=recorded, samples=1)
     recorded.sizes.clear()  # those that measured the speed
 
@@ -206,7 +211,7 @@ def budget_part(arguments: argparse.Namespace) -> None:
     each = 4 * len(process.levels) - 2
 
     def agreement(count: int) -> float:
-        return float(spearmanr(samples[:, :count].mean(1), truth).statistic)
+        return rank_agreement(samples[:, :count].mean(1), truth)
 
     print(f"{len(pairs)} pairs, T = 10; Spearman against 64 samples\n")
     print(f"{'':<16} {'samples a pair':>14} {'calls':>9} {'Spearman':>9}")
@@ -218,7 +223,7 @@ def budget_part(arguments: argparse.Namespace) -> None:
         )
         found = list(run)
         mean = np.mean([result.samples for result in found])
-        rho = float(spearmanr([result.distance for result in found], truth).statistic)
+        rho = rank_agreement(np.array([result.distance for result in found]), truth)
         print(f"{f'tolerance {tolerance}':<16} {mean:>14.1f} {run.calls:>9,} {rho:>9.4f}")
     nearest = set(np.argsort(truth)[:10])
     for first in (1, 2, 4):
@@ -243,7 +248,7 @@ def agreement_part(arguments: argparse.Namespace) -> None:
     )
     samples = np.stack([result.estimate.per_sample for result in results])
     exact = samples.mean(1)
-    halves = spearmanr(samples[:, ::2].mean(1), samples[:, 1::2].mean(1)).statistic
+    halves = rank_agreement(samples[:, ::2].mean(1), samples[:, 1::2].mean(1))
     print(f"{len(pairs)} pairs of 500 prompts; exact: T = 10, k = {count}")
     print(f"split-half Spearman of the exact distance: {halves:.4f}")
     print(f"{'paths':>6} {'M':>5} {'D':>6} {'Spearman':>9}")
@@ -251,8 +256,8 @@ def agreement_part(arguments: argparse.Namespace) -> None:
     for paths, dimensions in ((1, 1024), (2, 1024), (4, 1024), (8, 1024), (8, 256), (8, 4096)):
         found = conjure.embed(prompts, process=process, paths=paths, dimensions=dimensions, seed=1)
         squares = found.distances()
-        near = [squares[rows[a], rows[b]] for a, b in pairs]
-        rho = spearmanr(near, exact).statistic
+        near = np.array([squares[rows[a], rows[b]] for a, b in pairs])
+        rho = rank_agreement(near, exact)
         print(f"{paths:>6} {10 * paths:>5} {dimensions:>6} {rho:>9.4f}", flush=True)
 
 

@@ -44,9 +44,9 @@ def layer(inner: int, outer: int, stride: int, size: int = 3) -> nn.Sequential:
 class Skip(nn.Sequential):
     """Layers whose input is added to their output."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Same shape in and out."""
-        return x + super().forward(x)
+        return input + super().forward(input)
 
 
 def make_judge() -> nn.Sequential:

@@ -236,7 +236,7 @@ class _Group:
     at: Tensor
     other: Tensor
 
-    def rows(self, x: Tensor, prompts: Sequence[str]) -> tuple[Tensor, list[str]]:
+    def rows(self, x: Tensor, prompts: list[str]) -> tuple[Tensor, list[str]]:
         """States and prompts of the crossed predictions."""
         return x[self.at], [prompts[p] for p in self.other.tolist()]
 

@@ -62,8 +62,8 @@ def process_digest(manifest: dict[str, Any]) -> str:
 
 def disagreements(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """One line for each value of two manifests by which their numbers may differ."""
-    parts = ({k: v for k, v in m.items() if k not in NAMES} for m in (there, here))
-    return differences(*parts)
+    there, here = ({k: v for k, v in m.items() if k not in NAMES} for m in (there, here))
+    return differences(there, here)
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:
