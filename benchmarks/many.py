@@ -85,7 +85,7 @@ def line(
     """One row: calls, seconds, speed-up and how much of the best possible that is."""
     steps, factor = len(process.levels), 8 if process.guidance > 1 else 4
     slow = naive_cost(process, pairs)
-    speed = measure_speed(process)
+    speed = measure_speed(process, "")
     calls = 0
 
     def work() -> None:
@@ -93,7 +93,7 @@ def line(
         calls = run()
 
     spent = seconds(work)
-    again = measure_speed(process)
+    again = measure_speed(process, "")
     each = min(speed.seconds_per_call, again.seconds_per_call)
     naive = factor * steps * len(pairs)
     best = naive * slow / (calls * each)

@@ -293,6 +293,15 @@ def test_the_figure_of_a_pair_walks_its_first_sample_again(pipeline_folder):
     np.testing.assert_allclose(result.paths().states, expected.states, atol=1e-4)
 
 
+def test_a_long_run_knows_how_long_it_will_take(process):
+    meanings = {name: meaning for name, meaning in process.meanings.items() if name}
+    bare = GaussianProcess.build(meanings, steps=5)  # which knows no empty prompt
+    run = conjure.compare_pairs([("a", "b")], process=bare, samples=100)
+    assert run.planned == 1800
+    assert run.seconds_per_call is not None
+    assert 0 < run.seconds_per_call < 1
+
+
 def test_speed_is_measured_until_it_no_longer_grows(process):
     now = [0.0]
 
@@ -302,7 +311,7 @@ def test_speed_is_measured_until_it_no_longer_grows(process):
             return super().predict(x, step, prompts)
 
     paced = Paced(process.meanings, process.sampler, process.grid)
-    found = measure_speed(paced, clock=lambda: now[0])
+    found = measure_speed(paced, "a", clock=lambda: now[0])
     assert found.batch_size >= 64
     assert found.seconds_per_call == pytest.approx(0.1, rel=0.2)
 
@@ -315,4 +324,4 @@ def test_speed_stops_at_the_memory_that_there_is(process):
             return super().predict(x, step, prompts)
 
     small = Small(process.meanings, process.sampler, process.grid)
-    assert measure_speed(small).batch_size <= 4
+    assert measure_speed(small, "a").batch_size <= 4

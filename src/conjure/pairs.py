@@ -185,10 +185,12 @@ class PairRun(Iterator[Comparison]):
         """How long a call takes, and in long runs at which batch size it takes least."""
         if self.planned < PROBED_FROM:
             return
-        speed = measure_speed(self._process, sizes=(min(4, self._process.batch_size),))
+        prompt = next(iter(self._pairs))[0]
+        probe = (min(4, self._process.batch_size),)
+        speed = measure_speed(self._process, prompt, sizes=probe)
         if self.planned * speed.seconds_per_call > MEASURED_FROM:
             tried = SIZES if self._process.tunable else (self._process.batch_size,)
-            speed = measure_speed(self._process, sizes=tried)
+            speed = measure_speed(self._process, prompt, sizes=tried)
             self._network.batch_size = speed.batch_size
         self.seconds_per_call = speed.seconds_per_call
 

@@ -73,6 +73,8 @@ def embed(
 
     if guessed:
         say(f"Embedding the prompts in the column {names[0]!r}.")
+    marks = paths * len(process.levels)
+    say(f"At most {marks * (len(prompts) + 1):,} network calls: {marks} a prompt, and once more.")
     found = run(
         prompts, process=process, paths=paths, dimensions=dimensions, seed=seed, estimand=estimand,
         out=out, progress=True,

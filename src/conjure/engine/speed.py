@@ -35,6 +35,7 @@ class Speed:
 
 def measure_speed(
     process: Process,
+    prompt: str,
     sizes: tuple[int, ...] = SIZES,
     repeats: int = 1,
     clock: Callable[[], float] = time.perf_counter,
@@ -43,6 +44,7 @@ def measure_speed(
 
     Args:
         process: Whose network.
+        prompt: To ask under; which does not matter.
         sizes: To try, growing.
         repeats: Passes a size, after one that is not counted; the fastest counts.
         clock: In seconds.
@@ -61,7 +63,7 @@ def measure_speed(
             for _ in range(repeats + 1):
                 _wait(x)
                 started = clock()
-                process.predict(rows, 0, [process.negative] * size)
+                process.predict(rows, 0, [prompt] * size)
                 _wait(x)
                 times.append(clock() - started)
                 calls += size
