@@ -85,16 +85,18 @@ def line(
     """One row: calls, seconds, speed-up and how much of the best possible that is."""
     steps, factor = len(process.levels), 8 if process.guidance > 1 else 4
     slow = naive_cost(process, pairs)
-    speed = measure_speed(process, "")
-    calls = 0
+    size = measure_speed(process, "").batch_size
+    bare = bare_calls(process, [size] * 12, pairs[0][0])
+    bare()
+    before, calls = seconds(bare), 0
 
     def work() -> None:
         nonlocal calls
         calls = run()
 
     spent = seconds(work)
-    again = measure_speed(process, "")
-    each = min(speed.seconds_per_call, again.seconds_per_call)
+    # The machine's speed drifts: the cost is that of passes before and after.
+    each = (before + seconds(bare)) / (24 * size)
     naive = factor * steps * len(pairs)
     best = naive * slow / (calls * each)
     reached = naive * slow / spent
