@@ -102,7 +102,7 @@ def main() -> None:
         [terms(process, pairs, k, 1000 + r, independent) for r in replicates], axis=1
     )
     T = len(process.levels)
-    for count in (1, 2, T // 4, T // 2):
+    for count in sorted({1, 2, T // 4, T // 2}):
         if 0 < count < T:
             print(f"{f'{count} of {T} states scored':<42} {subset(every, count):>24.2f}")
 
