@@ -296,8 +296,8 @@ def test_the_figure_of_a_pair_walks_its_first_sample_again(pipeline_folder):
 def test_a_long_run_knows_how_long_it_will_take(process):
     meanings = {name: meaning for name, meaning in process.meanings.items() if name}
     bare = GaussianProcess.build(meanings, steps=5)  # which knows no empty prompt
-    run = conjure.compare_pairs([("a", "b")], process=bare, samples=100)
-    assert run.planned == 1800
+    run = conjure.compare_pairs([("a", "b")], process=bare, samples=400)
+    assert run.planned == 7200
     assert run.seconds_per_call is not None
     assert 0 < run.seconds_per_call < 1
 

@@ -38,7 +38,7 @@ MEASURED_FROM = 40_000
 MOST_JOBS = 2**17
 """Jobs that are planned at once, if a window has more: so many samples after so many others."""
 
-PROBED_FROM = 500
+PROBED_FROM = 5000
 """Calls from which it is worth knowing how long they will take."""
 
 FIRST_ROUND, FIRST_ROUND_OF_TOP = 12, 2
@@ -186,7 +186,7 @@ class PairRun(Iterator[Comparison]):
         if self.planned < PROBED_FROM:
             return
         prompt = next(iter(self._pairs))[0]
-        probe = (min(4, self._process.batch_size),)
+        probe = (self._process.batch_size,)
         speed = measure_speed(self._process, prompt, sizes=probe)
         if self.planned >= MEASURED_FROM:
             tried = SIZES if self._process.tunable else (self._process.batch_size,)
