@@ -186,11 +186,11 @@ class PairRun(Iterator[Comparison]):
         if self.planned < PROBED_FROM:
             return
         prompt = next(iter(self._pairs))[0]
-        probe = (self._process.batch_size,)
-        speed = measure_speed(self._process, prompt, sizes=probe)
-        if self.planned >= MEASURED_FROM:
-            tried = SIZES if self._process.tunable else (self._process.batch_size,)
-            speed = measure_speed(self._process, prompt, sizes=tried)
+        tuned = self._process.tunable and self.planned >= MEASURED_FROM
+        # From one row upwards: where the usual batch does not fit, the run will halve it.
+        sizes = SIZES if tuned else tuple({1: None, self._process.batch_size: None})
+        speed = measure_speed(self._process, prompt, sizes=sizes)
+        if tuned:
             self._network.batch_size = speed.batch_size
         self.seconds_per_call = speed.seconds_per_call
 
