@@ -85,7 +85,7 @@ def test_pairs_on_the_screen_and_as_json(run, pairs_file):
 def test_pairs_from_standard_input_to_standard_output(run, monkeypatch):
     import io
 
-    monkeypatch.setattr("sys.stdin", io.StringIO("a\tb\ncat\tdog\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\tb\ncat\tdog\n")))
     code, out, _ = run("pairs", "-", "-o", "-", *QUICK)
     assert code == 0
     assert out.splitlines()[0].startswith("a,b,distance,standard_error,low,high")

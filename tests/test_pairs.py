@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -146,7 +147,7 @@ def test_weights_make_the_fingerprint(pipeline_folder):
     one, two = (conjure.load(pipeline_folder, steps=2) for _ in range(2))
     assert one.fingerprint() == two.fingerprint()
     with torch.no_grad():
-        next(two.family.networks["unet"].parameters()).view(-1)[0] += 1e-3
+        next(two.family.networks["unet"].parameters()).add_(1e-3)
     assert one.fingerprint() != two.fingerprint()
 
 
@@ -291,6 +292,40 @@ def test_the_figure_of_a_pair_walks_its_first_sample_again(pipeline_folder):
     expected = conjure.compare("cat", "dog", process=process, samples=2).paths()
     assert result.trace is None
     np.testing.assert_allclose(result.paths().states, expected.states, atol=1e-4)
+
+
+def test_results_come_as_soon_as_their_samples_are_there():
+    meanings = {f"{n}": Gaussian(n * np.ones(2), np.eye(2)) for n in range(40)}
+    process = replace(GaussianProcess.build(meanings, steps=3), batch_size=4)
+    pairs = [(f"{n}", f"{n + 1}") for n in range(0, 40, 2)]
+    run = conjure.compare_pairs(pairs, process=process, samples=2, ordered=False)
+    made = [run.calls for _ in run]
+    assert len(made) == len(pairs)
+    assert made[0] < made[10] < made[-1]
+
+
+@pytest.mark.parametrize("budget", [{"tolerance": 0.3, "first_round": 2}, {"top": 1}, {}])
+def test_the_order_of_results_does_not_change_them(process, budget):
+    pairs = [("a", "b"), ("c", "d"), ("b", "a"), ("a", "c"), ("a", "a"), ("a", "b")]
+    asked = {"process": process, "samples": 16, **budget}
+    ordered = list(conjure.compare_pairs(pairs, **asked))
+    free = list(conjure.compare_pairs(pairs, **asked, ordered=False))
+    assert [r.prompts for r in ordered] == pairs
+
+    def said(results):
+        return sorted((r.prompts, r.samples, r.distance) for r in results)
+
+    assert said(free) == said(ordered)
+
+
+def test_a_stream_says_what_its_windows_take(process):
+    stream = iter([("a", "b"), ("c", "d"), ("b", "c")])
+    run = conjure.compare_pairs(stream, process=process, samples=2, window=2)
+    assert run.planned == 0
+    next(run)
+    assert run.planned == 2 * 2 * (4 * len(process.levels) - 2)
+    assert sum(1 for _ in run) == 2
+    assert run.planned == run.calls
 
 
 def test_a_long_run_knows_how_long_it_will_take(process):

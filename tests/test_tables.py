@@ -49,7 +49,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     [("a,b\nx,y\n", ".csv"), ("a\tb\nx\ty\n", ".tsv"), ('{"a": "x", "b": "y"}\n', ".jsonl")],
 )
 def test_standard_input_is_recognised(monkeypatch, text, suffix):
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     table = open_table("-")
     assert table.suffix == suffix
     assert list(texts(table, ["a", "b"])) == [("x", "y")]
@@ -143,3 +143,13 @@ def test_rows_need_not_have_the_same_columns(tmp_path):
     assert table.columns() == ["a", "b", "note"]
     write_table(tmp_path / "t.csv", iter(table), table.columns())
     assert (tmp_path / "t.csv").read_text() == "a,b,note\nx,y,\nx,z,late\n"
+
+
+def test_parquet_types_are_those_of_all_rows(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows = [{"n": None, "x": 1, "mixed": 1, "text": "é"} for _ in range(1500)]
+    rows += [{"n": 3, "x": 0.5, "mixed": "a"}]
+    assert write_table(tmp_path / "t.parquet", iter(rows), list(rows[0])) == 1501
+    found = list(open_table(tmp_path / "t.parquet"))
+    assert found[0] == {"n": None, "x": 1.0, "mixed": "1", "text": "é"}
+    assert found[-1] == {"n": 3, "x": 0.5, "mixed": "a", "text": None}

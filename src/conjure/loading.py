@@ -104,7 +104,7 @@ def load(
         negative=negative,
         device=place,
         dtype=kind,
-        batch_size=batch_size or max(1, min(64, STATE_BUDGET // math.prod(family.shape))),
+        batch_size=batch_size or max(1, min(128, STATE_BUDGET // math.prod(family.shape))),
         tunable=batch_size is None,
         revision=revision,
         variant=variant,

@@ -18,10 +18,10 @@ from conjure.comparison import (
     estimate_all,
     is_whole,
 )
-from conjure.divergence import estimate
+from conjure.divergence import Estimate, estimate
 from conjure.engine import Job, Network, PathCache, count_calls, run_jobs
 from conjure.engine.precision import further_half, precise_enough, rounds
-from conjure.engine.speed import SIZES, measure_speed
+from conjure.engine.speed import find_pace
 from conjure.errors import ConjureError
 from conjure.process.base import Process
 from conjure.progress import progress_bar
@@ -32,14 +32,8 @@ from conjure.store.run import ordered as as_stored
 WINDOW_JOBS, WINDOW_PAIRS = 2**14, 64
 """Samples, but at least pairs, that are planned together; their results wait in the run."""
 
-MEASURED_FROM = 40_000
-"""Calls from which finding the best batch size, which takes about a thousand, pays for itself."""
-
 MOST_JOBS = 2**17
 """Jobs that are planned at once, if a window has more: so many samples after so many others."""
-
-PROBED_FROM = 5000
-"""Calls from which it is worth knowing how long they will take."""
 
 FIRST_ROUND, FIRST_ROUND_OF_TOP = 12, 2
 """Samples before a tolerance is looked at, and before a ranking is first halved."""
@@ -98,9 +92,11 @@ class PairRun(Iterator[Comparison]):
 
     Attributes:
         samples: Samples a pair, at most: those asked for, or what the budget of calls allows.
-        planned: Network calls that are needed at most, as far as the pairs are known.
+        planned: Network calls that are needed at most, as far as the pairs are known: of a stream,
+            for the windows read so far.
         rewalked: Paths that had to be walked again.
-        seconds_per_call: Measured before the start; None for a short run or a stream.
+        seconds_per_call: Measured before the start, of a stream with its first window; None for a
+            short run.
         unfinished: Pairs that the budget of calls left short of their tolerance or their rank.
     """
 
@@ -126,7 +122,8 @@ class PairRun(Iterator[Comparison]):
         self._shown, self._errors, self._size = progress, (0.0, 0), window
         self._first = budget.first_round if budget.in_rounds else budget.samples
         self._reserved = 0  # calls of the first rounds of windows that are still to come
-        if is_repeatable(pairs):
+        self._foreseen = is_repeatable(pairs)
+        if self._foreseen:
             self._plan()
         self._results = self._work()
 
@@ -167,7 +164,8 @@ class PairRun(Iterator[Comparison]):
         self.planned = totals[self.samples - 1]
         if allowed is not None:
             self.planned = min(self.planned, allowed)
-        self._measure()
+        if self.planned:
+            self._measure(next(iter(self._pairs))[0])
 
     def _costs(self, window: list[Pair], samples: int) -> list[int]:
         """Calls that a window still needs for each of the first samples."""
@@ -181,18 +179,18 @@ class PairRun(Iterator[Comparison]):
             found.append(fresh if whole else count_calls(self._process, jobs))
         return found
 
-    def _measure(self) -> None:
-        """How long a call takes, and in long runs at which batch size it takes least."""
-        if self.planned < PROBED_FROM:
-            return
-        prompt = next(iter(self._pairs))[0]
-        tuned = self._process.tunable and self.planned >= MEASURED_FROM
-        # From one row upwards: where the usual batch does not fit, the run will halve it.
-        sizes = SIZES if tuned else tuple({1: None, self._process.batch_size: None})
-        speed = measure_speed(self._process, prompt, sizes=sizes)
-        if tuned:
-            self._network.batch_size = speed.batch_size
-        self.seconds_per_call = speed.seconds_per_call
+    def _measure(self, prompt: str) -> None:
+        found = find_pace(self._process, prompt, self.planned)
+        if found is not None:
+            self._network.batch_size = found.batch_size
+            self.seconds_per_call = found.seconds_per_call
+
+    def _foresee(self, window: list[Pair]) -> None:
+        """Of a stream, what its next window adds to the calls."""
+        check_prompts(self._process, window)
+        self.planned += sum(self._costs(window, self.samples))
+        if self.seconds_per_call is None:
+            self._measure(window[0][0])
 
     def _work(self) -> Iterator[Comparison]:
         with (
@@ -201,6 +199,9 @@ class PairRun(Iterator[Comparison]):
         ):
             self._network.on_calls = bar.advance
             for window in _windows(self._pairs, self._size):
+                if not self._foreseen:
+                    self._foresee(window)
+                    bar.expect(self.planned)
                 for result in self._work_window(window):
                     bar.note(self._mean_error(result))
                     yield result
@@ -215,21 +216,32 @@ class PairRun(Iterator[Comparison]):
         for count in rounds(self._first, self.samples):
             if before and not self._affordable(active, count):
                 self.unfinished += len(active)
-                taken |= dict.fromkeys(active, before)
-                active = []
-            self._run_missing(active, count)
-            done = active if count == self.samples else self._done(active, count)
-            taken |= dict.fromkeys(done, count)
+                yield from self._settle(active, before, taken, asked)
+                break
+            for pair in self._run_missing(active, count):
+                if count == self.samples or self._is_precise(pair, count):
+                    yield from self._settle([pair], count, taken, asked)
+            if self._budget.top is not None and count < self.samples:
+                found = [self._estimate(pair, count).distance for pair in active]
+                out = further_half(active, found, self._budget.top)
+                yield from self._settle(out, count, taken, asked)
             active = [pair for pair in active if pair not in taken]
             before = count
-            if not self._ordered:
-                for pair in [p for p in asked if as_stored(*p) in taken]:
-                    yield from [self._comparison(pair, taken[as_stored(*pair)])] * asked.pop(pair)
             if not active:
                 break
         if self._ordered:
             for pair in window:
                 yield self._comparison(pair, taken[as_stored(*pair)])
+
+    def _settle(
+        self, pairs: list[Pair], count: int, taken: dict[Pair, int], asked: Counter[Pair]
+    ) -> Iterator[Comparison]:
+        """Note that pairs have samples enough; give their results if order does not matter."""
+        taken |= dict.fromkeys(pairs, count)
+        for a, b in [] if self._ordered else pairs:
+            for pair in dict.fromkeys([(a, b), (b, a)]):
+                if pair in asked:
+                    yield from [self._comparison(pair, count)] * asked.pop(pair)
 
     def _affordable(self, pairs: list[Pair], count: int) -> bool:
         """Whether another round leaves enough for the first rounds of the windows to come."""
@@ -238,8 +250,15 @@ class PairRun(Iterator[Comparison]):
         cost = sum(self._costs(pairs, count))
         return self.calls + cost + self._reserved <= self._budget.max_calls
 
-    def _run_missing(self, pairs: list[Pair], count: int) -> None:
-        """Bring every pair to ``count`` samples; each block is stored as it is finished."""
+    def _run_missing(self, pairs: list[Pair], count: int) -> Iterator[Pair]:
+        """Bring every pair to ``count`` samples; each block is stored as it is finished.
+
+        Yields:
+            Each pair, as soon as its samples are there.
+        """
+        left = {pair: len(set(range(count)) - self._run.have(*pair)) for pair in pairs}
+        yield from [pair for pair in pairs if not left[pair]]
+        waiting = {pair for pair in pairs if left[pair]}
         together = max(1, MOST_JOBS // max(1, len(pairs)))
         for start in range(0, count, together):
             some = range(start, min(start + together, count))
@@ -249,17 +268,22 @@ class PairRun(Iterator[Comparison]):
             ):
                 self._run.add(block.jobs, block.squares)
                 self.rewalked += self._run.walked(block.walked)
+                for a, b, _ in block.jobs:
+                    left[a, b] -= 1
+                    if not left[a, b]:
+                        waiting.discard((a, b))
+                        yield (a, b)
+        # What another process on the same run has done meanwhile came with no block of ours.
+        yield from [pair for pair in pairs if pair in waiting]
 
-    def _done(self, pairs: list[Pair], count: int) -> list[Pair]:
-        """Those of some pairs that need no more samples than ``count``."""
-        found = {}
-        for pair in pairs:
-            squares, chosen = self._run.squares(*pair, range(count)), ESTIMANDS[self._estimand]
-            found[pair] = estimate(chosen, squares, self._process.levels, kl=False)
-        if self._budget.tolerance is not None:
-            return [p for p in pairs if precise_enough(found[p], self._budget.tolerance)]
-        assert self._budget.top is not None
-        return further_half(pairs, [found[p].distance for p in pairs], self._budget.top)
+    def _is_precise(self, pair: Pair, count: int) -> bool:
+        """Whether a pair needs no more samples to keep to the tolerance."""
+        tolerance = self._budget.tolerance
+        return tolerance is not None and precise_enough(self._estimate(pair, count), tolerance)
+
+    def _estimate(self, pair: Pair, count: int) -> Estimate:
+        squares, chosen = self._run.squares(*pair, range(count)), ESTIMANDS[self._estimand]
+        return estimate(chosen, squares, self._process.levels, kl=False)
 
     def _mean_error(self, result: Comparison) -> str:
         """What the progress bar says beside the calls."""
@@ -313,8 +337,8 @@ def compare_pairs(
         samples: Monte Carlo samples a pair, at most.
         seed: Of the noise, which all pairs share.
         estimand: Reported first, and the one whose error ``tolerance`` is about.
-        ordered: Give results in the order of the input, a window after another; else those of a
-            round when it is finished.
+        ordered: Give results in the order of the input, a window after another; else each as soon
+            as the last sample that it needs is there.
         tolerance: Stop sampling a pair where its standard error is at most this times its distance.
         top: Spend samples on the nearest so many pairs: after each round, the further half of those
             still in the running stops (successive halving), until ``top`` are left. All pairs are

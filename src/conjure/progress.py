@@ -24,6 +24,10 @@ class ProgressBar:
         """So many calls were just made."""
         self.bar.advance(self.task, calls)
 
+    def expect(self, calls: int) -> None:
+        """So many there will be in all, as far as is known now."""
+        self.bar.update(self.task, total=calls)
+
     def note(self, text: str) -> None:
         """Something to say beside the numbers."""
         self.bar.update(self.task, note=text)

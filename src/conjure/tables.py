@@ -6,9 +6,13 @@ import csv
 import io
 import json
 import math
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +39,21 @@ class TableFile:
 
     Args:
         path: Of a CSV, TSV, JSON lines or Parquet file.
-        text: What standard input held, instead of a file.
+        spooled: The file that standard input was copied to, gone with this object; or None.
     """
 
     path: Path
-    text: str | None = None
+    spooled: Any = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def suffix(self) -> str:
-        """The format: of the file's ending, or guessed from what standard input holds."""
-        if self.text is None:
+        """The format: of the file's ending, or guessed from how standard input begins."""
+        if self.spooled is None:
             return self.path.suffix.lower()
-        first = self.text.lstrip()[:1]
-        line = self.text.partition("\n")[0]
-        return ".jsonl" if first == "{" else ".tsv" if "\t" in line else ".csv"
+        with self._open() as stream:
+            head = stream.read(2**16)
+        line = head.partition("\n")[0]
+        return ".jsonl" if head.lstrip()[:1] == "{" else ".tsv" if "\t" in line else ".csv"
 
     def __iter__(self) -> Iterator[Row]:
         try:
@@ -57,7 +62,7 @@ class TableFile:
             raise ConjureError(f"{self} is not UTF-8 text: {error.reason}.") from error
 
     def __str__(self) -> str:
-        return repr(str(self.path)) if self.text is None else "Standard input"
+        return repr(str(self.path)) if self.spooled is None else "Standard input"
 
     def columns(self) -> list[str]:
         """Names of all columns, in the order in which they first occur. Reads the whole table.
@@ -95,8 +100,6 @@ class TableFile:
                 raise ConjureError(f"{self} is not a table: {error}.") from error
 
     def _open(self) -> io.TextIOBase:
-        if self.text is not None:
-            return io.StringIO(self.text, newline="")
         # A byte-order mark, as spreadsheets write it, is no part of the first name.
         return self.path.open(encoding="utf-8-sig", newline="")
 
@@ -142,7 +145,10 @@ def open_table(path: str | Path) -> TableFile:
         ConjureError: There is no such file, or its ending says nothing.
     """
     if str(path) == "-":
-        return TableFile(Path("-"), sys.stdin.read())
+        spooled = tempfile.NamedTemporaryFile(prefix="conjure-")  # noqa: SIM115 - as long as it is
+        shutil.copyfileobj(sys.stdin.buffer, spooled)
+        spooled.flush()
+        return TableFile(Path(spooled.name), spooled)
     place = Path(path)
     if not place.is_file():
         raise ConjureError(f"There is no file {str(place)!r}.")
@@ -266,12 +272,51 @@ def _write_text(stream: Any, suffix: str, rows: Iterator[Row], columns: Sequence
 
 
 def _write_parquet(path: Path, rows: Iterator[Row], columns: Sequence[str]) -> int:
+    """Twice through the rows, which wait in a file: their types are known after the last one."""
     parquet = _pyarrow()
     import pyarrow
 
-    listed = [{name: row.get(name) for name in columns} for row in map(plain, rows)]
-    parquet.write_table(pyarrow.Table.from_pylist(listed), path)
-    return len(listed)
+    count, types = 0, dict.fromkeys(columns, pyarrow.null())
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as spooled:
+        for batch in _batched(map(plain, rows)):
+            count += len(batch)
+            for name in columns:
+                types[name] = _common_type(types[name], [row.get(name) for row in batch])
+            spooled.writelines(json.dumps(row) + "\n" for row in batch)
+        schema = pyarrow.schema(list(types.items()))
+        spooled.seek(0)
+        with parquet.ParquetWriter(path, schema) as writer:
+            for batch in _batched(map(json.loads, spooled)):
+                arrays = [
+                    pyarrow.array([_as_typed(row.get(name), kind) for row in batch], kind)
+                    for name, kind in types.items()
+                ]
+                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+    return count
+
+
+def _common_type(known: Any, values: list[Any]) -> Any:
+    """The type of a column, given what it was so far; text where nothing else holds all of it."""
+    import pyarrow
+
+    try:
+        fields = [pyarrow.schema([("", kind)]) for kind in (known, pyarrow.array(values).type)]
+        return pyarrow.unify_schemas(fields, promote_options="permissive").field(0).type
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+        return pyarrow.string()
+
+
+def _as_typed(value: Any, kind: Any) -> Any:
+    """A value for a column: in one of text, what is none is written as JSON."""
+    import pyarrow
+
+    mixed = value is not None and not isinstance(value, str) and pyarrow.types.is_string(kind)
+    return json.dumps(value, ensure_ascii=False) if mixed else value
+
+
+def _batched(rows: Iterator[Any], size: int = 1024) -> Iterator[list[Any]]:
+    while batch := list(islice(rows, size)):
+        yield batch
 
 
 def plain(row: Row) -> dict[str, Any]:

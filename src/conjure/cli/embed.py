@@ -68,16 +68,20 @@ def embed(
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     process = load()
-    from conjure.cli.console import say
+    from conjure.cli.console import duration, say
     from conjure.embedding import embed as run
 
     if guessed:
         say(f"Embedding the prompts in the column {names[0]!r}.")
-    marks = paths * len(process.levels)
-    say(f"At most {marks * (len(prompts) + 1):,} network calls: {marks} a prompt, and once more.")
+
+    def announce(calls: int, each: float | None) -> None:
+        marks = paths * len(process.levels)
+        took = "" if each is None else f", about {duration(calls * each)}"
+        say(f"{calls:,} network calls{took}: {marks} a prompt, and once for the landmarks.")
+
     found = run(
         prompts, process=process, paths=paths, dimensions=dimensions, seed=seed, estimand=estimand,
-        out=out, progress=True,
+        out=out, announce=announce, progress=True,
     )  # fmt: skip
     found.save(save)
     about = {

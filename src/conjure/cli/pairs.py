@@ -131,6 +131,8 @@ def record(row: Any, result: Comparison) -> dict[str, Any]:
 
 def cost(run: PairRun, asked: int) -> str:
     """What a run will take, said before it starts."""
+    from conjure.cli.console import duration
+
     if run.planned == 0:
         return "Nothing to compute: every sample is there."
     said = f"At most {run.planned:,} network calls"
@@ -153,17 +155,6 @@ def spent(run: PairRun) -> str:
     if run.unfinished:
         said += f"; {run.unfinished:,} pairs would have taken more, had --max-calls allowed it"
     return said + "."
-
-
-def duration(seconds: float) -> str:
-    """A length of time as people say it.
-
-    >>> duration(42), duration(150), duration(7300)
-    ('42 s', '2.5 min', '2.0 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def screen(records: Iterator[dict[str, Any]], names: list[str], most: int = 40) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from conjure.embedding.landmarks import (
 )
 from conjure.embedding.projection import project
 from conjure.engine import Network
+from conjure.engine.speed import find_pace
 from conjure.errors import ConjureError
 from conjure.process.base import Process
 from conjure.progress import progress_bar
@@ -38,6 +39,7 @@ def embed(
     estimand: str = "girsanov",
     landmarks: Landmarks | None = None,
     out: str | Path | None = None,
+    announce: Callable[[int, float | None], None] | None = None,
     progress: bool = False,
 ) -> Embeddings:
     """One vector a prompt, whose squared Euclidean distances estimate the divergence.
@@ -59,6 +61,8 @@ def embed(
             and ``seed``.
         out: A run directory in which landmarks and finished vectors are kept, so that a killed run
             goes on.
+        announce: Called before the work with the network calls it takes and, of a long run, the
+            seconds that one was measured to take.
         progress: Show a bar on standard error.
 
     Raises:
@@ -105,8 +109,14 @@ def embed(
     missing = [prompt for prompt in distinct if run.vector(prompt) is None]
     steps = len(process.levels)
     planned = paths * steps * (len(missing) + (landmarks is None))
+    network = Network(process)
+    pace = find_pace(process, names[0], planned)
+    if pace is not None:
+        network.batch_size = pace.batch_size
+    if announce is not None:
+        announce(planned, None if pace is None else pace.seconds_per_call)
     with progress_bar("Embedding", planned, shown=progress) as bar:
-        network = Network(process, bar.advance)
+        network.on_calls = bar.advance
         if landmarks is None:
             landmarks = draw_landmarks(process, network, paths, seed, origin)
             save_landmarks(landmarks, kept)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from conjure.divergence import Squares
 from conjure.engine import noise
-from conjure.engine.network import Network
+from conjure.engine.network import Network, even_size
 from conjure.engine.paths import PathCache, PathKey, from_rows, to_rows
 from conjure.levels import Floats
 from conjure.process.base import Memory, Prediction, Process, Transition, guide
@@ -268,10 +268,12 @@ def _merged(
 
 
 def _group(block: Block, batch_size: int, heads: int) -> list[_Group]:
-    """Cut a block's jobs so that passes are full; the first shares one with the ``heads``."""
+    """Cut a block's jobs so that passes are of one size; the first shares one with ``heads``."""
     jobs = np.flatnonzero(block.ends[:, 0] != block.ends[:, 1])
-    size = max(1, batch_size // 2)
-    first = (-heads % batch_size) // 2
+    rows = even_size(heads + 2 * len(jobs), batch_size)
+    rows = min(rows + rows % 2, batch_size)  # a job's two rows stay together
+    size = max(1, rows // 2)
+    first = (-heads % rows) // 2
     cuts = [0, *range(first, len(jobs), size), len(jobs)]
     groups = []
     for start, stop in pairwise(cuts):

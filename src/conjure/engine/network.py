@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -42,7 +43,7 @@ class Network:
         parts: list[Prediction] = []
         done = 0
         while done < len(prompts):
-            rows = slice(done, done + self.batch_size)
+            rows = slice(done, done + even_size(len(prompts) - done, self.batch_size))
             try:
                 part = self._process.predict(x[rows], step, prompts[rows])
             except RuntimeError as error:
@@ -53,7 +54,7 @@ class Network:
                         "Memory ran out on a single network call. Use a smaller model, another "
                         "device, or half precision (dtype='bfloat16')."
                     ) from error
-                self.batch_size = max(1, min(self.batch_size, len(prompts[rows])) // 2)
+                self.batch_size = max(1, len(prompts[rows]) // 2)
                 continue
             self._check(part, step)
             parts.append(part)
@@ -79,6 +80,15 @@ class Network:
             f"The network's prediction is not finite at step {step + 1} of "
             f"{len(self._process.levels)}, in {dtype}. {remedy}"
         )
+
+
+def even_size(rows: int, most: int) -> int:
+    """Rows of a pass if all passes are to be about as long: a short last one costs more a row.
+
+    >>> even_size(200, 64), even_size(128, 64), even_size(3, 64)
+    (50, 64, 3)
+    """
+    return math.ceil(rows / max(1, math.ceil(rows / most)))
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

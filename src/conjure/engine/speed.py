@@ -18,6 +18,13 @@ ENOUGH = 0.03
 """A larger batch must be faster by this much, since smaller ones need less memory."""
 
 
+PROBED_FROM = 5000
+"""Calls from which it is worth knowing how long they will take."""
+
+MEASURED_FROM = 40_000
+"""Calls from which finding the best batch size, which takes about a thousand, pays for itself."""
+
+
 @dataclass(frozen=True)
 class Speed:
     """A measured rate.
@@ -31,6 +38,27 @@ class Speed:
     batch_size: int
     seconds_per_call: float
     calls: int
+
+
+def find_pace(process: Process, prompt: str, planned: int) -> Speed | None:
+    """How long a call takes; in long runs at the batch size, found by measuring, that is fastest.
+
+    Args:
+        process: Whose network.
+        prompt: To ask under.
+        planned: Calls that the run will make.
+
+    Returns:
+        None for a run too short for its length to matter.
+    """
+    if planned < PROBED_FROM:
+        return None
+    if process.tunable and planned >= MEASURED_FROM:
+        return measure_speed(process, prompt)
+    # From one row upwards: where the usual batch does not fit, the run will halve it.
+    sizes = tuple({1: None, process.batch_size: None})
+    found = measure_speed(process, prompt, sizes=sizes)
+    return Speed(process.batch_size, found.seconds_per_call, found.calls)
 
 
 def measure_speed(

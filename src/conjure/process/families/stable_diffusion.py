@@ -71,6 +71,7 @@ class StableDiffusion:
         """One pass of the UNet."""
         kind = torch.int64 if float(timestep).is_integer() else torch.float32
         times = torch.full((len(x),), timestep, dtype=kind, device=x.device)
+        x = x.contiguous(memory_format=torch.channels_last)
         return self.pipeline.unet(x, times, **condition, return_dict=False)[0]
 
     def decode(self, states: Tensor) -> np.ndarray:
@@ -113,4 +114,6 @@ def load(source: Source) -> StableDiffusion:
     pipeline.to(source.device)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.eval().requires_grad_(False)
+    # Convolutions run faster over channels that lie together, on CPUs as on GPUs.
+    pipeline.unet.to(memory_format=torch.channels_last)
     return StableDiffusion(pipeline)
