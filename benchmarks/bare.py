@@ -15,21 +15,42 @@ from conjure.process.pipeline import PipelineProcess
 
 @dataclass(frozen=True)
 class Recorded(PipelineProcess):
-    """A process that notes how many rows each pass had.
+    """A process that notes what each pass was asked.
 
     Args:
-        sizes: Rows of each pass so far.
+        passes: States, step and prompts of each pass so far.
     """
 
-    sizes: list[int] = field(default_factory=list)
+    passes: list[tuple[Tensor, int, Sequence[str]]] = field(default_factory=list)
 
     @staticmethod
     def of(process: PipelineProcess) -> Recorded:
         return Recorded(**{f.name: getattr(process, f.name) for f in fields(process)})
 
+    @property
+    def sizes(self) -> list[int]:
+        """Rows of each pass."""
+        return [len(prompts) for _, _, prompts in self.passes]
+
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
-        self.sizes.append(len(prompts))
+        self.passes.append((x.to(self.dtype), step, list(prompts)))
         return super().predict(x, step, prompts)
+
+
+@torch.inference_mode()
+def repeat_bare(recorded: Recorded) -> float:
+    """Seconds of the network alone in the recorded passes, each on the inputs that it had."""
+    spent = 0.0
+    for x, step, prompts in recorded.passes:
+        recorded.prepare(dict.fromkeys(prompts))
+        rows = [recorded._encoded[prompt] for prompt in prompts]
+        condition = {
+            k: torch.cat([row[k] for row in rows]).to(recorded.device, recorded.dtype)
+            for k in rows[0]
+        }
+        time_step = float(recorded.grid.timesteps[step])
+        spent += seconds(lambda x=x, t=time_step, c=condition: recorded.family.denoise(x, t, c))
+    return spent
 
 
 def bare_calls(process: PipelineProcess, sizes: Sequence[int], prompt: str) -> Callable[[], None]:

@@ -1,9 +1,14 @@
 """Do the 95% intervals cover, at a fixed number of samples and where a tolerance stops early?
 
-    python -m benchmarks.coverage [--pairs 2000] [--samples 256]
+    python -m benchmarks.coverage [--process gaussian] [--pairs 2000] [--samples 256]
+    python -m benchmarks.coverage --process emoji [--pairs 40] [--out RUN]
 
 Pairs of random Gaussians in four dimensions, each with its own seed, ten steps of DDIM with η = 1;
 the truth is the exact T-step value (conjure.oracle).
+
+On the embedded model, the truth is the mean of all 256 samples, and the intervals are those of the
+groups of k that they fall into. A group of k is part of that mean, and so lies nearer to it than to
+the truth, by √(1 − k/256), which is put right.
 """
 
 from __future__ import annotations
@@ -12,6 +17,8 @@ import argparse
 
 import numpy as np
 
+import conjure
+from benchmarks.many import word_pairs
 from conjure import ESTIMANDS, Gaussian, GaussianProcess
 from conjure.divergence import estimate, log_t_interval
 from conjure.divergence.statistics import standard_error, t_quantile
@@ -48,6 +55,39 @@ def plain_covers(samples: np.ndarray, truth: float) -> bool:
     return abs(samples.mean() - truth) <= width
 
 
+def on_emoji(arguments: argparse.Namespace) -> None:
+    """Coverage by groups of the samples of some pairs, against the mean of all of them."""
+    process = conjure.load("emoji", steps=10)
+    run = conjure.compare_pairs(
+        word_pairs(arguments.pairs or 40), process=process, samples=arguments.samples,
+        out=arguments.out, progress=True,
+    )  # fmt: skip
+    every = np.stack([result.estimate.per_sample for result in run])
+    pairs, total = every.shape
+    spread = np.mean(every.std(1, ddof=1) / every.mean(1))
+    print(f"{pairs} pairs; a sample's relative standard deviation is {spread:.2f}")
+
+    def corrected(taken: np.ndarray, mean: float) -> float:
+        return taken.mean() + (mean - taken.mean()) / np.sqrt(1 - len(taken) / total)
+
+    print(f"\n{'k':>8} {'groups':>7} {'log-t':>7} {'plain t':>8}")
+    for count in (8, 32, 128):
+        groups = [g for row in every for g in np.split(row, total // count)]
+        truths = np.repeat(every.mean(1), total // count)
+        known = [(g, corrected(g, truth)) for g, truth in zip(groups, truths, strict=True)]
+        ours = np.mean([covers(g, truth) for g, truth in known])
+        plain = np.mean([plain_covers(g, truth) for g, truth in known])
+        print(f"{count:>8} {len(groups):>7} {100 * ours:>6.1f}% {100 * plain:>7.1f}%")
+    print(f"\ntolerance 0.1\n{'first':>8} {'log-t':>7} {'samples':>8}")
+    for first in (2, 6, 12, 24):
+        runs = [
+            (stopped(part, first, 0.1), row.mean()) for row in every for part in np.split(row, 4)
+        ]
+        ours = np.mean([covers(taken, corrected(taken, truth)) for taken, truth in runs])
+        count = np.mean([len(taken) for taken, _ in runs])
+        print(f"{first:>8} {100 * ours:>6.1f}% {count:>8.1f}")
+
+
 def stopped(samples: np.ndarray, first: int, tolerance: float) -> np.ndarray:
     """The samples that a run with a tolerance takes."""
     for count in rounds(first, len(samples)):
@@ -59,12 +99,17 @@ def stopped(samples: np.ndarray, first: int, tolerance: float) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Coverage of the 95% intervals.")
-    parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--process", choices=("gaussian", "emoji"), default="gaussian")
+    parser.add_argument("--pairs", type=int, help="2,000 of Gaussians, 40 on the embedded model")
     parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--out", help="run directory to go on from, on the embedded model")
     arguments = parser.parse_args()
-    found = [draw(number, arguments.samples) for number in range(arguments.pairs)]
+    if arguments.process == "emoji":
+        on_emoji(arguments)
+        return
+    found = [draw(number, arguments.samples) for number in range(arguments.pairs or 2000)]
     spread = np.mean([values.std() / values.mean() for values, _ in found])
-    print(f"{arguments.pairs} pairs; a sample's relative standard deviation is {spread:.2f}")
+    print(f"{len(found)} pairs; a sample's relative standard deviation is {spread:.2f}")
     print(f"\n{'k':>8} {'log-t':>7} {'plain t':>8}")
     for count in (8, 32, 128):
         ours = np.mean([covers(values[:count], truth) for values, truth in found])

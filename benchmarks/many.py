@@ -12,7 +12,8 @@ Parts, all by default but `agreement`, which takes an hour:
   pairs, extrapolated from the measured ones.
 - ``overhead``: wall time of a run over that of its own network passes made bare.
 - ``memory``: peak memory of fresh processes with 100 and with 10,000 pairs.
-- ``budget``: calls that ``tolerance`` and ``top`` save at equal rank agreement with 64 samples.
+- ``budget``: calls that ``tolerance`` and ``top`` save at equal rank agreement with 64 samples,
+  and what the first round has to do with it.
 - ``agreement``: Spearman of landmark and exact distances as M grows.
 """
 
@@ -23,17 +24,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import combinations, islice
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 
 import conjure
-from benchmarks.bare import Recorded, bare_calls, seconds
+from benchmarks.bare import Recorded, bare_calls, repeat_bare, seconds
 from benchmarks.naive import naive_distances
 from conjure.engine.speed import measure_speed
-from conjure.process.pipeline import PipelineProcess
+from conjure.process.pipeline import ENCODED_TOGETHER, PipelineProcess
 
 ADJECTIVES = ("red", "blue", "small", "old", "happy", "sleeping", "golden", "broken")
 NOUNS = (
@@ -177,23 +179,35 @@ def landmarks_part(arguments: argparse.Namespace) -> None:
 
 
 def overhead_part(arguments: argparse.Namespace) -> None:
-    some = sentences(2000)
+    # The run pauses after each window, whose passes are then made again, bare: speed drifts.
+    some, window = sentences(2000), 200
     pairs = list(zip(some[::2], some[1::2], strict=True))
     process = load(arguments, 1.0)
     recorded = Recorded.of(process)
-    run = conjure.compare_pairs(pairs, process=recorded, samples=1)
-    recorded.sizes.clear()  # those that measured the speed
-
-    def work() -> None:
-        for _ in run:
-            pass
-
-    spent = seconds(work)
-    bare = seconds(bare_calls(process, recorded.sizes, pairs[0][0]))
+    run = conjure.compare_pairs(pairs, process=recorded, samples=1, window=window)
+    recorded.passes.clear()  # those that measured the speed
+    process.family.encode(some[:32])
+    spent = bare = encoding = 0.0
+    passes = 0
+    for start in range(0, len(pairs), window):
+        spent += seconds(lambda: list(islice(run, window)))
+        bare += repeat_bare(recorded)
+        passes += len(recorded.passes)
+        recorded.passes.clear()
+        prompts = some[2 * start : 2 * (start + window)]
+        encoding += seconds(lambda prompts=prompts: encode(process, prompts))
     print(
-        f"1,000 pairs, {run.calls:,} calls in {len(recorded.sizes):,} passes of at most "
-        f"{run.batch_size}: {spent:.1f} s, bare {bare:.1f} s, ratio {spent / bare:.3f}"
+        f"1,000 pairs, {run.calls:,} calls in {passes:,} passes of at most {run.batch_size}: "
+        f"{spent:.1f} s\nbare passes {bare:.1f} s: ratio {spent / bare:.3f}\nand the text encoder "
+        f"{encoding:.1f} s for 2,000 prompts: ratio {spent / (bare + encoding):.3f}"
     )
+
+
+@torch.inference_mode()
+def encode(process: PipelineProcess, prompts: list[str]) -> None:
+    """The text encoder's passes, as a run makes them."""
+    for start in range(0, len(prompts), ENCODED_TOGETHER):
+        process.family.encode(prompts[start : start + ENCODED_TOGETHER])
 
 
 def memory_part(arguments: argparse.Namespace) -> None:
@@ -221,36 +235,43 @@ def peak(arguments: argparse.Namespace) -> float:
 
 
 def budget_part(arguments: argparse.Namespace) -> None:
-    some = phrases(2 * arguments.pairs, seed=1)
-    pairs = list(zip(some[::2], some[1::2], strict=True))
-    process = load(arguments, 1.0)
-    results = list(conjure.compare_pairs(pairs, process=process, samples=64))
-    samples = np.stack([result.estimate.per_sample for result in results])
-    truth = samples.mean(1)
-    each = 4 * len(process.levels) - 2
+    process, pairs = load(arguments, 1.0), word_pairs(40)
+    with TemporaryDirectory() as temporary:
+        asked = {"process": process, "samples": 64, "out": arguments.out or f"{temporary}/run"}
+        results = list(conjure.compare_pairs(pairs, progress=True, **asked))
+        samples = np.stack([result.estimate.per_sample for result in results])
+        truth, each = samples.mean(1), 4 * len(process.levels) - 2
+        print(f"{len(pairs)} pairs, T = 10; Spearman against 64 samples\n")
+        print(f"{'':<16} {'samples a pair':>14} {'calls':>9} {'Spearman':>9}")
+        for count in (1, 2, 4, 8, 12, 16, 24, 32):
+            rho = rank_agreement(samples[:, :count].mean(1), truth)
+            print(f"{'fixed':<16} {count:>14} {count * each * len(pairs):>9,} {rho:>9.4f}")
+        for tolerance, first in ((0.2, 2), (0.1, 2), (0.2, 12), (0.1, 12), (0.05, 12)):
+            # Its samples are stored already; what it takes is what its results are made of.
+            found = list(
+                conjure.compare_pairs(pairs, tolerance=tolerance, first_round=first, **asked)
+            )
+            mean = np.mean([result.samples for result in found])
+            rho = rank_agreement(np.array([result.distance for result in found]), truth)
+            name = f"tolerance {tolerance:g}/{first}"
+            print(f"{name:<16} {mean:>14.1f} {mean * each * len(pairs):>9,.0f} {rho:>9.4f}")
+        nearest = set(np.argsort(truth)[:10])
+        for count in (1, 2, 4, 8, 16):
+            hit = len(nearest & set(np.argsort(samples[:, :count].mean(1))[:10]))
+            calls = count * each * len(pairs)
+            print(f"{'fixed':<16} {count:>14} {calls:>9,} {hit:>6} of the nearest 10")
+        for first in (2, 4):
+            found = list(conjure.compare_pairs(pairs, top=10, first_round=first, **asked))
+            mean = np.mean([result.samples for result in found])
+            hit = len(nearest & set(np.argsort([result.distance for result in found])[:10]))
+            name, calls = f"top 10, from {first}", mean * each * len(pairs)
+            print(f"{name:<16} {mean:>14.1f} {calls:>9,.0f} {hit:>6} of the nearest 10")
 
-    def agreement(count: int) -> float:
-        return rank_agreement(samples[:, :count].mean(1), truth)
 
-    print(f"{len(pairs)} pairs, T = 10; Spearman against 64 samples\n")
-    print(f"{'':<16} {'samples a pair':>14} {'calls':>9} {'Spearman':>9}")
-    for count in (1, 2, 4, 8, 16, 32):
-        print(f"{'fixed':<16} {count:>14} {count * each * len(pairs):>9,} {agreement(count):>9.4f}")
-    for tolerance in (0.2, 0.1, 0.05):
-        run = conjure.compare_pairs(
-            pairs, process=process, samples=64, tolerance=tolerance, first_round=2
-        )
-        found = list(run)
-        mean = np.mean([result.samples for result in found])
-        rho = rank_agreement(np.array([result.distance for result in found]), truth)
-        print(f"{f'tolerance {tolerance}':<16} {mean:>14.1f} {run.calls:>9,} {rho:>9.4f}")
-    nearest = set(np.argsort(truth)[:10])
-    for first in (2, 4):
-        run = conjure.compare_pairs(pairs, process=process, samples=64, top=10, first_round=first)
-        found = list(run)
-        order = np.argsort([result.distance for result in found])[:10]
-        hit = len(nearest & set(order))
-        print(f"{f'top 10, from {first}':<16} {'':>14} {run.calls:>9,} {hit:>6} of 10")
+def word_pairs(count: int) -> list[tuple[str, str]]:
+    """Pairs of short prompts."""
+    some = phrases(2 * count, seed=1)
+    return list(zip(some[::2], some[1::2], strict=True))
 
 
 def agreement_part(arguments: argparse.Namespace) -> None:
@@ -297,7 +318,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--agreement-pairs", type=int, default=2000)
     parser.add_argument("--agreement-samples", type=int, default=16)
-    parser.add_argument("--out", help="run directory of the agreement part, to go on from")
+    parser.add_argument("--out", help="run directory of agreement or budget, to go on from")
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from conjure.errors import UnknownNameError
 
 if TYPE_CHECKING:
+    from conjure.baselines.base import Asked, Method
     from conjure.divergence.base import Estimand
     from conjure.process.families.base import Family, Source
     from conjure.process.samplers.base import Sampler, SchedulerConfig
@@ -92,6 +93,21 @@ FAMILIES: Registry[Callable[[Source], Family]] = Registry(
     },
 )
 """Loaders of models, by the ``_class_name`` in a pipeline's ``model_index.json``."""
+
+METHODS: Registry[Callable[[Asked, str | None], Method]] = Registry(
+    "method",
+    {
+        "conjuring": "conjure.baselines.conjuring:build",
+        "landmarks": "conjure.baselines.landmarks:build",
+        "initial-timestep": "conjure.baselines.initial_timestep:build",
+        "direct-output": "conjure.baselines.direct_output:build",
+        "text-encoder": "conjure.baselines.text_encoder:build",
+        "sentence-transformers": "conjure.baselines.sentence_transformers:build",
+        "trajectories": "conjure.baselines.trajectories:build",
+        "trajectories+prompt": "conjure.baselines.trajectories:build_prompted",
+    },
+)
+"""Rows of the evaluation's table: functions of what is asked and of what follows the colon."""
 
 EMBEDDED = {"emoji": Path(__file__).parent / "models" / "emoji"}
 """Models that ship with the package."""

@@ -13,6 +13,7 @@ from rich.console import Console
 from conjure import __version__
 from conjure.cli.compare import compare
 from conjure.cli.embed import embed
+from conjure.cli.evaluate import evaluate
 from conjure.cli.matrix import matrix
 from conjure.cli.nearest import nearest
 from conjure.cli.pairs import pairs
@@ -50,7 +51,7 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-for _command in (compare, pairs, matrix, embed, nearest):
+for _command in (compare, pairs, matrix, embed, nearest, evaluate):
     app.command()(_interruptible(_command))
 
 

@@ -12,8 +12,8 @@ import typer
 
 from conjure.registry import EMBEDDED, ESTIMANDS, SAMPLERS
 
-LoadProcess = Callable[[], Any]
-"""Loads the process that the options ask for."""
+LoadProcess = Callable[..., Any]
+"""Loads the process that the options ask for; arguments replace some of them."""
 
 MODEL, PROCESS, BUDGET, OUTPUT = "The model", "The generative process", "The budget", "Output"
 
@@ -226,14 +226,15 @@ def takes_process(command: Callable[..., None]) -> Callable[..., None]:
     def run(**options: Any) -> None:
         settings = {parameter.name: options.pop(parameter.name) for parameter in shared}
 
-        def load() -> Any:
+        def load(**changes: Any) -> Any:
             from conjure.cli.console import quiet_libraries, status
 
             quiet_libraries()
             with status("Loading the model"):
                 from conjure.loading import load as load_process
 
-                return load_process(settings.pop("model"), **settings)
+                asked = {**settings, **changes}
+                return load_process(asked.pop("model"), **asked)
 
         command(load, **options)
 

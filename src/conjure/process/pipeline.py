@@ -156,6 +156,16 @@ class PipelineProcess:
         return self.family.decode(states)
 
     @torch.inference_mode()
+    def text_features(self, prompts: Sequence[str]) -> dict[str, np.ndarray]:
+        """What the text encoder makes of whole prompts: vectors ``(n, d)`` by the way of taking."""
+        found: dict[str, list[np.ndarray]] = {}
+        for start in range(0, len(prompts), ENCODED_TOGETHER):
+            rows = self.family.text_features(prompts[start : start + ENCODED_TOGETHER])
+            for name, vectors in rows.items():
+                found.setdefault(name, []).append(vectors.double().cpu().numpy())
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    @torch.inference_mode()
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts that are not yet, some at a time; room is made for all of them."""
         wanted = list(prompts)

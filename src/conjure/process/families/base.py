@@ -74,6 +74,10 @@ class Family(Protocol):
         """Encode some prompts, a row each; beyond ``max_tokens`` they are cut."""
         ...
 
+    def text_features(self, prompts: Sequence[str]) -> Mapping[str, Tensor]:
+        """One vector for each whole prompt, ``(n, d)``, by the way it is taken; the usual first."""
+        ...
+
     def denoise(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:
         """The network's raw output for states ``(n, *shape)`` in its own precision."""
         ...

@@ -67,6 +67,21 @@ class StableDiffusion:
         )
         return {"encoder_hidden_states": embeddings}
 
+    def text_features(self, prompts: Sequence[str]) -> Mapping[str, Tensor]:
+        """``pooled``, CLIP's vector at the end token, and ``mean`` over the prompt's own tokens."""
+        encoder, tokenizer = self.pipeline.text_encoder, self.pipeline.tokenizer
+        tokens = tokenizer(
+            list(prompts), padding="max_length", truncation=True, return_tensors="pt"
+        )
+        said = encoder(tokens.input_ids.to(encoder.device))
+        own = tokens.attention_mask.clone()
+        own[:, 0] = 0  # the start
+        own[torch.arange(len(own)), own.sum(1)] = 0  # the end
+        own[own.sum(1) == 0, 1] = 1  # of the empty prompt, the end is all there is
+        weight = own.to(said.last_hidden_state)[:, :, None]
+        mean = (said.last_hidden_state * weight).sum(1) / weight.sum(1)
+        return {"pooled": said.pooler_output, "mean": mean}
+
     def denoise(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:
         """One pass of the UNet."""
         kind = torch.int64 if float(timestep).is_integer() else torch.float32

@@ -1,0 +1,118 @@
+"""What a method of the table must offer: distances between pairs, under a name and its settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from conjure.engine.block import Job
+from conjure.errors import ConjureError
+from conjure.levels import Floats
+from conjure.process.base import Process
+from conjure.process.pipeline import PipelineProcess
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation asks all methods for.
+
+    Args:
+        process: The diffusion process that is evaluated, or None where no method needs one.
+        samples: Monte Carlo samples k, of the methods that draw any.
+        seed: Of their noise.
+        device: For models of other kinds.
+        allow_pickle: Whether weights that are not safetensors may be read.
+        progress: Whether to show bars.
+    """
+
+    process: Process | None
+    samples: int = 2
+    seed: int = 0
+    device: str | None = None
+    allow_pickle: bool = False
+    progress: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a method says about some pairs.
+
+    Args:
+        distances: By column; smaller is closer. Shape ``(P, k)``, or ``(P, 1)`` where nothing is
+            drawn.
+        calls: Network calls that were made for it now.
+        samples: What the distances are means of; 0 where nothing is drawn.
+    """
+
+    distances: Mapping[str, Floats]
+    calls: int
+    samples: int
+
+
+class Method(Protocol):
+    """One row of the table, or several from one run: a column each."""
+
+    @property
+    def name(self) -> str:
+        """As it was asked for."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """The heading that it stands under."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that its numbers depend on, as JSON values."""
+        ...
+
+    def check(self, texts: Iterable[str]) -> None:
+        """Refuse what it cannot take, before any work.
+
+        Raises:
+            ConjureError: With what to do instead.
+        """
+        ...
+
+    def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
+        """Distances of all pairs; what is finished is kept in the folder as it comes."""
+        ...
+
+
+DIFFUSION = "Text-conditioned diffusion"
+CONTRASTIVE = "Contrastive embeddings"
+AUTOREGRESSIVE = "Autoregressive language models"
+CONTROL = "Controls"
+GROUPS = (CONTRASTIVE, AUTOREGRESSIVE, DIFFUSION, CONTROL)
+"""In the order of the poster's table."""
+
+
+def folder_name(method: Method) -> str:
+    """Of a method's values within a run: readable, and another one for other settings."""
+    text = json.dumps(method.settings, sort_keys=True, ensure_ascii=False)
+    digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    plain = "".join(c if c.isalnum() or c in "-." else "-" for c in method.name)
+    return f"{plain[-40:].strip('-.')}-{digest}"
+
+
+def all_jobs(pairs: Sequence[Pair], samples: int) -> list[Job]:
+    """Every sample of every pair, a pair's samples together."""
+    return [Job(*pair, sample) for pair in pairs for sample in range(samples)]
+
+
+def needs_pipeline(asked: Asked, method: str) -> PipelineProcess:
+    """The process, if it is a loaded pipeline.
+
+    Raises:
+        ConjureError: It is not.
+    """
+    if not isinstance(asked.process, PipelineProcess):
+        raise ConjureError(f"{method} needs a diffusion pipeline: name one with --model.")
+    return asked.process

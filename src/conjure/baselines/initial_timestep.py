@@ -1,0 +1,80 @@
+"""A weaker diffusion baseline of the paper: predictions compared at the initial noise alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair, all_jobs
+from conjure.comparison import check_prompt
+from conjure.engine import Job, Network
+from conjure.engine.block import squared_norm
+from conjure.engine.walk import first_predictions
+from conjure.errors import ConjureError
+from conjure.process.base import Process
+from conjure.progress import progress_bar
+from conjure.store import make_manifest
+from conjure.store.values import kept_values
+
+TOGETHER = 512
+"""Pairs whose predictions are held at a time."""
+
+
+@dataclass(frozen=True)
+class InitialTimestep:
+    """Column: ‖Δε̂‖² at x_T, or ‖Δx̂₀‖² where there is no signal (α = 0) and ε̂ says nothing.
+
+    Guidance only scales it. A call for each prompt and sample.
+    """
+
+    asked: Asked
+    process: Process
+    name: str = "initial-timestep"
+    group: str = DIFFUSION
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The process, of which only the first state matters."""
+        return {"method": self.name, **make_manifest(self.process, self.asked.seed)}
+
+    @property
+    def column(self) -> str:
+        """What is compared."""
+        return "noise" if self.process.levels.alpha[0] > 0 else "picture"
+
+    def check(self, texts: Iterable[str]) -> None:
+        """By the length that the text encoder reads."""
+        for text in texts:
+            check_prompt(self.process, text)
+
+    def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
+        """Prompts in a part of the pairs are asked once; across parts, again."""
+        network, k = Network(self.process), self.asked.samples
+
+        def compute(jobs: Sequence[Job]) -> np.ndarray:
+            rows: dict[tuple[str, int], int] = {}
+            for job in jobs:
+                for prompt in (job.a, job.b):
+                    rows.setdefault((prompt, job.sample), len(rows))
+            said = first_predictions(self.process, network, list(rows), self.asked.seed)
+            values = said.noise if self.column == "noise" else said.picture
+            a = torch.tensor([rows[job.a, job.sample] for job in jobs])
+            b = torch.tensor([rows[job.b, job.sample] for job in jobs])
+            return squared_norm(values[a] - values[b])[:, None]
+
+        with progress_bar("Initial timestep", None, shown=self.asked.progress) as bar:
+            network.on_calls = bar.advance
+            found = kept_values(folder, all_jobs(pairs, k), 1, compute, TOGETHER * k)
+        return Measured({self.column: found.reshape(len(pairs), k)}, network.calls, k)
+
+
+def build(asked: Asked, argument: str | None) -> InitialTimestep:
+    """The method ``initial-timestep``."""
+    if argument is not None or asked.process is None:
+        raise ConjureError("initial-timestep needs a process, and takes no name.")
+    return InitialTimestep(asked, asked.process)

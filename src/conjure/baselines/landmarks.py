@@ -1,0 +1,68 @@
+"""Ours without paths: squared distances of landmark embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair
+from conjure.comparison import check_prompt
+from conjure.embedding import embed
+from conjure.errors import ConjureError
+from conjure.process.base import Process
+from conjure.store import make_manifest
+
+PATHS = 2
+
+
+@dataclass(frozen=True)
+class LandmarkDistance:
+    """Column: ``girsanov`` under the reference measure, at so many unconditional paths' states."""
+
+    asked: Asked
+    process: Process
+    paths: int
+    name: str
+    group: str = DIFFUSION
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The process and the landmarks."""
+        return {
+            "method": "landmarks",
+            "paths": self.paths,
+            **make_manifest(self.process, self.asked.seed),
+        }
+
+    def check(self, texts: Iterable[str]) -> None:
+        """By the length that the text encoder reads."""
+        for text in texts:
+            check_prompt(self.process, text)
+
+    def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
+        """N·M calls for N prompts."""
+        folder.mkdir(parents=True, exist_ok=True)
+        prompts = list(dict.fromkeys(chain.from_iterable(pairs)))
+        found = embed(
+            prompts, process=self.process, paths=self.paths, seed=self.asked.seed,
+            out=folder / "embeddings", progress=self.asked.progress,
+        )  # fmt: skip
+        rows = {prompt: row for row, prompt in enumerate(found.prompts)}
+        ends = np.array([[rows[a], rows[b]] for a, b in pairs])
+        gap = found.vectors[ends[:, 0]].astype(np.float64) - found.vectors[ends[:, 1]]
+        return Measured({"girsanov": (gap**2).sum(1, keepdims=True)}, found.calls, 0)
+
+
+def build(asked: Asked, argument: str | None) -> LandmarkDistance:
+    """The method ``landmarks`` or ``landmarks:PATHS``."""
+    if asked.process is None:
+        raise ConjureError("landmarks needs a process.")
+    if argument is not None and not (argument.isdigit() and int(argument) > 0):
+        raise ConjureError(f"landmarks:PATHS takes a whole number of paths, not {argument!r}.")
+    paths = PATHS if argument is None else int(argument)
+    return LandmarkDistance(asked, asked.process, paths, f"landmarks:{paths}")

@@ -1,0 +1,79 @@
+"""Contrastive embeddings: any model or folder that sentence-transformers loads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conjure.baselines.base import CONTRASTIVE, Asked, Measured, Pair
+from conjure.baselines.text_encoder import cosine_distances
+from conjure.errors import ConjureError
+
+
+@dataclass(frozen=True)
+class SentenceTransformers:
+    """Column: 1 − cosine."""
+
+    asked: Asked
+    model: Any
+    argument: str
+    group: str = CONTRASTIVE
+
+    @property
+    def name(self) -> str:
+        """With a folder's last part for its name."""
+        return f"sentence-transformers:{short_name(self.argument)}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The model."""
+        return {"method": "sentence-transformers", "model": self.argument}
+
+    def check(self, texts: Iterable[str]) -> None:
+        """Takes any text, and cuts long ones as the model says."""
+
+    def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
+        """Encodes every text once; fast enough that nothing is kept."""
+        texts = list(dict.fromkeys(chain.from_iterable(pairs)))
+        shown = self.asked.progress and sys.stderr.isatty()
+        vectors = self.model.encode(texts, show_progress_bar=shown)
+        return Measured(cosine_distances(texts, pairs, {"cosine": np.asarray(vectors)}), 0, 0)
+
+
+def short_name(argument: str) -> str:
+    """A hub id, or a folder's name.
+
+    >>> short_name("princeton-nlp/sup-simcse-bert-base-uncased"), short_name("/models/mine/")
+    ('princeton-nlp/sup-simcse-bert-base-uncased', 'mine')
+    """
+    return Path(argument).name if Path(argument).is_absolute() or argument[:1] == "." else argument
+
+
+def build(asked: Asked, argument: str | None) -> SentenceTransformers:
+    """The method ``sentence-transformers:NAME``.
+
+    Raises:
+        ConjureError: No name, no such model, or the library is not there.
+    """
+    if argument is None:
+        raise ConjureError("Name the model: sentence-transformers:NAME, a hub id or a folder.")
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ConjureError(
+            "sentence-transformers:NAME needs the library: pip install 'conjure[evaluate]'."
+        ) from error
+    safe = {} if asked.allow_pickle else {"use_safetensors": True}
+    try:
+        model = SentenceTransformer(
+            argument, device=asked.device, trust_remote_code=False, model_kwargs=safe
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise ConjureError(f"The model {argument!r} cannot be loaded: {error}") from error
+    return SentenceTransformers(asked, model, argument)

@@ -1,0 +1,67 @@
+"""A control: the diffusion model's own text encoder, which asks what the pictures add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conjure.baselines.base import CONTROL, Asked, Measured, Pair, needs_pipeline
+from conjure.comparison import check_prompt
+from conjure.errors import ConjureError
+from conjure.levels import Floats
+from conjure.process.pipeline import PipelineProcess
+from conjure.store import make_manifest
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """Columns: 1 − cosine, of the vector of the whole prompt and of the mean over its tokens."""
+
+    process: PipelineProcess
+    name: str = "text-encoder"
+    group: str = CONTROL
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The weights, and how long prompts are treated."""
+        manifest = make_manifest(self.process, 0)
+        return {"method": self.name, "weights": manifest["weights"], "model": manifest["model"]}
+
+    def check(self, texts: Iterable[str]) -> None:
+        """By the length that the text encoder reads."""
+        for text in texts:
+            check_prompt(self.process, text)
+
+    def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
+        """No network calls: a prompt's vectors take the time of a tenth of one."""
+        prompts = list(dict.fromkeys(chain.from_iterable(pairs)))
+        vectors = self.process.text_features(prompts)
+        return Measured(cosine_distances(prompts, pairs, vectors), 0, 0)
+
+
+def cosine_distances(
+    prompts: Sequence[str], pairs: Sequence[Pair], vectors: Mapping[str, np.ndarray]
+) -> dict[str, Floats]:
+    """1 − cosine of each pair, shape ``(P, 1)``, for each kind of vectors ``(N, d)``."""
+    rows = {prompt: row for row, prompt in enumerate(prompts)}
+    a, b = (np.array([rows[pair[end]] for pair in pairs]) for end in (0, 1))
+    found = {}
+    for name, every in vectors.items():
+        every = np.asarray(every, dtype=np.float64)
+        unit = every / np.maximum(np.linalg.norm(every, axis=1, keepdims=True), 1e-30)
+        found[name] = 1 - (unit[a] * unit[b]).sum(1, keepdims=True)
+    return found
+
+
+def build(asked: Asked, argument: str | None) -> TextEncoder:
+    """The method ``text-encoder``."""
+    if argument is not None:
+        raise ConjureError(
+            "text-encoder is that of --model; for another one take sentence-transformers:NAME."
+        )
+    return TextEncoder(needs_pipeline(asked, "text-encoder"))

@@ -1,0 +1,229 @@
+"""Meaning as the distribution over continuations, in any autoregressive language model.
+
+Liu, Trager, Achille, Perera, Zancato & Soatto, "Meaning Representations from Trajectories in
+Autoregressive Models", ICLR 2024. Continuations t are sampled from either text, and scored under
+both; the distance is the mean over all of |(1/|t|) log p(t|u) − (1/|t|) log p(t|v)|.
+
+Beside it stands the exact analogue of our divergence: the Jeffreys divergence between the two
+distributions over continuations, as the sum along sampled ones of the divergences between the
+distributions of the next token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conjure.baselines.base import AUTOREGRESSIVE, Asked, Measured, Pair
+from conjure.baselines.sentence_transformers import short_name
+from conjure.engine import Job
+from conjure.errors import ConjureError
+from conjure.progress import progress_bar
+from conjure.store.values import kept_values
+
+CONTINUATIONS, TOKENS = 20, 20
+"""n and m of the paper."""
+
+TEMPLATE = 'This sentence: "{}" implies: '
+"""That of the paper's prompted variant."""
+
+COLUMNS = ("trajectories", "path-kl")
+
+
+class Continuations(NamedTuple):
+    """Sampled from one text.
+
+    Args:
+        tokens: Shape ``(n, m)``; padded after the end.
+        lengths: Tokens of each, with the end token where it came, shape ``(n,)``.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Columns: ``trajectories``, the paper's distance, and ``path-kl``.
+
+    A sample is one continuation from either text, so that k = ``continuations`` in its errors.
+    """
+
+    asked: Asked
+    model: Any
+    tokenizer: Any
+    argument: str
+    template: str | None
+    continuations: int = CONTINUATIONS
+    tokens: int = TOKENS
+    group: str = AUTOREGRESSIVE
+
+    @property
+    def name(self) -> str:
+        """With ``+prompt`` for the variant with the paper's template."""
+        kind = "trajectories" if self.template is None else "trajectories+prompt"
+        return f"{kind}:{short_name(self.argument)}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The model, the template, n and m, the seed."""
+        return {
+            "method": "trajectories",
+            "model": self.argument,
+            "template": self.template,
+            "continuations": self.continuations,
+            "tokens": self.tokens,
+            "seed": self.asked.seed,
+            "dtype": str(self.model.dtype),
+        }
+
+    def check(self, texts: Iterable[str]) -> None:
+        """By the length that the model reads."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        for text in texts:
+            count = self._ids(text).shape[1]
+            if count == 0:
+                raise ConjureError(f"The tokenizer of {self.argument} makes nothing of {text!r}.")
+            if limit is not None and count + self.tokens > limit:
+                raise ConjureError(
+                    f"{text[:60]!r} takes {count + self.tokens} tokens with its continuation, and "
+                    f"{self.argument} reads {limit}."
+                )
+
+    def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
+        """A pair at a time, its n continuations in a batch; each pair is kept when it is done."""
+        passes = 0
+        made: dict[str, Continuations] = {}
+        with progress_bar("Continuations", 2 * len(pairs), shown=self.asked.progress) as bar:
+
+            def compute(jobs: Sequence[Job]) -> np.ndarray:
+                nonlocal passes
+                rows = []
+                for a, b, _ in jobs:
+                    for text in (a, b):
+                        if text not in made:
+                            made[text] = self.sample(text)
+                            passes += self.tokens
+                    rows.append(self.compare(a, b, made[a], made[b]).T.reshape(-1))
+                    passes += 2
+                    bar.advance(2)
+                while len(made) > 1024:
+                    del made[next(iter(made))]
+                return np.stack(rows)
+
+            jobs = [Job(a, b, 0) for a, b in pairs]
+            columns = 2 * self.continuations
+            found = kept_values(folder, jobs, columns, compute, 1)
+        shaped = found.reshape(len(pairs), 2, self.continuations)
+        said = {name: shaped[:, n] for n, name in enumerate(COLUMNS)}
+        return Measured(said, passes, self.continuations)
+
+    def _ids(self, text: str) -> Tensor:
+        put = text if self.template is None else self.template.replace("{}", text)
+        return torch.tensor([self.tokenizer(put).input_ids], dtype=torch.long)
+
+    @torch.inference_mode()
+    def sample(self, text: str) -> Continuations:
+        """Draw n continuations of at most m tokens, at temperature 1.
+
+        From noise of their own for each number and place, the same for all texts (Gumbel's trick):
+        a text's continuations depend on nothing else, and close texts tend to get the same ones.
+        """
+        n, end = self.continuations, self.tokenizer.eos_token_id
+        ids = self._ids(text).to(self.model.device).expand(n, -1)
+        said = self.model(ids, use_cache=True)
+        tokens = torch.full((n, self.tokens), 0 if end is None else end, dtype=torch.long)
+        lengths = torch.full((n,), self.tokens, dtype=torch.long)
+        alive = torch.ones(n, dtype=torch.bool)
+        for place in range(self.tokens):
+            logits = said.logits[:, -1].double().cpu()
+            drawn = (logits.log_softmax(-1) + self._gumbel(place, logits.shape[1])).argmax(-1)
+            tokens[alive, place] = drawn[alive]
+            if end is not None:
+                ended = alive & (drawn == end)
+                lengths[ended] = place + 1
+                alive &= ~ended
+            if not alive.any() or place + 1 == self.tokens:
+                break
+            step = tokens[:, place : place + 1].to(self.model.device)
+            said = self.model(step, past_key_values=said.past_key_values, use_cache=True)
+        return Continuations(tokens, lengths)
+
+    def _gumbel(self, place: int, count: int) -> Tensor:
+        rows = []
+        for number in range(self.continuations):
+            sequence = np.random.SeedSequence(self.asked.seed, spawn_key=(number, place))
+            rows.append(np.random.Generator(np.random.Philox(sequence)).gumbel(size=count))
+        return torch.from_numpy(np.stack(rows))
+
+    def compare(self, a: str, b: str, from_a: Continuations, from_b: Continuations) -> np.ndarray:
+        """Both distances of one pair by sample, shape ``(n, 2)``."""
+        tokens = torch.cat([from_a.tokens, from_b.tokens])
+        lengths = torch.cat([from_a.lengths, from_b.lengths])
+        inside = torch.arange(self.tokens) < lengths[:, None]
+        under_a, under_b = self._score(a, tokens), self._score(b, tokens)
+        chosen_a, chosen_b = (
+            logs.gather(2, tokens[:, :, None])[:, :, 0] for logs in (under_a, under_b)
+        )
+        gap = ((chosen_a - chosen_b) * inside).sum(1) / lengths
+        n = self.continuations
+        mean = gap.abs().reshape(2, n).mean(0)
+        # Of the text that a continuation is from, against the other one.
+        own = torch.cat([under_a[:n], under_b[n:]])
+        other = torch.cat([under_b[:n], under_a[n:]])
+        # A token that the own model never says counts for nothing, whatever the other says.
+        each = torch.where(own > -torch.inf, own.exp() * (own - other), 0.0).sum(2)
+        jeffreys = (each * inside).sum(1).reshape(2, n).sum(0)
+        return torch.stack([mean, jeffreys], 1).numpy()
+
+    @torch.inference_mode()
+    def _score(self, text: str, tokens: Tensor) -> Tensor:
+        """The log p of every next token along the continuations, shape ``(n, m, vocabulary)``."""
+        prefix = self._ids(text).to(self.model.device)
+        kept = self.model(prefix, use_cache=True)
+        count = len(tokens)
+        kept.past_key_values.batch_repeat_interleave(count)
+        given = tokens[:, :-1].to(self.model.device)
+        first = kept.logits[:, -1:].expand(count, -1, -1)
+        if given.shape[1] == 0:
+            return first.double().log_softmax(-1).cpu()
+        rest = self.model(given, past_key_values=kept.past_key_values, use_cache=True).logits
+        return torch.cat([first, rest], 1).double().log_softmax(-1).cpu()
+
+
+def load(asked: Asked, argument: str | None, template: str | None) -> Trajectories:
+    """A causal language model and its tokenizer.
+
+    Raises:
+        ConjureError: No name, or no such model.
+    """
+    if argument is None:
+        raise ConjureError("Name the model: trajectories:NAME, a hub id or a folder.")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    safe = None if asked.allow_pickle else True
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(argument)
+        model: Any = AutoModelForCausalLM.from_pretrained(argument, use_safetensors=safe)
+        model.eval()
+    except (OSError, ValueError, KeyError) as error:
+        raise ConjureError(f"The language model {argument!r} cannot be loaded: {error}") from error
+    if asked.device is not None:
+        model.to(asked.device)
+    return Trajectories(asked, model, tokenizer, argument, template)
+
+
+def build(asked: Asked, argument: str | None) -> Trajectories:
+    """The method ``trajectories:NAME``."""
+    return load(asked, argument, None)
+
+
+def build_prompted(asked: Asked, argument: str | None) -> Trajectories:
+    """The method ``trajectories+prompt:NAME``."""
+    return load(asked, argument, TEMPLATE)

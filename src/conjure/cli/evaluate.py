@@ -1,0 +1,285 @@
+"""``conjure evaluate``: every method on every task, as one table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from conjure.cli.options import (
+    OUTPUT,
+    AsJson,
+    Figure,
+    LoadProcess,
+    Out,
+    Seed,
+    takes_process,
+)
+from conjure.errors import ConjureError
+from conjure.files import check_figure_path
+from conjure.registry import METHODS
+
+if TYPE_CHECKING:
+    from conjure.evaluate import Evaluation
+    from conjure.evaluate.table import Table
+
+DATA = "The data"
+
+Tasks = Annotated[
+    str,
+    typer.Option(
+        "--tasks",
+        "-t",
+        help="With commas: STS12 … STS16, STS-B, SICK-R, RG65, SimLex-999, the name of any table "
+        "in --data; seven and words stand for the poster's.",
+        rich_help_panel=DATA,
+    ),
+]
+Methods = Annotated[
+    str,
+    typer.Option(
+        "--methods",
+        help=f"With commas: {', '.join(METHODS)}; after a colon the model, where there is one to "
+        "name (sentence-transformers:NAME).",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="A folder with the tasks' tables.  [dim]\\[default: the hub][/dim]",
+        rich_help_panel=DATA,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(help="Pairs of each task, drawn at random by --seed.", rich_help_panel=DATA),
+]
+Pooling = Annotated[
+    str,
+    typer.Option(
+        help="all correlates over a whole split; mean takes the mean over its subsets.",
+        rich_help_panel=DATA,
+    ),
+]
+FullStop = Annotated[
+    bool,
+    typer.Option(
+        "--full-stop", help="End sentences without punctuation with a full stop.",
+        rich_help_panel=DATA,
+    ),
+]  # fmt: skip
+Template = Annotated[
+    str, typer.Option(help="What a single word is put into.", rich_help_panel=DATA)
+]
+Samples = Annotated[
+    int, typer.Option("--samples", "-k", help="Monte Carlo samples of methods that draw any.")
+]
+Full = Annotated[
+    bool,
+    typer.Option(
+        "--full", help="All tasks and columns, with intervals.", rich_help_panel=OUTPUT
+    ),
+]  # fmt: skip
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Print the table as markdown, latex or csv instead.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="paper: the settings of the paper, each listed, those that it leaves open marked. "
+        "They replace the options they name."
+    ),
+]
+Vary = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vary",
+        metavar="NAME=VALUES",
+        help="Run at each of these values and draw the curve: guidance=1,3,7.5, steps=5,10,20, "
+        "samples=1,2,4, sampler=…, eta=…  May be given more than once.",
+    ),
+]
+
+
+@takes_process
+def evaluate(
+    load: LoadProcess,
+    tasks: Tasks = "STS-B,SICK-R",
+    methods: Methods = "conjuring,initial-timestep,direct-output",
+    data: Data = None,
+    limit: Limit = None,
+    pooling: Pooling = "all",
+    full_stop: FullStop = False,
+    template: Template = "a photo of a {}",
+    samples: Samples = 2,
+    seed: Seed = 0,
+    preset: Preset = None,
+    vary: Vary = None,
+    out: Out = None,
+    full: Full = False,
+    kind: Format = None,
+    figure: Figure = None,
+    as_json: AsJson = False,
+) -> None:
+    """How well methods agree with people: Spearman's correlation on similarity tasks.
+
+    Prints the table of the paper, with the paper's own figures in a block of their own. With --out
+    what is finished is kept: a killed evaluation goes on, and more samples, tasks or methods add
+    to it; conjure report RUN then makes a page of it.
+
+    Try:  conjure evaluate --data DIR --tasks STS-B --limit 200
+    """
+    from conjure.evaluate.table import FORMATS
+
+    if kind is not None and kind not in FORMATS:
+        raise ConjureError(f"--format is {', '.join(FORMATS)}, not {kind!r}.")
+    if kind is not None and as_json:
+        raise ConjureError("--format and --json are two ways to give the table: take one.")
+    if figure is not None:
+        check_figure_path(figure)
+        if not vary:
+            raise ConjureError("--figure draws the curves of --vary: say what to vary.")
+    from conjure.cli.console import say, show
+    from conjure.evaluate import Conventions, make_table, render
+    from conjure.evaluate import evaluate as run
+    from conjure.evaluate.tasks import expand
+
+    changes: dict[str, Any] = {}
+    if preset is not None:
+        changes = preset_changes(preset)
+        samples, pooling, full_stop = (
+            changes.pop(name) for name in ("samples", "pooling", "full_stop")
+        )
+    conventions = Conventions(pooling, full_stop, template, limit, seed)
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    asked = {"data": data, "samples": samples, "seed": seed, "conventions": conventions}
+    if vary:
+        _sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
+        return
+    process = load(**changes) if _needs_process(names) else None
+    found = run(expand(tasks), names, process=process, out=out, progress=True, **asked)
+    table = make_table(found, full=full)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+    elif kind is not None:
+        typer.echo(render(table, kind), nl=False)
+    else:
+        show(screen(table, found))
+    say(f"{found.calls:,} network calls in {found.seconds:.0f} s.")
+
+
+def _needs_process(names: list[str]) -> bool:
+    from conjure.evaluate.run import DIFFUSION_METHODS
+
+    return any(name.partition(":")[0] in DIFFUSION_METHODS for name in names)
+
+
+def preset_changes(name: str) -> dict[str, Any]:
+    """What a preset sets, after listing it."""
+    from conjure.cli.console import say
+    from conjure.evaluate.published import PAPER, SOURCE
+
+    if name != "paper":
+        raise ConjureError(f"The preset is paper, not {name!r}.")
+    say(f"Settings of {SOURCE}; * is ours where the paper is silent:")
+    for setting in PAPER:
+        mark = " " if setting.known else "*"
+        say(f"  {mark} {setting.name:<10} {setting.value!s:<30} {setting.why}")
+    return {setting.name: setting.value for setting in PAPER if setting.name != "estimand"}
+
+
+def screen(table: Table, evaluation: Evaluation) -> Any:
+    """The table for a terminal, and what to know beside it."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    from conjure.evaluate.table import cell
+
+    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    shown.add_column("Spearman × 100")
+    for heading in table.headings:
+        shown.add_column(heading, justify="right")
+    for group, rows in table.groups(table.rows):
+        shown.add_row(Text(group, style="italic dim"))
+        for row in rows:
+            cells = []
+            for task in table.headings:
+                style = "bold" if task in row.best else ""
+                cells.append(Text(cell(row, task, interval=table.full), style=style))
+            shown.add_row(Text(f"  {row.name}"), *cells)
+    if table.published:
+        shown.add_row(Text("Published by Liu & Soatto (ICLR 2026)", style="italic dim"))
+        for row in table.published:
+            cells = [Text(cell(row, t, interval=False), style="dim") for t in table.headings]
+            shown.add_row(Text(f"  {row.name}", style="dim"), *cells)
+    notes = [Text(note, style="dim") for note in remarks(evaluation)]
+    return Padding(Group(shown, Text(""), *notes), (1, 2))
+
+
+def remarks(evaluation: Evaluation) -> list[str]:
+    """How sure the table is: differences to the first method of ours, and sampling errors."""
+    found = []
+    heads = [s for s in evaluation.scores if s.headline]
+    for gap in evaluation.differences:
+        if "conjuring" not in (gap.method, gap.other):
+            continue
+        sign = 1 if gap.method == "conjuring" else -1
+        other = gap.other if sign == 1 else gap.method
+        low, high = sorted((sign * gap.low, sign * gap.high))
+        found.append(
+            f"{gap.task}: conjuring − {other} = {100 * sign * gap.value:+.1f} "
+            f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+        )
+    for score in heads:
+        if score.method == "conjuring" and score.monte_carlo is not None:
+            found.append(
+                f"{score.task}: other samples would move conjuring by ±"
+                f"{100 * score.monte_carlo:.1f} (k = {score.samples}); other pairs by "
+                f"[{100 * score.low:.1f}, {100 * score.high:.1f}]"
+            )
+    return found
+
+
+def _sweep(
+    vary: list[str],
+    load: LoadProcess,
+    changes: dict[str, Any],
+    tasks: list[str],
+    methods: list[str],
+    asked: dict[str, Any],
+    out: Path | None,
+    figure: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from conjure.cli.console import say, show
+    from conjure.evaluate.sweep import parse_vary, sweep, sweep_figure, sweep_table
+
+    axes = parse_vary(vary)
+
+    def run_at(point: dict[str, Any]) -> Any:
+        say("At " + ", ".join(f"{name} = {value}" for name, value in point.items()) + ":")
+        own = {k: v for k, v in point.items() if k != "samples"}
+        return load(**{**changes, **own}) if _needs_process(methods) else None
+
+    found = sweep(tasks, methods, axes, run_at, out=out, progress=True, **asked)
+    if figure is not None:
+        from conjure.explain import save_figure
+
+        save_figure(sweep_figure(found), figure)
+        say(f"Curves in {figure}.")
+    if as_json:
+        typer.echo(json.dumps([point.to_dict() for point in found], ensure_ascii=False))
+    else:
+        show(sweep_table(found))

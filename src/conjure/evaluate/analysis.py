@@ -1,0 +1,160 @@
+"""Where a method and people disagree: by kinds of pairs, and the worst pairs themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from conjure.evaluate.examples import Examples
+from conjure.evaluate.run import TaskResult
+from conjure.evaluate.scoring import spearman
+from conjure.levels import Floats
+
+MEANT = {"pos": "part of speech", "subset": "subset"}
+"""Columns of the data whose values are kinds."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Some pairs of a task that are alike in one respect.
+
+    Args:
+        name: What they are.
+        pairs: How many.
+        spearman: Among them alone; NaN for fewer than three or without an order.
+        rank_error: Mean of |rank by the method − rank by people| within the whole task, as a
+            fraction of its pairs: 0 is perfect, 1/3 is chance. Weighted by ``pairs``, the kinds'
+            errors average to the task's.
+    """
+
+    name: str
+    pairs: int
+    spearman: float
+    rank_error: float
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A pair that the method and people see differently.
+
+    Args:
+        a: The first text.
+        b: The second.
+        score: What people say.
+        distance: What the method says.
+        human_rank: 0 for the nearest pair by people, 1 for the furthest.
+        method_rank: The same by the method.
+    """
+
+    a: str
+    b: str
+    score: float
+    distance: float
+    human_rank: float
+    method_rank: float
+
+
+def rank_errors(examples: Examples, distances: Floats) -> Floats:
+    """|rank by the method − rank by people| of each pair, as a fraction of all pairs."""
+    return np.abs(rankdata(distances) - rankdata(-examples.scores)) / len(examples)
+
+
+def kinds(result: TaskResult, key: tuple[str, str]) -> dict[str, list[Kind]]:
+    """The task cut into kinds of pairs, in every respect that its data allow.
+
+    Args:
+        result: The task.
+        key: Method and column.
+
+    Returns:
+        Respect → its kinds, whose pairs add up to the task's.
+    """
+    examples, distances = result.examples, result.distances[key]
+    errors = rank_errors(examples, distances)
+    respects: dict[str, list[str]] = {}
+    for name, values in examples.more.items():
+        if name in MEANT:
+            labels = ["not said" if v is None else str(v) for v in values]
+            respects[MEANT[name]] = labels
+        elif (numbers := _numeric(values)) is not None:
+            respects[name] = _thirds(numbers)
+    if not examples.words:
+        respects["length, words a sentence"] = _lengths(examples)
+        respects["words in common"] = [_shared(a, b) for a, b in examples.pairs]
+    found = {}
+    for respect, labels in respects.items():
+        names = sorted(set(labels))
+        if len(names) > 1:
+            found[respect] = [
+                _kind(name, np.array([label == name for label in labels]), result, key, errors)
+                for name in names
+            ]
+    return found
+
+
+def whole(result: TaskResult, key: tuple[str, str]) -> Kind:
+    """The task as one kind."""
+    everything = np.ones(len(result.examples), dtype=bool)
+    errors = rank_errors(result.examples, result.distances[key])
+    return _kind("all", everything, result, key, errors)
+
+
+def disagreements(
+    result: TaskResult, key: tuple[str, str], most: int = 20
+) -> list[Disagreement]:  # fmt: skip
+    """The pairs whose ranks lie furthest apart, the worst first."""
+    examples, distances = result.examples, result.distances[key]
+    count = max(1, len(examples) - 1)
+    by_people = (rankdata(-examples.scores) - 1) / count
+    by_method = (rankdata(distances) - 1) / count
+    worst = np.argsort(-np.abs(by_people - by_method), kind="stable")[:most]
+    found = []
+    for i in worst:
+        a, b = examples.pairs[i]
+        said = (examples.scores[i], distances[i], by_people[i], by_method[i])
+        found.append(Disagreement(a, b, *map(float, said)))
+    return found
+
+
+def _kind(
+    name: str, chosen: np.ndarray, result: TaskResult, key: tuple[str, str], errors: Floats
+) -> Kind:
+    count = int(chosen.sum())
+    near, scores = -result.distances[key][chosen], result.examples.scores[chosen]
+    rho = float(spearman(near, scores)) if count >= 3 else float("nan")
+    return Kind(name, count, rho, float(errors[chosen].mean()))
+
+
+def _numeric(values: Sequence[Any]) -> Floats | None:
+    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return np.array(values, dtype=np.float64)
+    return None
+
+
+def _thirds(numbers: Floats) -> list[str]:
+    """The lower, middle and upper third, by value."""
+    low, high = np.quantile(numbers, [1 / 3, 2 / 3])
+    names = [f"1: up to {low:.3g}", f"2: up to {high:.3g}", f"3: above {high:.3g}"]
+    return [names[int(n > low) + int(n > high)] for n in numbers]
+
+
+def _lengths(examples: Examples) -> list[str]:
+    """By the mean number of words of the two sentences."""
+    means = [(len(a.split()) + len(b.split())) / 2 for a, b in examples.pairs]
+    bounds = (6, 10, 16)
+    names = ("1: up to 6", "2: up to 10", "3: up to 16", "4: above 16")
+    return [names[int(np.searchsorted(bounds, m, side="left"))] for m in means]
+
+
+def _shared(a: str, b: str) -> str:
+    """By the share of the words of either that stand in both (Jaccard's index)."""
+    one, other = (set(re.findall(r"\w+", text.lower())) for text in (a, b))
+    share = len(one & other) / max(1, len(one | other))
+    bounds = (0.2, 0.4, 0.6)
+    names = ("1: up to 20%", "2: up to 40%", "3: up to 60%", "4: above 60%")
+    return names[int(np.searchsorted(bounds, share, side="left"))]

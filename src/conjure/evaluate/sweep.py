@@ -1,0 +1,170 @@
+"""The same evaluation at several settings: how the answer moves with guidance, steps, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conjure.errors import ConjureError
+from conjure.evaluate.run import Evaluation, evaluate
+from conjure.process.base import Process
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS: dict[str, type] = {
+    "guidance": float, "steps": int, "samples": int, "sampler": str, "eta": float, "model": str,
+    "negative": str, "dtype": str,
+}  # fmt: skip
+"""What can be varied: arguments of :func:`conjure.load`, and the samples."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of a sweep.
+
+    Args:
+        at: What was varied → its value here.
+        evaluation: What was found.
+    """
+
+    at: dict[str, Any]
+    evaluation: Evaluation
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"at": self.at, **self.evaluation.to_dict()}
+
+
+def parse_vary(options: Sequence[str]) -> dict[str, list[Any]]:
+    """``guidance=1,3`` and the like as names and values.
+
+    Raises:
+        ConjureError: It is not of that form, or names nothing that can be varied.
+
+    >>> parse_vary(["guidance=1,3", "steps=5,10"])
+    {'guidance': [1.0, 3.0], 'steps': [5, 10]}
+    """
+    found: dict[str, list[Any]] = {}
+    for option in options:
+        name, sign, values = option.partition("=")
+        name = name.strip()
+        if not sign or name not in KINDS:
+            raise ConjureError(
+                f"--vary is NAME=VALUES with a NAME of {', '.join(KINDS)}, unlike {option!r}."
+            )
+        if name in found:
+            raise ConjureError(f"{name} is varied twice: give all its values at once.")
+        try:
+            found[name] = [KINDS[name](v.strip()) for v in values.split(",") if v.strip()]
+        except ValueError as error:
+            raise ConjureError(f"The values of {name} in {option!r} are no numbers.") from error
+        if not found[name] or len(set(found[name])) < len(found[name]):
+            raise ConjureError(f"{option!r} has no values, or one of them twice.")
+    return found
+
+
+def sweep(
+    tasks: Sequence[Any],
+    methods: Sequence[str],
+    axes: Mapping[str, Sequence[Any]],
+    load: Callable[[dict[str, Any]], Process | None],
+    *,
+    samples: int = 2,
+    out: str | Path | None = None,
+    **asked: Any,
+) -> list[Point]:
+    """Evaluate at every combination of some settings.
+
+    Args:
+        tasks: As for :func:`evaluate`.
+        methods: Likewise.
+        axes: What is varied → its values.
+        load: The process at a point, given its settings.
+        samples: Where they are not varied.
+        out: A run directory for all of them: a point whose process is that of another shares its
+            samples, so that ``samples=1,2,4`` costs what 4 does.
+        asked: Other arguments of :func:`evaluate`.
+    """
+    found = []
+    for values in product(*axes.values()):
+        at = dict(zip(axes, values, strict=True))
+        count = at.get("samples", samples)
+        process = load(at)
+        found.append(
+            Point(at, evaluate(tasks, methods, process=process, samples=count, out=out, **asked))
+        )
+    return found
+
+
+def sweep_table(points: Sequence[Point]) -> Any:
+    """For a terminal: a row for each point and method, a column for each task."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    tasks = list(dict.fromkeys(s.task for p in points for s in p.evaluation.scores))
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in points[0].at:
+        shown.add_column(name, justify="right")
+    shown.add_column("Spearman × 100")
+    for task in tasks:
+        shown.add_column(task, justify="right")
+    for point in points:
+        heads = [s for s in point.evaluation.scores if s.headline]
+        for method in dict.fromkeys(s.method for s in heads):
+            own = {s.task: s for s in heads if s.method == method}
+            cells = [
+                f"{100 * s.spearman:.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}]"
+                for s in (own[task] for task in tasks)
+            ]
+            at = [f"{v:g}" if isinstance(v, float) else str(v) for v in point.at.values()]
+            shown.add_row(*at, Text(method), *cells)
+    return Padding(shown, (1, 2))
+
+
+def sweep_figure(points: Sequence[Point]) -> Figure:
+    """Curves with 95% bands over the first thing that was varied, a panel for each task.
+
+    Where more was varied, each combination of the rest has a curve of its own.
+    """
+    from matplotlib.figure import Figure
+
+    axis = next(iter(points[0].at))
+    tasks = list(dict.fromkeys(s.task for p in points for s in p.evaluation.scores))
+    figure = Figure(figsize=(0.6 + 3.6 * len(tasks), 3.4), dpi=150, layout="constrained")
+    panels = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
+    values = list(dict.fromkeys(p.at[axis] for p in points))
+    numeric = all(isinstance(v, (int, float)) for v in values)
+    for panel, task in zip(panels, tasks, strict=True):
+        curves: dict[str, list[tuple[Any, float, float, float]]] = {}
+        for point in points:
+            rest = ", ".join(f"{k} {v}" for k, v in point.at.items() if k != axis)
+            for score in point.evaluation.scores:
+                if score.headline and score.task == task:
+                    name = f"{score.method} ({rest})" if rest else score.method
+                    row = (point.at[axis], score.spearman, score.low, score.high)
+                    curves.setdefault(name, []).append(row)
+        for name, rows in curves.items():
+            place = [row[0] if numeric else values.index(row[0]) for row in rows]
+            middle, low, high = (100 * np.array([row[i] for row in rows]) for i in (1, 2, 3))
+            (line,) = panel.plot(place, middle, marker="o", markersize=3.5, label=name)
+            panel.fill_between(place, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+        if not numeric:
+            panel.set_xticks(range(len(values)), [str(v) for v in values])
+        elif len(values) > 1 and min(values) > 0 and max(values) / min(values) >= 8:
+            panel.set_xscale("log", base=2)
+            panel.set_xticks(values, [f"{v:g}" for v in values])
+        else:
+            panel.set_xticks(values, [f"{v:g}" for v in values])
+        panel.set_title(task, fontsize=10)
+        panel.set_xlabel(axis)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("Spearman × 100")
+    panels[0].legend(fontsize=7, frameon=False)
+    return figure

@@ -1,0 +1,204 @@
+"""The poster's table: as text for the screen, Markdown, LaTeX, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from conjure.baselines import GROUPS
+from conjure.errors import UnknownNameError
+from conjure.evaluate.published import PUBLISHED, SOURCE
+from conjure.evaluate.run import AVERAGE, Evaluation, Score
+from conjure.evaluate.tasks import SEVEN
+
+POSTER = ("STS-B", "SICK-R", AVERAGE)
+FORMATS = ("markdown", "latex", "csv")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Args:
+        group: The heading it stands under.
+        name: What stands at its beginning.
+        scores: By column heading; None where it was not run.
+        figures: Spearman × 100, likewise.
+        best: Headings where it is the best.
+        published: Whether the figures are a paper's.
+    """
+
+    group: str
+    name: str
+    scores: dict[str, Score | None]
+    figures: dict[str, float | None]
+    best: frozenset[str] = frozenset()
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Methods by task.
+
+    Args:
+        headings: The tasks.
+        rows: Ours, in the order of their groups.
+        published: The paper's.
+        full: Whether intervals and all columns are shown.
+    """
+
+    headings: tuple[str, ...]
+    rows: tuple[Row, ...]
+    published: tuple[Row, ...]
+    full: bool
+
+    def groups(self, rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+        """Rows under their headings."""
+        found = [(group, [row for row in rows if row.group == group]) for group in GROUPS]
+        return [(group, some) for group, some in found if some]
+
+
+def make_table(evaluation: Evaluation, *, full: bool = False) -> Table:
+    """The poster's table: headline columns on STS-B, SICK-R and the average of seven.
+
+    Args:
+        evaluation: What was run.
+        full: All tasks and all columns of every method, with their intervals.
+    """
+    ran = list(dict.fromkeys(score.task for score in evaluation.scores))
+    headings = tuple(t for t in POSTER if t in ran)
+    if full or not headings:
+        order = [*(t for t in SEVEN if t in ran), *(t for t in ran if t not in SEVEN)]
+        headings = tuple([t for t in order if t != AVERAGE] + [t for t in order if t == AVERAGE])
+    shown = [score for score in evaluation.scores if full or score.headline]
+    by_row: dict[tuple[str, str, str], dict[str, Score]] = {}
+    for score in shown:
+        by_row.setdefault((score.group, score.method, score.column), {})[score.task] = score
+    best = {
+        task: max((s.spearman for s in shown if s.task == task), default=None) for task in headings
+    }
+    rows = []
+    for (group, method, column), found in by_row.items():
+        scores = {task: found.get(task) for task in headings}
+        figures = {t: None if s is None else 100 * s.spearman for t, s in scores.items()}
+        top = frozenset(t for t, s in scores.items() if s is not None and s.spearman == best[t])
+        name = f"{method}, {column}" if full or method == "conjuring" else method
+        rows.append(Row(group, name, scores, figures, top))
+    rows.sort(key=lambda row: GROUPS.index(row.group))
+    published = tuple(
+        Row(p.group, p.name, {}, {t: p.figures.get(t) for t in headings}, published=True)
+        for p in PUBLISHED
+        if any(task in p.figures for task in headings)
+    )
+    return Table(headings, tuple(rows), published, full)
+
+
+def cell(row: Row, task: str, *, interval: bool) -> str:
+    """Spearman × 100, with its interval where it is asked for and there is one."""
+    figure, score = row.figures[task], row.scores.get(task)
+    if figure is None:
+        return "–"
+    if figure != figure:
+        return "undefined"
+    said = f"{figure:.1f}"
+    if interval and score is not None:
+        said += f" [{100 * score.low:.1f}, {100 * score.high:.1f}]"
+    return said
+
+
+def render(table: Table, kind: str) -> str:
+    """The table as text.
+
+    Args:
+        table: From :func:`make_table`.
+        kind: ``markdown``, ``latex`` or ``csv``.
+
+    Raises:
+        UnknownNameError: Another kind.
+    """
+    if kind == "markdown":
+        return _markdown(table)
+    if kind == "latex":
+        return _latex(table)
+    if kind == "csv":
+        return _csv(table)
+    raise UnknownNameError("table format", kind, FORMATS)
+
+
+def _markdown(table: Table) -> str:
+    lines = [
+        "| Spearman × 100 | " + " | ".join(table.headings) + " |",
+        "|---|" + "---:|" * len(table.headings),
+    ]
+    for group, rows in table.groups(table.rows):
+        lines.append(f"| *{group}* |" + " |" * len(table.headings))
+        for row in rows:
+            cells = [cell(row, t, interval=table.full) for t in table.headings]
+            marked = [
+                f"**{c}**" if t in row.best else c
+                for c, t in zip(cells, table.headings, strict=True)
+            ]
+            lines.append(f"| {_escaped(row.name)} | " + " | ".join(marked) + " |")
+    if table.published:
+        lines.append(f"| *Published: {SOURCE}* |" + " |" * len(table.headings))
+        for row in table.published:
+            cells = [cell(row, t, interval=False) for t in table.headings]
+            lines.append(f"| {row.name} (published) | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _latex(table: Table) -> str:
+    signs = {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    signs |= {"\\": "\\textbackslash{}", "–": "--", "~": "\\textasciitilde{}"}
+
+    def plain(text: str) -> str:
+        return text.translate(str.maketrans(signs))
+
+    columns = "l" + "r" * len(table.headings)
+    span = len(table.headings) + 1
+    lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
+    lines.append(" & ".join(["Spearman $\\times$ 100", *map(plain, table.headings)]) + " \\\\")
+    for group, rows in table.groups(table.rows):
+        lines += ["\\midrule", f"\\multicolumn{{{span}}}{{l}}{{\\emph{{{plain(group)}}}}} \\\\"]
+        for row in rows:
+            cells = [plain(cell(row, t, interval=table.full)) for t in table.headings]
+            marked = [
+                f"\\textbf{{{c}}}" if t in row.best else c
+                for c, t in zip(cells, table.headings, strict=True)
+            ]
+            lines.append(" & ".join([plain(row.name), *marked]) + " \\\\")
+    if table.published:
+        title = f"\\multicolumn{{{span}}}{{l}}{{\\emph{{Published: {plain(SOURCE)}}}}} \\\\"
+        lines += ["\\midrule", title]
+        for row in table.published:
+            cells = [plain(cell(row, t, interval=False)) for t in table.headings]
+            lines.append(" & ".join([plain(row.name), *cells]) + " \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def _csv(table: Table) -> str:
+    """A line for each method and task, with everything that is known of it."""
+    stream = io.StringIO()
+    names = (
+        "group", "method", "column", "task", "spearman", "low", "high", "pearson", "monte_carlo",
+        "beyond_text", "pairs", "samples",
+    )  # fmt: skip
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*names, "published"])
+    for row in table.rows:
+        for score in row.scores.values():
+            if score is not None:
+                values = [getattr(score, name) for name in names]
+                writer.writerow(["" if v is None else v for v in values] + [False])
+    for row in table.published:
+        for task, figure in row.figures.items():
+            if figure is not None:
+                blank = [""] * (len(names) - 5)
+                writer.writerow([row.group, row.name, "", task, figure / 100, *blank, True])
+    return stream.getvalue()

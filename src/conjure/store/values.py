@@ -1,0 +1,62 @@
+"""The values of a method, kept pair by pair as they come, in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from conjure.engine.block import Job
+from conjure.store.run import ordered
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS kept (
+    a TEXT, b TEXT, sample INTEGER, numbers BLOB, PRIMARY KEY (a, b, sample)
+) WITHOUT ROWID;
+"""
+
+Compute = Callable[[Sequence[Job]], np.ndarray]
+"""Some pairs and samples → their numbers, shape ``(n, columns)``."""
+
+
+def kept_values(
+    folder: Path, jobs: Sequence[Job], columns: int, compute: Compute, together: int
+) -> np.ndarray:
+    """The numbers of all jobs: those that a folder holds, and the others computed and put there.
+
+    Args:
+        folder: Made if it is not there.
+        jobs: Pairs and samples; a pair's two orders are one.
+        columns: Numbers a job.
+        compute: Asked for what is missing, some jobs at a time, each of which is kept when done.
+        together: How many.
+
+    Returns:
+        Shape ``(len(jobs), columns)``, float64.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    base = sqlite3.connect(folder / "values.sqlite", timeout=60, isolation_level=None)
+    with closing(base):
+        base.execute("PRAGMA journal_mode = WAL")
+        base.execute("PRAGMA synchronous = NORMAL")
+        base.executescript(_SCHEMA)
+        wanted = [Job(*ordered(job.a, job.b), job.sample) for job in jobs]
+        have = {Job(*key) for key in base.execute("SELECT a, b, sample FROM kept")}
+        missing = list(dict.fromkeys(job for job in wanted if job not in have))
+        for some in _batched(missing, together):
+            numbers = np.asarray(compute(some), dtype="<f8").reshape(len(some), columns)
+            rows = [(*job, row.tobytes()) for job, row in zip(some, numbers, strict=True)]
+            base.execute("BEGIN IMMEDIATE")
+            base.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?, ?)", rows)
+            base.execute("COMMIT")
+        found = {Job(a, b, s): blob for a, b, s, blob in base.execute("SELECT * FROM kept")}
+    values = [np.frombuffer(found[job], dtype="<f8") for job in wanted]
+    return np.stack(values) if values else np.zeros((0, columns))
+
+
+def _batched(jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
+    for start in range(0, len(jobs), size):
+        yield jobs[start : start + size]
