@@ -235,13 +235,13 @@ def peak(arguments: argparse.Namespace) -> float:
 
 
 def budget_part(arguments: argparse.Namespace) -> None:
-    process, pairs = load(arguments, 1.0), word_pairs(40)
+    process, pairs = load(arguments, 1.0, steps=5), word_pairs(40)
     with TemporaryDirectory() as temporary:
         asked = {"process": process, "samples": 64, "out": arguments.out or f"{temporary}/run"}
         results = list(conjure.compare_pairs(pairs, progress=True, **asked))
         samples = np.stack([result.estimate.per_sample for result in results])
         truth, each = samples.mean(1), 4 * len(process.levels) - 2
-        print(f"{len(pairs)} pairs, T = 10; Spearman against 64 samples\n")
+        print(f"{len(pairs)} pairs, T = 5; Spearman against 64 samples\n")
         print(f"{'':<16} {'samples a pair':>14} {'calls':>9} {'Spearman':>9}")
         for count in (1, 2, 4, 8, 12, 16, 24, 32):
             rho = rank_agreement(samples[:, :count].mean(1), truth)

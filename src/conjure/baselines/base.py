@@ -26,6 +26,7 @@ class Asked:
         process: The diffusion process that is evaluated, or None where no method needs one.
         samples: Monte Carlo samples k, of the methods that draw any.
         seed: Of their noise.
+        estimand: Which of ours stands first.
         device: For models of other kinds.
         allow_pickle: Whether weights that are not safetensors may be read.
         progress: Whether to show bars.
@@ -34,6 +35,7 @@ class Asked:
     process: Process | None
     samples: int = 2
     seed: int = 0
+    estimand: str = "girsanov"
     device: str | None = None
     allow_pickle: bool = False
     progress: bool = False

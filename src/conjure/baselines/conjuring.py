@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair
-from conjure.comparison import check_prompt, why_unavailable
+from conjure.comparison import check_arguments, check_prompt, why_unavailable
 from conjure.errors import ConjureError
 from conjure.pairs import compare_pairs
 from conjure.process.base import Process
@@ -20,7 +20,7 @@ from conjure.store import make_manifest
 
 @dataclass(frozen=True)
 class Conjuring:
-    """Columns: the estimands that the process has, ``girsanov`` first where it is one."""
+    """Columns: the estimands that the process has, the one that is asked for first."""
 
     asked: Asked
     process: Process
@@ -39,7 +39,8 @@ class Conjuring:
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """By the run directory of :func:`conjure.compare_pairs`."""
-        names = [name for name in ESTIMANDS if why_unavailable(self.process, name) is None]
+        there = [name for name in ESTIMANDS if why_unavailable(self.process, name) is None]
+        names = [self.asked.estimand, *(name for name in there if name != self.asked.estimand)]
         run = compare_pairs(
             list(pairs), process=self.process, samples=self.asked.samples, seed=self.asked.seed,
             estimand=names[0], out=folder, progress=self.asked.progress,
@@ -59,4 +60,5 @@ def build(asked: Asked, argument: str | None) -> Conjuring:
         raise ConjureError("conjuring takes no name: the model is that of --model.")
     if asked.process is None:
         raise ConjureError("conjuring needs a process.")
+    check_arguments(asked.process, asked.samples, asked.seed, asked.estimand)
     return Conjuring(asked, asked.process)

@@ -144,11 +144,10 @@ def image_features(name: str, asked: Asked) -> Features:
         for part in np.array_split(pictures, max(1, len(pictures) // 32)):
             images = [Image.fromarray((255 * picture).round().astype(np.uint8)) for picture in part]
             inputs = processor(images=images, return_tensors="pt").to(model.device)
-            said = project(**inputs) if project is not None else model(**inputs)
-            pooled = said if isinstance(said, Tensor) else said.pooler_output
-            if pooled is None:  # DINO and others: the class token
-                pooled = said.last_hidden_state[:, 0]
-            found.append(pooled.double().cpu())
+            said: Any = project(**inputs) if project is not None else model(**inputs)
+            pooled: Any = said if isinstance(said, Tensor) else said.pooler_output
+            # Where there is none: the class token.
+            found.append((said[0][:, 0] if pooled is None else pooled).double().cpu())
         every = torch.cat(found)
         return (every / every.norm(dim=1, keepdim=True)).numpy()
 

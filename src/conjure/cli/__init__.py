@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from conjure.cli.evaluate import evaluate
 from conjure.cli.matrix import matrix
 from conjure.cli.nearest import nearest
 from conjure.cli.pairs import pairs
+from conjure.cli.report import report
 from conjure.errors import ConjureError
 
 P = ParamSpec("P")
@@ -51,7 +52,10 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-for _command in (compare, pairs, matrix, embed, nearest, evaluate):
+_COMMANDS: tuple[Any, ...] = (
+    compare, pairs, matrix, embed, nearest, evaluate, report,
+)  # fmt: skip
+for _command in _COMMANDS:
     app.command()(_interruptible(_command))
 
 

@@ -11,6 +11,7 @@ import typer
 from conjure.cli.options import (
     OUTPUT,
     AsJson,
+    EstimandName,
     Figure,
     LoadProcess,
     Out,
@@ -96,7 +97,7 @@ Preset = Annotated[
     str | None,
     typer.Option(
         help="paper: the settings of the paper, each listed, those that it leaves open marked. "
-        "They replace the options they name."
+        "They replace the options they name, but for a --model of yours."
     ),
 ]
 Vary = Annotated[
@@ -122,6 +123,7 @@ def evaluate(
     template: Template = "a photo of a {}",
     samples: Samples = 2,
     seed: Seed = 0,
+    estimand: EstimandName = "girsanov",
     preset: Preset = None,
     vary: Vary = None,
     out: Out = None,
@@ -156,12 +158,17 @@ def evaluate(
     changes: dict[str, Any] = {}
     if preset is not None:
         changes = preset_changes(preset)
-        samples, pooling, full_stop = (
-            changes.pop(name) for name in ("samples", "pooling", "full_stop")
+        samples, pooling, full_stop, estimand = (
+            changes.pop(name) for name in ("samples", "pooling", "full_stop", "estimand")
         )
+        if load.model != "emoji":  # named by the user
+            changes["model"] = load.model
     conventions = Conventions(pooling, full_stop, template, limit, seed)
     names = [name.strip() for name in methods.split(",") if name.strip()]
-    asked = {"data": data, "samples": samples, "seed": seed, "conventions": conventions}
+    asked = {
+        "data": data, "samples": samples, "seed": seed, "estimand": estimand,
+        "conventions": conventions,
+    }  # fmt: skip
     if vary:
         _sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
         return
@@ -194,7 +201,7 @@ def preset_changes(name: str) -> dict[str, Any]:
     for setting in PAPER:
         mark = " " if setting.known else "*"
         say(f"  {mark} {setting.name:<10} {setting.value!s:<30} {setting.why}")
-    return {setting.name: setting.value for setting in PAPER if setting.name != "estimand"}
+    return {setting.name: setting.value for setting in PAPER}
 
 
 def screen(table: Table, evaluation: Evaluation) -> Any:

@@ -6,14 +6,24 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
 from conjure.registry import EMBEDDED, ESTIMANDS, SAMPLERS
 
-LoadProcess = Callable[..., Any]
-"""Loads the process that the options ask for; arguments replace some of them."""
+
+class LoadProcess(Protocol):
+    """Loads the process that the options ask for; arguments replace some of them.
+
+    Attributes:
+        model: The name that was asked for.
+    """
+
+    model: str
+
+    def __call__(self, **changes: Any) -> Any: ...
+
 
 MODEL, PROCESS, BUDGET, OUTPUT = "The model", "The generative process", "The budget", "Output"
 
@@ -236,6 +246,7 @@ def takes_process(command: Callable[..., None]) -> Callable[..., None]:
                 asked = {**settings, **changes}
                 return load_process(asked.pop("model"), **asked)
 
+        load.model = settings["model"]  # type: ignore[attr-defined]
         command(load, **options)
 
     run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]

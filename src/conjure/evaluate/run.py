@@ -150,6 +150,7 @@ def evaluate(
     data: str | Path | None = None,
     samples: int = 2,
     seed: int = 0,
+    estimand: str = "girsanov",
     conventions: Conventions | None = None,
     out: str | Path | None = None,
     device: str | None = None,
@@ -165,6 +166,7 @@ def evaluate(
         data: A folder with the tasks' tables; None for the hub.
         samples: Monte Carlo samples of those methods that draw any.
         seed: Of their noise.
+        estimand: Which of ours is the headline; all of them are computed.
         conventions: Pooling, full stops, template, limit.
         out: A run directory: what is finished is kept, so that a killed evaluation goes on, and
             more samples, tasks or methods add to it.
@@ -183,7 +185,7 @@ def evaluate(
         conventions.choose(load_task(task, data) if isinstance(task, str) else task)
         for task in tasks
     ]
-    asked = Asked(process, samples, seed, device, allow_pickle, progress)
+    asked = Asked(process, samples, seed, estimand, device, allow_pickle, progress)
     built = build_methods(methods, asked)
     for examples in chosen:
         texts = list(dict.fromkeys(chain.from_iterable(conventions.prompts(examples))))

@@ -199,6 +199,6 @@ def _csv(table: Table) -> str:
     for row in table.published:
         for task, figure in row.figures.items():
             if figure is not None:
-                blank = [""] * (len(names) - 5)
-                writer.writerow([row.group, row.name, "", task, figure / 100, *blank, True])
+                share, blank = round(figure / 100, 4), [""] * (len(names) - 5)
+                writer.writerow([row.group, row.name, "", task, share, *blank, True])
     return stream.getvalue()

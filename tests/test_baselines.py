@@ -1,0 +1,307 @@
+"""Each method against what it should be: a closed form, another way to compute it, an identity."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import conjure
+from conjure import Gaussian, GaussianProcess
+from conjure.baselines import Asked, folder_name
+from conjure.baselines.trajectories import TEMPLATE, Trajectories
+from conjure.engine import Job, Network, noise, run_block
+from conjure.engine.walk import finished_pictures
+from conjure.errors import ConjureError
+from conjure.evaluate.run import build_methods
+from conjure.registry import METHODS
+
+PAIRS = [("cat", "dog"), ("dog", "cat"), ("cat", "cat"), ("a red car", "dog")]
+
+
+@pytest.fixture(scope="module")
+def pipeline(pipeline_folder):
+    return conjure.load(pipeline_folder, steps=3, dtype="float64", guidance=2.0)
+
+
+def measure(name, process, folder, **asked):
+    (method,) = build_methods([name], Asked(process, **asked))
+    return method.measure(PAIRS, folder / folder_name(method))
+
+
+@pytest.mark.parametrize("name", ["conjuring", "initial-timestep", "direct-output", "landmarks"])
+def test_every_method_of_ours_is_a_distance(name, pipeline, tmp_path):
+    found = measure(name, pipeline, tmp_path)
+    for column, values in found.distances.items():
+        assert values.shape == (4, max(1, found.samples)), column
+        assert np.allclose(values[0], values[1], rtol=1e-9), column
+        assert np.all(values[2] == 0), column
+        assert np.all(values[[0, 3]] > 0), column
+    assert found.calls > 0
+    again = measure(name, pipeline, tmp_path)
+    assert again.calls == 0
+    for column, values in found.distances.items():
+        assert np.array_equal(values, again.distances[column])
+
+
+def test_the_initial_timestep_is_the_first_term_of_ours(pipeline, tmp_path):
+    found = measure("initial-timestep", pipeline, tmp_path)
+    jobs = [Job(*pair, sample) for pair in PAIRS for sample in range(2)]
+    squares, _ = run_block(pipeline, Network(pipeline), jobs, seed=0)
+    # There, predictions are guided: w² times as far apart.
+    expected = squares.noise[:, 0, 0].reshape(4, 2) / pipeline.guidance**2
+    assert np.allclose(found.distances["noise"], expected, rtol=1e-9)
+    assert found.calls == 3 * 2  # three prompts, two samples
+
+
+def test_without_signal_pictures_are_compared(pipeline_folders, tmp_path):
+    process = conjure.load(pipeline_folders["zero-snr"], steps=3)
+    assert list(measure("initial-timestep", process, tmp_path).distances) == ["picture"]
+
+
+def test_finished_pictures_are_those_of_diffusers(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=4, eta=0.0, dtype="float64", guidance=3.0)
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+    theirs = StableDiffusionPipeline.from_pretrained(
+        pipeline_folder, torch_dtype=torch.float64, safety_checker=None
+    )
+    theirs.set_progress_bar_config(disable=True)
+    theirs.scheduler = DDIMScheduler.from_config(theirs.scheduler.config)
+    start = noise.standard_normal(0, 1, 0, process.shape)[None].double()
+    expected = theirs(
+        "cat", num_inference_steps=4, guidance_scale=3.0, eta=0.0, latents=start,
+        output_type="latent",
+    ).images  # fmt: skip
+    found = finished_pictures(process, Network(process), [("dog", 0), ("cat", 1)], seed=0)
+    assert torch.allclose(found[1], expected[0].double(), atol=1e-6)
+
+
+def test_direct_output_in_latents_pixels_and_features(pipeline, tmp_path):
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+
+    torch.manual_seed(0)
+    encoder = CLIPVisionModel(
+        CLIPVisionConfig(
+            hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            image_size=16, patch_size=8,
+        )
+    )  # fmt: skip
+    encoder.save_pretrained(tmp_path / "encoder")
+    sides = {"height": 16, "width": 16}
+    CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=sides).save_pretrained(
+        tmp_path / "encoder"
+    )
+    found = measure(f"direct-output:{tmp_path / 'encoder'}", pipeline, tmp_path)
+    assert list(found.distances) == ["latents", "pixels", "features"]
+    keys = [("cat", 1), ("dog", 1)]
+    latents = finished_pictures(pipeline, Network(pipeline), keys, seed=0)
+    expected = (latents[0] - latents[1]).square().sum().item()
+    assert found.distances["latents"][0, 1] == pytest.approx(expected, rel=1e-9)
+    one, other = pipeline.decode(latents).astype(np.float64)
+    assert found.distances["pixels"][0, 1] == pytest.approx(((one - other) ** 2).sum(), rel=1e-6)
+    features = found.distances["features"]
+    assert np.all((features >= -1e-9) & (features <= 2))
+    assert features[2] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ConjureError, match="cannot be loaded"):
+        measure(f"direct-output:{tmp_path / 'none'}", pipeline, tmp_path)
+
+
+def test_the_text_encoder_control(pipeline, tmp_path):
+    found = measure("text-encoder", pipeline, tmp_path)
+    assert found.calls == 0
+    tokens = pipeline.family.pipeline.tokenizer(
+        ["cat", "dog"], padding="max_length", return_tensors="pt"
+    )
+    said = pipeline.family.pipeline.text_encoder(tokens.input_ids)
+    pooled = said.pooler_output
+    cosine = torch.cosine_similarity(pooled[:1], pooled[1:]).item()
+    assert found.distances["pooled"][0, 0] == pytest.approx(1 - cosine, abs=1e-9)
+    means = said.last_hidden_state[:, 1:4].mean(1)  # three letters, between start and end
+    cosine = torch.cosine_similarity(means[:1], means[1:]).item()
+    assert found.distances["mean"][0, 0] == pytest.approx(1 - cosine, abs=1e-9)
+    assert np.all(np.isfinite(pipeline.text_features([""])["mean"]))
+
+
+def test_sentence_transformers_of_a_folder(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "a", "red", "car"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(0)
+    bert = BertModel(
+        BertConfig(
+            vocab_size=10, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=16, max_position_embeddings=16,
+        )
+    )  # fmt: skip
+    bert.save_pretrained(tmp_path / "bert")
+    BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "bert")
+    base = Transformer(str(tmp_path / "bert"))
+    model = SentenceTransformer(modules=[base, Pooling(16)], device="cpu")
+    model.save(str(tmp_path / "model"))
+    found = measure(f"sentence-transformers:{tmp_path / 'model'}", None, tmp_path)
+    cosine = float(model.similarity(*(model.encode([text]) for text in ("cat", "dog"))))
+    assert found.distances["cosine"][0, 0] == pytest.approx(1 - cosine, abs=1e-5)
+    assert found.samples == 0
+    with pytest.raises(ConjureError, match="cannot be loaded"):
+        measure(f"sentence-transformers:{tmp_path / 'none'}", None, tmp_path)
+
+
+class Toy(torch.nn.Module):
+    """A language in which what follows depends on the first word alone, each token anew."""
+
+    def __init__(self, table: torch.Tensor) -> None:
+        super().__init__()
+        self.table = table
+        self.config = SimpleNamespace(max_position_embeddings=None)
+        self.device, self.dtype = torch.device("cpu"), torch.float64
+
+    def forward(self, ids, past_key_values=None, use_cache=True):
+        kept = past_key_values or Kept(ids[:, 0])
+        logits = self.table.log()[kept.first][:, None].expand(-1, ids.shape[1], -1)
+        return SimpleNamespace(logits=logits, past_key_values=kept)
+
+
+class Kept:
+    def __init__(self, first):
+        self.first = first
+
+    def batch_repeat_interleave(self, count):
+        self.first = self.first.repeat_interleave(count)
+
+
+def toy(tokens: int, continuations: int, end: int | None = None) -> Trajectories:
+    table = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], dtype=torch.float64)
+
+    class Tokenizer:
+        eos_token_id = end
+
+        def __call__(self, text):
+            return SimpleNamespace(input_ids=[{"u": 0, "v": 1}[text]])
+
+    return Trajectories(Asked(None), Toy(table), Tokenizer(), "toy", None, continuations, tokens)
+
+
+def test_trajectories_of_a_toy_language_in_closed_form(tmp_path):
+    method = toy(tokens=1, continuations=4000)
+    found = method.measure([("u", "v"), ("u", "u")], tmp_path)
+    p, q = method.model.table.numpy()
+    ratio = np.abs(np.log(p / q))
+    exact = (p @ ratio + q @ ratio) / 2
+    values = found.distances["trajectories"][0]
+    assert abs(values.mean() - exact) < 4 * values.std() / np.sqrt(len(values))
+    jeffreys = float(((p - q) * np.log(p / q)).sum())
+    assert np.allclose(found.distances["path-kl"][0], jeffreys)
+    for column in found.distances.values():
+        assert np.all(column[1] == 0)
+
+
+def test_path_kl_adds_up_along_a_continuation(tmp_path):
+    p, q = toy(1, 1).model.table.numpy()
+    jeffreys = float(((p - q) * np.log(p / q)).sum())
+    found = toy(tokens=5, continuations=8).measure([("u", "v")], tmp_path / "long")
+    assert np.allclose(found.distances["path-kl"], 5 * jeffreys)
+    # Until an end that comes with probability p₂, at most 6 tokens: (1 − (1 − p₂)⁶)/p₂ of them.
+    ending = toy(tokens=6, continuations=4000, end=2)
+    found = ending.measure([("u", "v")], tmp_path / "ending")
+    each = [(1 - (1 - d[2]) ** 6) / d[2] for d in (p, q)]
+    kl = [float((p * np.log(p / q)).sum()), float((q * np.log(q / p)).sum())]
+    values = found.distances["path-kl"][0]
+    expected = each[0] * kl[0] + each[1] * kl[1]
+    assert abs(values.mean() - expected) < 4 * values.std() / np.sqrt(len(values))
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("gpt")
+    words = ["<end>", "<unk>", "cat", "dog", "red", "car", "a", "This", "sentence", "implies"]
+    vocabulary = {word: n for n, word in enumerate(words)}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<end>", unk_token="<unk>"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=10, n_positions=32, n_embd=16, n_layer=2, n_head=2, bos_token_id=0,
+        eos_token_id=0, initializer_range=0.6,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_trajectories_of_a_real_model_equal_the_slow_way(language_model, tmp_path):
+    method = METHODS["trajectories"](Asked(None), str(language_model))
+    assert isinstance(method, Trajectories)
+    method = Trajectories(method.asked, method.model, method.tokenizer, method.argument, None, 5, 4)
+    a, b = "a red cat", "dog"
+    from_a, from_b = method.sample(a), method.sample(b)
+    found = method.compare(a, b, from_a, from_b)
+
+    def logs(text, tokens):
+        """One continuation at a time, without a cache."""
+        prefix = method.tokenizer(text).input_ids
+        ids = torch.tensor([[*prefix, *tokens]])
+        with torch.no_grad():
+            every = method.model(ids).logits.double().log_softmax(-1)[0]
+        return every[len(prefix) - 1 : -1]
+
+    for n in range(5):
+        mean, jeffreys = [], 0.0
+        for own, other, drawn in ((a, b, from_a), (b, a, from_b)):
+            tokens = drawn.tokens[n, : drawn.lengths[n]].tolist()
+            assert 0 not in tokens[:-1]
+            p, q = logs(own, tokens), logs(other, tokens)
+            rows = range(len(tokens))
+            mean.append(abs(float((p[rows, tokens] - q[rows, tokens]).mean())))
+            jeffreys += float((p.exp() * (p - q)).sum())
+        assert found[n] == pytest.approx([np.mean(mean), jeffreys], rel=1e-5)
+    assert torch.equal(method.sample(a).tokens, from_a.tokens)
+
+
+def test_continuations_follow_the_model(language_model):
+    method = METHODS["trajectories"](Asked(None), str(language_model))
+    assert isinstance(method, Trajectories)
+    many = Trajectories(method.asked, method.model, method.tokenizer, "x", None, 3000, 1)
+    drawn = many.sample("a cat").tokens[:, 0].numpy()
+    ids = torch.tensor([method.tokenizer("a cat").input_ids])
+    with torch.no_grad():
+        p = method.model(ids).logits[0, -1].double().softmax(-1).numpy()
+    counts = np.bincount(drawn, minlength=10)
+    chi = (((counts - 3000 * p) ** 2) / (3000 * p)).sum()
+    assert chi < 30  # nine degrees of freedom: one in two thousand
+
+
+def test_the_prompted_variant_and_its_limits(language_model, tmp_path):
+    prompted = METHODS["trajectories+prompt"](Asked(None), str(language_model))
+    plain = METHODS["trajectories"](Asked(None), str(language_model))
+    assert isinstance(prompted, Trajectories)
+    assert isinstance(plain, Trajectories)
+    assert prompted.settings["template"] == TEMPLATE
+    assert folder_name(prompted) != folder_name(plain)
+    with pytest.raises(ConjureError, match="reads 32"):
+        plain.check(["cat " * 30])
+    with pytest.raises(ConjureError, match="makes nothing of"):
+        plain.check([""])
+    with pytest.raises(ConjureError, match="cannot be loaded"):
+        METHODS["trajectories"](Asked(None), str(tmp_path / "none"))
+
+
+def test_settings_name_the_folder(pipeline):
+    names = set()
+    for guidance in (1.0, 2.0):
+        meanings = {"": Gaussian(np.zeros(2), np.eye(2)), "a": Gaussian(np.ones(2), np.eye(2))}
+        process = GaussianProcess.build(meanings, guidance=guidance)
+        for seed in (0, 1):
+            for method in ("conjuring", "initial-timestep"):
+                (built,) = build_methods([method], Asked(process, seed=seed))
+                names.add(folder_name(built))
+    assert len(names) == 8

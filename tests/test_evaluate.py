@@ -1,0 +1,429 @@
+"""The evaluation: data that are checked, numbers that are known, and nothing lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import conjure
+from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.divergence import estimate
+from conjure.evaluate import (
+    TASKS,
+    Conventions,
+    Examples,
+    evaluate,
+    load_task,
+    make_table,
+    open_evaluation,
+    read_examples,
+    render,
+    run,
+)
+from conjure.evaluate.analysis import disagreements, kinds, rank_errors, whole
+from conjure.evaluate.published import PAPER
+from conjure.evaluate.report import markdown_report, report_page
+from conjure.evaluate.scoring import (
+    bootstrap,
+    correlation,
+    interval,
+    jackknife_error,
+    leave_one_out,
+    partial,
+    spearman,
+)
+from conjure.evaluate.sweep import parse_vary, sweep, sweep_figure
+from conjure.evaluate.tasks import Task, expand
+from conjure.oracle import expected_squares
+
+NAMES = [f"w{n}" for n in range(12)]
+
+
+@pytest.fixture(scope="module")
+def process():
+    rng = np.random.default_rng(0)
+    meanings = {
+        name: Gaussian(rng.normal(size=2), np.diag(rng.uniform(0.3, 1.5, size=2)))
+        for name in [*NAMES, ""]
+    }
+    return GaussianProcess.build(meanings, steps=5)
+
+
+@pytest.fixture(scope="module")
+def examples(process):
+    """Pairs that people judge by the distance of the means, with some noise."""
+    rng = np.random.default_rng(1)
+    pairs = [(NAMES[i], NAMES[j]) for i in range(12) for j in range(i)][:40]
+    means = {name: process.meanings[name].mean for name in NAMES}
+    gaps = np.array([np.linalg.norm(means[a] - means[b]) for a, b in pairs])
+    scores = np.round(5 * np.exp(-gaps) + 0.2 * rng.normal(size=len(pairs)), 1)
+    more = {
+        "subset": ["x" if i % 2 else "y" for i in range(len(pairs))],
+        "concreteness": [float(i) for i in range(len(pairs))],
+    }
+    return Examples("toy", tuple(pairs), scores, more, words=False)
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+ROWS = [{"sentence1": "a", "sentence2": "b", "score": n} for n in (1, 2, 3.5)]
+
+
+def test_examples_are_read_with_all_that_is_known(tmp_path):
+    rows = [{"word1": "x", "word2": "y", "score": "2", "pos": "noun"}, *({**r} for r in ROWS)]
+    rows = [{"word1": f"w{n}", "word2": "v", "score": n, "pos": "noun"} for n in range(4)]
+    found = read_examples(write(tmp_path / "t.jsonl", rows), "t")
+    assert found.words
+    assert found.pairs[1] == ("w1", "v")
+    assert found.more == {"pos": ["noun"] * 4}
+    (tmp_path / "t.csv").write_text("sentence1,sentence2,score\na,b,1\na,c,2\nb,c,2.5\n")
+    assert list(read_examples(tmp_path / "t.csv", "t").scores) == [1, 2, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"sentence1": "a", "score": 1}] * 4, "no column 'sentence2'"),
+        ([{"a": "a", "b": "b", "score": 1}] * 4, "no column 'sentence1'"),
+        ([{**r, "score": "high"} for r in ROWS], "is no number: 'high'"),
+        ([{**r, "score": None} for r in ROWS], "is no number: None"),
+        ([{**r, "score": True} for r in ROWS], "is no number: True"),
+        ([{**r, "sentence2": ""} for r in ROWS], "Row 1 of .* lacks a text"),
+        ([{**r, "score": 2} for r in ROWS], "All scores of .* are 2"),
+        (ROWS[:1], "has 1 pair: a correlation needs"),
+    ],
+)
+def test_damaged_data_are_refused(tmp_path, rows, message):
+    with pytest.raises(ConjureError, match=message):
+        read_examples(write(tmp_path / "t.jsonl", rows), "t")
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"sentence1": "a", \n')
+    with pytest.raises(ConjureError, match=r"Line 1 of .* is not JSON"):
+        read_examples(tmp_path / "t.jsonl", "t")
+
+
+def test_a_task_is_known_by_its_file(tmp_path):
+    write(tmp_path / "Mine.jsonl", ROWS)
+    assert len(load_task("mine", tmp_path)) == 3
+    (tmp_path / "deep").mkdir()
+    write(tmp_path / "deep" / "mine.test.jsonl", ROWS)
+    with pytest.raises(ConjureError, match="is in several files"):
+        load_task("mine", tmp_path)
+    with pytest.raises(ConjureError, match="Unknown task 'minee'"):
+        load_task("minee", tmp_path)
+    with pytest.raises(ConjureError, match="does not exist"):
+        load_task("mine", tmp_path / "none")
+    with pytest.raises(ConjureError, match=r"has no table 'STS16.test'"):
+        load_task("sts16", tmp_path)
+    with pytest.raises(ConjureError, match="put it into a folder"):
+        load_task("RG65")
+
+
+def test_a_known_task_must_be_whole(tmp_path, monkeypatch):
+    path = write(tmp_path / "Known.jsonl", ROWS)
+    checksum = read_examples(path, "Known").checksum()
+    monkeypatch.setitem(TASKS, "Known", Task("Known", "us", "none", 3, checksum, "Known"))
+    assert len(load_task("known", tmp_path)) == 3
+    write(path, [*ROWS, ROWS[0]])
+    with pytest.raises(ConjureError, match="has 3 pairs, and this copy has 4"):
+        load_task("Known", tmp_path)
+    write(path, [*ROWS[:2], {**ROWS[2], "score": 3}])
+    with pytest.raises(ConjureError, match="other contents"):
+        load_task("Known", tmp_path)
+
+
+def test_the_order_of_columns_is_no_damage(tmp_path):
+    one = read_examples(write(tmp_path / "a.jsonl", ROWS), "t")
+    turned = [dict(reversed(list(row.items()))) for row in ROWS]
+    assert one.checksum() == read_examples(write(tmp_path / "b.jsonl", turned), "t").checksum()
+
+
+def test_hub_tasks_are_pinned():
+    for task in TASKS.values():
+        assert task.rows > 0
+        if task.hub is not None:
+            assert len(task.hub.revision) == 40
+
+
+def test_names_of_tasks():
+    assert len(expand("seven")) == 7
+    assert expand(" STS-B , words") == ["STS-B", "RG65", "SimLex-999"]
+    with pytest.raises(ConjureError, match="no task"):
+        expand(" , ")
+
+
+def test_conventions(examples):
+    sentences = replace(examples, pairs=(("a cat", "a dog."), ("Is it?", "no"), ("x", "y")))
+    assert Conventions(full_stop=True).prompts(sentences)[:2] == [
+        ("a cat.", "a dog."), ("Is it?", "no."),
+    ]  # fmt: skip
+    assert Conventions().prompts(sentences)[0] == ("a cat", "a dog.")
+    words = replace(sentences, words=True)
+    assert Conventions(template="the {}!").prompts(words)[2] == ("the x!", "the y!")
+    some = Conventions(limit=7).choose(examples)
+    assert some.pairs == Conventions(limit=7).choose(examples).pairs
+    assert some.pairs != Conventions(limit=7, seed=1).choose(examples).pairs
+    assert len(Conventions(limit=99).choose(examples)) == len(examples)
+    for bad in ({"pooling": "some"}, {"template": "x"}, {"limit": 2}):
+        with pytest.raises(ConjureError):
+            Conventions(**bad)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_spearman_is_scipys(rows):
+    x, y = np.array(rows, dtype=float).T
+    ours = float(spearman(x, y))
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert np.isnan(ours)
+    else:
+        assert ours == pytest.approx(float(scipy.stats.spearmanr(x, y)[0]), abs=1e-12)
+        assert spearman(np.stack([x, -x]), y) == pytest.approx([ours, -ours], abs=1e-12)
+
+
+def test_bootstrap_of_a_known_case():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400)
+    y = x + rng.normal(size=400)
+    draws = bootstrap(x, y, "t")
+    assert draws.std() == pytest.approx(0.75 / 20, rel=0.35)  # about (1 − ρ²)·1.05/√n and more
+    low, high = interval(draws)
+    assert low < correlation(x, y) < high
+    assert np.array_equal(draws, bootstrap(x, y, "t"))  # the same pairs for every method
+    assert np.abs(draws - bootstrap(x**3, y, "t")).max() < 1e-12  # which depends on ranks alone
+    halves = ["a", "b"] * 200
+    mean = (correlation(x[::2], y[::2]) + correlation(x[1::2], y[1::2])) / 2
+    assert correlation(x, y, halves) == pytest.approx(mean)
+    assert bootstrap(x, y, "t", halves).mean() == pytest.approx(mean, abs=0.02)
+
+
+def test_the_sampling_error_is_that_of_replicates():
+    rng = np.random.default_rng(2)
+    truth = rng.normal(size=200)
+    human = -truth + 0.5 * rng.normal(size=200)
+    shape = (200, 200, 8)
+    runs = truth[:, None] + rng.normal(size=shape) * 0.8
+    across = np.std([correlation(-r.mean(1), human) for r in runs])
+    said = np.mean([jackknife_error(leave_one_out(r, human)) for r in runs[:60]])
+    assert said == pytest.approx(across, rel=0.2)
+
+
+def test_partial_correlation_takes_the_control_away():
+    rng = np.random.default_rng(3)
+    control = rng.normal(size=3000)
+    x, y = (control + 0.5 * rng.normal(size=3000) for _ in range(2))
+    assert spearman(x, y) > 0.7
+    assert abs(partial(x, y, control)) < 0.06
+    assert np.isnan(partial(x, y, x))
+
+
+def test_conjuring_gives_the_exact_ranking_of_gaussians(process, examples):
+    found = evaluate([examples], ["conjuring"], process=process, samples=64)
+    girsanov = conjure.ESTIMANDS["girsanov"]
+    exact = np.array(
+        [
+            estimate(girsanov, expected_squares(process, a, b), process.levels, kl=True).distance
+            for a, b in examples.pairs
+        ]
+    )
+    said = found.results["toy"].distances["conjuring", "girsanov"]
+    assert spearman(said, exact) > 0.98
+    score = next(s for s in found.scores if s.column == "girsanov")
+    assert score.headline
+    assert score.spearman == pytest.approx(float(spearman(-said, examples.scores)))
+    assert score.low < score.spearman < score.high
+    assert score.samples == 64
+    assert score.monte_carlo is not None
+    assert 0 < score.monte_carlo < 0.05
+    assert {s.column for s in found.scores} == set(conjure.ESTIMANDS)
+
+
+ALL = ["conjuring", "landmarks", "initial-timestep", "direct-output"]
+
+
+def test_a_killed_evaluation_goes_on(process, examples, tmp_path, monkeypatch):
+    process = replace(process, batch_size=2)
+    asked = {"process": process, "samples": 3}
+    whole_run = evaluate([examples], ALL, **asked)
+    predict, left = GaussianProcess.predict, [0]
+
+    def dying(self, x, step, prompts):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return predict(self, x, step, prompts)
+
+    monkeypatch.setattr(GaussianProcess, "predict", dying)
+    for allowed in (60, 400, 200, 330, 100):
+        left[0] = allowed
+        with pytest.raises(KeyboardInterrupt):
+            evaluate([examples], ALL, out=tmp_path / "run", **asked)
+    monkeypatch.setattr(GaussianProcess, "predict", predict)
+    resumed = evaluate([examples], ALL, out=tmp_path / "run", **asked)
+    assert resumed.calls < whole_run.calls
+    assert resumed.scores == whole_run.scores
+    assert resumed.differences == whole_run.differences
+    again = evaluate([examples], ALL, out=tmp_path / "run", **asked)
+    assert again.calls == 0
+    more = evaluate([examples], ALL, out=tmp_path / "run", process=process, samples=5)
+    assert more.scores == evaluate([examples], ALL, process=process, samples=5).scores
+
+
+def test_bad_prompts_are_found_before_any_work(process, examples, tmp_path):
+    strange = replace(examples, task="other", pairs=(("w1", "unheard of"),) * 40)
+    with pytest.raises(ConjureError, match="unheard of"):
+        evaluate([examples, strange], ["conjuring"], process=process, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (["conjurin"], "Did you mean 'conjuring'"),
+        (["conjuring", "conjuring"], "stands twice"),
+        (["conjuring:x"], "takes no name"),
+        (["sentence-transformers"], "Name the model"),
+        (["trajectories"], "Name the model"),
+        (["text-encoder"], "needs a diffusion pipeline"),
+        (["landmarks:none"], "whole number of paths"),
+        ([], "at least one task and one method"),
+    ],
+)
+def test_bad_methods_are_refused(process, examples, methods, message):
+    with pytest.raises(ConjureError, match=message):
+        evaluate([examples], methods, process=process)
+
+
+@pytest.fixture(scope="module")
+def evaluation(process, examples):
+    return evaluate(
+        [examples, replace(examples, task="STS-B", words=True)],
+        ["initial-timestep", "conjuring"], process=process,
+        conventions=Conventions(template="{}"),
+    )  # fmt: skip
+
+
+def test_the_table_has_the_best_in_bold_and_the_paper_apart(evaluation):
+    table = make_table(evaluation)
+    assert table.headings == ("STS-B",)
+    assert [row.name for row in table.rows] == ["initial-timestep", "conjuring, girsanov"]
+    text = render(table, "markdown")
+    best = max(s.spearman for s in evaluation.scores if s.headline and s.task == "STS-B")
+    assert f"**{100 * best:.1f}**" in text
+    assert text.count("**") == 2
+    assert "| conjuring, Stable Diffusion v1.4 (published) | 70.3 |" in text
+    assert text.index("Published") > text.index("conjuring, girsanov")
+    full = make_table(evaluation, full=True)
+    assert full.headings == ("STS-B", "toy")
+    assert len(full.rows) == 1 + len(conjure.ESTIMANDS)
+
+
+def test_the_table_as_latex_and_csv(evaluation):
+    table = make_table(evaluation, full=True)
+    latex = render(table, "latex")
+    assert latex.count("{") == latex.count("}")
+    assert "\\textbf{" in latex
+    rows = list(csv.DictReader(io.StringIO(render(table, "csv"))))
+    ours = [row for row in rows if row["published"] == "False"]
+    assert len(ours) == len(evaluation.scores)
+    assert float(ours[0]["spearman"]) == pytest.approx(
+        next(s.spearman for s in evaluation.scores if s.method == "initial-timestep"), abs=1
+    )
+    with pytest.raises(ConjureError, match="Unknown table format"):
+        render(table, "word")
+
+
+def test_the_average_is_that_of_seven(examples, process):
+    seven = [replace(examples, task=task) for task in run.SEVEN]
+    found = evaluate(seven, ["conjuring"], process=process)
+    average = [s for s in found.scores if s.task == run.AVERAGE and s.headline]
+    parts = [s for s in found.scores if s.task != run.AVERAGE and s.headline]
+    assert len(average) == 1
+    assert average[0].spearman == pytest.approx(np.mean([s.spearman for s in parts]))
+    assert average[0].high - average[0].low < parts[0].high - parts[0].low
+    assert average[0].monte_carlo == pytest.approx(parts[0].monte_carlo)  # the same pairs
+    assert "average" in make_table(found).headings
+
+
+def test_kinds_sum_to_the_whole(evaluation):
+    result, key = evaluation.results["toy"], ("conjuring", "girsanov")
+    total, found = whole(result, key), kinds(result, key)
+    assert set(found) == {
+        "subset", "concreteness", "words in common",
+    } - {"words in common"}  # fmt: skip
+    for some in found.values():
+        assert sum(kind.pairs for kind in some) == total.pairs == len(result.examples)
+        share = sum(kind.pairs * kind.rank_error for kind in some) / total.pairs
+        assert share == pytest.approx(total.rank_error)
+    assert total.spearman == pytest.approx(
+        next(s.spearman for s in evaluation.scores if s.task == "toy" and s.column == "girsanov")
+    )
+    worst = disagreements(result, key, most=5)
+    gaps = [abs(d.human_rank - d.method_rank) for d in worst]
+    assert gaps == sorted(gaps, reverse=True)
+    errors = rank_errors(result.examples, result.distances[key])
+    assert gaps[0] == pytest.approx(errors.max() * 40 / 39)
+
+
+def test_the_report_is_one_page_with_nothing_outside_it(evaluation, tmp_path):
+    run.save(evaluation, tmp_path)
+    kept = open_evaluation(tmp_path)
+    assert kept.scores == evaluation.scores
+    page = report_page(kept)
+    assert page.startswith("<!doctype html>")
+    assert "src=" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    for score in kept.scores:
+        assert f"{100 * score.spearman:.1f} [" in page
+    text = markdown_report(kept)
+    assert "## toy: conjuring, girsanov" in text
+    assert "| all | 40 |" in text
+    with pytest.raises(ConjureError, match="no finished evaluation"):
+        open_evaluation(tmp_path / "none")
+
+
+def test_markup_in_texts_is_shown_as_it_is(examples):
+    odd = replace(examples, task="<b>", pairs=(("<script>", "&"), *examples.pairs[1:]))
+    result = run.TaskResult(odd, {("m", "c"): np.arange(40.0)})
+    score = run.Score("<b>", "m", "Controls", "c", True, 0, 0, 0, 0, None, None, 40, 0)
+    process = {"model": None, "process": None, "samples": 1, "seed": 0, "conjure": "0"}
+    settings = {**process, "conventions": {"pooling": "all", "full_stop": False, "limit": None}}
+    page = report_page(run.Evaluation(settings, [score], [], {"<b>": result}, 0, 0.0))
+    assert "<script>" not in page
+    assert "<b>" not in page
+
+
+def test_sweeps_share_samples(process, examples, tmp_path):
+    axes = parse_vary(["samples=1,2,4"])
+    asked = {"out": tmp_path / "run"}
+    points = sweep([examples], ["conjuring"], axes, lambda at: process, **asked)
+    assert [p.at for p in points] == [{"samples": 1}, {"samples": 2}, {"samples": 4}]
+    four = evaluate([examples], ["conjuring"], process=process, samples=4)
+    assert sum(p.evaluation.calls for p in points) == four.calls
+    assert points[2].evaluation.scores == four.scores
+    figure = sweep_figure(points)
+    assert len(figure.axes) == 1
+    for bad in ("guidance", "colour=1", "steps=few", "steps=", "steps=5,5"):
+        with pytest.raises(ConjureError):
+            parse_vary([bad])
+    with pytest.raises(ConjureError, match="varied twice"):
+        parse_vary(["steps=5", "steps=6"])
+
+
+def test_the_preset_says_what_it_guesses():
+    known = {setting.name for setting in PAPER if setting.known}
+    assert known == {"model", "guidance", "steps", "estimand"}
+    assert all("silent" in setting.why for setting in PAPER if not setting.known)
