@@ -267,7 +267,7 @@ def test_a_killed_evaluation_goes_on(process, examples, tmp_path, monkeypatch):
         return predict(self, x, step, prompts)
 
     monkeypatch.setattr(GaussianProcess, "predict", dying)
-    for allowed in (60, 400, 200, 330, 100):
+    for allowed in (60, 330, 50, 40, 30):
         left[0] = allowed
         with pytest.raises(KeyboardInterrupt):
             evaluate([examples], ALL, out=tmp_path / "run", **asked)
