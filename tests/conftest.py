@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from conjure import Gaussian, GaussianProcess
+from conjure import Gaussian, GaussianProcess, cli
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -144,3 +145,22 @@ def pipeline_folders(
             timestep_spacing="trailing",
         ),
     }
+
+
+@pytest.fixture
+def run(pipeline_folder, monkeypatch, capsys):
+    """Run a command in this process: exit code, out, err. On the tiny pipeline, unless told."""
+
+    def go(*arguments: str, model: str | bool | None = None) -> tuple[int, str, str]:
+        named = [] if model is False else ["--model", str(model or pipeline_folder)]
+        monkeypatch.setattr(sys, "argv", ["conjure", *arguments, *named])
+        monkeypatch.setenv("COLUMNS", "200")
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return go

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,12 +74,12 @@ def test_finished_pictures_are_those_of_diffusers(pipeline_folder):
     theirs.set_progress_bar_config(disable=True)
     theirs.scheduler = DDIMScheduler.from_config(theirs.scheduler.config)
     start = noise.standard_normal(0, 1, 0, process.shape)[None].double()
-    expected = theirs(
+    expected: Any = theirs(
         "cat", num_inference_steps=4, guidance_scale=3.0, eta=0.0, latents=start,
         output_type="latent",
-    ).images  # fmt: skip
+    )  # fmt: skip
     found = finished_pictures(process, Network(process), [("dog", 0), ("cat", 1)], seed=0)
-    assert torch.allclose(found[1], expected[0].double(), atol=1e-6)
+    assert torch.allclose(found[1], expected.images[0].double(), atol=1e-6)
 
 
 def test_direct_output_in_latents_pixels_and_features(pipeline, tmp_path):
@@ -127,11 +130,11 @@ def test_the_text_encoder_control(pipeline, tmp_path):
 
 def test_sentence_transformers_of_a_folder(tmp_path):
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from transformers import BertConfig, BertModel, BertTokenizer
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "a", "red", "car"]
-    (tmp_path / "vocab.txt").write_text("\n".join(words))
     torch.manual_seed(0)
     bert = BertModel(
         BertConfig(
@@ -140,7 +143,9 @@ def test_sentence_transformers_of_a_folder(tmp_path):
         )
     )  # fmt: skip
     bert.save_pretrained(tmp_path / "bert")
-    BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "bert")
+    BertTokenizer(vocab={word: n for n, word in enumerate(words)}).save_pretrained(
+        tmp_path / "bert"
+    )
     base = Transformer(str(tmp_path / "bert"))
     model = SentenceTransformer(modules=[base, Pooling(16)], device="cpu")
     model.save(str(tmp_path / "model"))
@@ -293,6 +298,16 @@ def test_the_prompted_variant_and_its_limits(language_model, tmp_path):
         plain.check([""])
     with pytest.raises(ConjureError, match="cannot be loaded"):
         METHODS["trajectories"](Asked(None), str(tmp_path / "none"))
+
+
+def test_the_documentations_example_is_a_method(tmp_path, monkeypatch):
+    text = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
+    code = text.split("How many letters longer")[1].split("```")[0]
+    (tmp_path / "letters.py").write_text('"""How many letters longer' + code)
+    monkeypatch.syspath_prepend(tmp_path)
+    method = import_module("letters").build(Asked(None), None)
+    assert method.measure(PAIRS, tmp_path).distances["letters"].tolist() == [[0], [0], [0], [6]]
+    assert "length" in folder_name(method)
 
 
 def test_settings_name_the_folder(pipeline):

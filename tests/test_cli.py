@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-
-from conjure import cli
 
 KEYS = [
     "prompts",
@@ -35,22 +34,9 @@ KEYS = [
 
 
 @pytest.fixture
-def run(pipeline_folder, monkeypatch, capsys):
-    """Run ``conjure compare`` on the tiny pipeline in this process: exit code, out, err."""
-
-    def go(*arguments: str, model: str | None = None) -> tuple[int, str, str]:
-        command = ["conjure", "compare", *arguments, "--model", model or str(pipeline_folder)]
-        monkeypatch.setattr(sys, "argv", command)
-        monkeypatch.setenv("COLUMNS", "200")
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return go
+def run(run):
+    """``conjure compare`` on the tiny pipeline."""
+    return partial(run, "compare")
 
 
 def test_json_has_every_key(run):

@@ -23,24 +23,6 @@ QUICK = ["--steps", "2", "-k", "2"]
 
 
 @pytest.fixture
-def run(pipeline_folder, monkeypatch, capsys):
-    """Run a command on the tiny pipeline in this process: exit code, out, err."""
-
-    def go(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["conjure", *arguments, "--model", str(pipeline_folder)])
-        monkeypatch.setenv("COLUMNS", "200")
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return go
-
-
-@pytest.fixture
 def pairs_file(tmp_path):
     path = tmp_path / "pairs.csv"
     with path.open("w", newline="") as stream:

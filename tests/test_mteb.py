@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -45,13 +47,13 @@ def task():
         )  # fmt: skip
         min_score, max_score = 0, 5
 
-        def load_data(self, **_) -> None:
+        def load_data(self, **_) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
             rows = {
                 "sentence1": [a for a, _ in PAIRS],
                 "sentence2": [b for _, b in PAIRS],
                 "score": scores,
             }
-            self.dataset = DatasetDict({"test": Dataset.from_dict(rows)})
+            self.dataset: Any = DatasetDict({"test": Dataset.from_dict(rows)})
             self.data_loaded = True
 
     return Local(), np.array(scores)
@@ -89,6 +91,7 @@ def test_features_are_the_kernel_up_to_their_noise():
     assert np.abs(features @ features.T - kernel).max() < 5 / 16384**0.5
 
 
+@pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_the_exact_scores_are_read_from_spearman(process, task):
     local, human = task
     scores = evaluated(PairScorer(process, samples=3), local)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conjure.matrices import Matrix, matrix
     from conjure.pairs import PairRun, compare_pairs
     from conjure.process import Gaussian, GaussianProcess, Process
-    from conjure.registry import ESTIMANDS, SAMPLERS
+    from conjure.registry import ESTIMANDS, METHODS, SAMPLERS
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ _PUBLIC = {
     "Estimate": "conjure.divergence",
     "Gaussian": "conjure.process",
     "GaussianProcess": "conjure.process",
+    "METHODS": "conjure.registry",
     "Matrix": "conjure.matrices",
     "PairRun": "conjure.pairs",
     "Process": "conjure.process",
@@ -43,6 +44,7 @@ _PUBLIC = {
 
 __all__ = [
     "ESTIMANDS",
+    "METHODS",
     "SAMPLERS",
     "Comparison",
     "ConjureError",

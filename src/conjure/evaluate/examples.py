@@ -185,3 +185,9 @@ def find_file(folder: Path, name: str) -> Path | None:
         places = ", ".join(str(p.relative_to(folder)) for p in found)
         raise ConjureError(f"The task {name!r} is in several files of {str(folder)!r}: {places}.")
     return found[0] if found else None
+
+
+def table_names(folder: Path) -> list[str]:
+    """The tables somewhere under a folder, without their endings and ``.test``."""
+    found = [p.stem.removesuffix(".test") for p in folder.rglob("*") if p.suffix in SUFFIXES]
+    return sorted(set(found))

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from conjure.errors import ConjureError, UnknownNameError
-from conjure.evaluate.examples import Examples, collect, find_file, read_examples
+from conjure.evaluate.examples import (
+    Examples,
+    collect,
+    find_file,
+    read_examples,
+    table_names,
+)
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def load_task(name: str, data: str | Path | None = None) -> Examples:
         path = find_file(folder, task.file if task else name)
         if path is None:
             if task is None:
-                raise UnknownNameError("task", name, [*TASKS, *GROUPS])
+                raise UnknownNameError("task", name, [*TASKS, *GROUPS, *table_names(folder)])
             raise ConjureError(f"{str(folder)!r} has no table {task.file!r} for {task.name}.")
         examples = read_examples(path, task.name if task else name)
     elif task is None:

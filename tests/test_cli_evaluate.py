@@ -1,0 +1,121 @@
+"""conjure evaluate and conjure report, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+QUICK = ["--steps", "2", "-k", "2"]
+WORDS = ["cat", "dog", "red car", "blue car", "tree"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    pairs = [(a, b) for i, a in enumerate(WORDS) for b in WORDS[:i]]
+    rows = [
+        {"sentence1": a, "sentence2": b, "score": n % 4, "subset": "xy"[n % 2]}
+        for n, (a, b) in enumerate(pairs)
+    ]
+    (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_evaluate_prints_the_table_and_how_sure_it_is(run, data):
+    code, out, err = run("evaluate", "--data", str(data), "--tasks", "mine", *QUICK)
+    assert code == 0, err
+    for name in ("conjuring, girsanov", "initial-timestep", "direct-output", "mine"):
+        assert name in out
+    assert "mine: conjuring − direct-output" in out
+    assert "other samples would move conjuring by" in out
+    assert "network calls" in err
+
+
+def test_an_evaluation_goes_on_and_becomes_a_report(run, data, tmp_path):
+    asked = ["evaluate", "--data", str(data), "--tasks", "mine", *QUICK, "--limit", "8"]
+    asked += ["--methods", "conjuring,text-encoder", "--out", str(tmp_path / "run"), "--json"]
+    code, out, err = run(*asked)
+    assert code == 0, err
+    first = json.loads(out)
+    assert first["calls"] > 0
+    assert {s["method"] for s in first["scores"]} == {"conjuring", "text-encoder"}
+    _, out, _ = run(*asked)
+    again = json.loads(out)
+    assert again["calls"] == 0
+    assert again["scores"] == first["scores"]
+    code, _, err = run("report", str(tmp_path / "run"), model=False)
+    assert code == 0, err
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count('src="data:image/png') > 16  # a scatter plot, and two pictures a pair
+    code, _, err = run("report", str(tmp_path / "run"), "-o", str(tmp_path / "r.md"), model=False)
+    assert code == 0, err
+    assert "## mine" in (tmp_path / "r.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sign"), [("markdown", "|---|"), ("latex", "tabular"), ("csv", ",")]
+)
+def test_the_table_in_other_forms(run, data, kind, sign):
+    asked = ["--tasks", "mine", "--methods", "initial-timestep", *QUICK, "--format", kind]
+    code, out, err = run("evaluate", "--data", str(data), *asked)
+    assert code == 0, err
+    assert sign in out
+
+
+def test_the_papers_settings_run_on_a_pipeline_of_the_same_layout(run, data):
+    asked = ["--data", str(data), "--tasks", "mine", "--preset", "paper", "--json"]
+    code, out, err = run("evaluate", *asked, "--methods", "conjuring", "--limit", "4")
+    assert code == 0, err
+    found = json.loads(out)
+    process = found["settings"]["process"]
+    assert (process["guidance"], process["steps"], process["sampler"]) == (7.5, 10, "ddim")
+    assert found["settings"]["model"] not in ("emoji", "CompVis/stable-diffusion-v1-4")
+    assert next(s["column"] for s in found["scores"] if s["headline"]) == "epsilon"
+    assert "* sampler" in err
+    assert "  guidance" in err
+
+
+def test_a_sweep_draws_its_curves(run, data, tmp_path):
+    figure = tmp_path / "sweep.png"
+    asked = ["--vary", "steps=2,3", "--vary", "guidance=1,2", "--figure", str(figure)]
+    asked += ["--methods", "initial-timestep,conjuring", "-k", "1", "--limit", "5"]
+    code, out, err = run("evaluate", "--data", str(data), "--tasks", "mine", *asked)
+    assert code == 0, err
+    assert figure.stat().st_size > 10_000
+    assert out.count("conjuring") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tasks", "mina"], "Did you mean"),
+        (["--methods", "conjur"], "Did you mean 'conjuring'"),
+        (["--format", "word"], "--format is"),
+        (["--format", "csv", "--json"], "take one"),
+        (["--figure", "x.png"], "say what to vary"),
+        (["--vary", "colour=3"], "--vary is NAME=VALUES"),
+        (["--preset", "papers"], "The preset is paper"),
+        (["--limit", "2"], "limit is at least 3"),
+        (["--pooling", "some"], "pooling is all or mean"),
+        (["--template", "x"], "A template has one"),
+    ],
+)
+def test_bad_options_are_refused(run, data, arguments, message):
+    asked = ["--data", str(data)]
+    if "--tasks" not in arguments:
+        asked += ["--tasks", "mine"]
+    code, _, err = run("evaluate", *asked, *arguments)
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+def test_a_report_needs_an_evaluation(run, tmp_path):
+    (tmp_path / "none").mkdir()
+    code, _, err = run("report", str(tmp_path / "none"), model=False)
+    assert code == 2
+    assert "no finished evaluation" in " ".join(err.split())
+    code, _, err = run("report", str(tmp_path), "-o", str(tmp_path / "r.pdf"), model=False)
+    assert code == 2
+    assert "a .html or .md file" in " ".join(err.split())
