@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,6 +84,10 @@ class Method(Protocol):
         """
         ...
 
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """Network calls of the process that some pairs take at most, if nothing is kept yet."""
+        ...
+
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Distances of all pairs; what is finished is kept in the folder as it comes."""
         ...
@@ -102,6 +107,17 @@ def folder_name(method: Method) -> str:
     digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     plain = "".join(c if c.isalnum() or c in "-." else "-" for c in method.name)
     return f"{plain[-40:].strip('-.')}-{digest}"
+
+
+def distinct_texts(pairs: Sequence[Pair]) -> int:
+    """How many different texts there are in some pairs."""
+    return len(set(chain.from_iterable(pairs)))
+
+
+def paths_of(jobs: Sequence[Job]) -> list[tuple[str, int]]:
+    """The distinct texts and samples of some jobs."""
+    ends = ([(job.a, job.sample), (job.b, job.sample)] for job in jobs)
+    return list(dict.fromkeys(chain.from_iterable(ends)))
 
 
 def all_jobs(pairs: Sequence[Pair], samples: int) -> list[Job]:

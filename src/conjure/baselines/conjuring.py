@@ -11,6 +11,7 @@ import numpy as np
 
 from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair
 from conjure.comparison import check_arguments, check_prompt, why_unavailable
+from conjure.engine import Job, count_calls
 from conjure.errors import ConjureError
 from conjure.pairs import compare_pairs
 from conjure.process.base import Process
@@ -36,6 +37,10 @@ class Conjuring:
         """By the length that the text encoder reads."""
         for text in texts:
             check_prompt(self.process, text)
+
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """What the engine plans, for all samples."""
+        return self.asked.samples * count_calls(self.process, [Job(*pair, 0) for pair in pairs])
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """By the run directory of :func:`conjure.compare_pairs`."""

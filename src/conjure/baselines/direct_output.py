@@ -12,7 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair, all_jobs
+from conjure.baselines.base import (
+    DIFFUSION,
+    Asked,
+    Measured,
+    Pair,
+    all_jobs,
+    distinct_texts,
+    paths_of,
+)
 from conjure.comparison import check_prompt
 from conjure.engine import Job, Network
 from conjure.engine.block import squared_norm
@@ -60,6 +68,14 @@ class DirectOutput:
         for text in texts:
             check_prompt(self.process, text)
 
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """T a text and sample, and as many again with guidance."""
+        return self._path_calls * self.asked.samples * distinct_texts(pairs)
+
+    @property
+    def _path_calls(self) -> int:
+        return len(self.process.levels) * (2 if self.process.guidance > 1 else 1)
+
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Pairs with common prompts go together."""
         decode = getattr(self.process, "decode", None)
@@ -87,7 +103,7 @@ class DirectOutput:
 
         def compute(jobs: Sequence[Job]) -> np.ndarray:
             ends = [[(job.a, job.sample), (job.b, job.sample)] for job in jobs]
-            needed = dict.fromkeys(key for pair in ends for key in pair)
+            needed = paths_of(jobs)
             prepare([key for key in needed if key not in made])
             rows = np.zeros((len(jobs), len(columns)))
             for n, (one, other) in enumerate(ends):
@@ -108,8 +124,9 @@ class DirectOutput:
             network.on_calls = bar.advance
             # Once in an order that brings common prompts together, then in that of the pairs.
             kept_values(
-                folder, neighbours_first(jobs, TOGETHER // 2), len(columns), compute, TOGETHER
-            )
+                folder, neighbours_first(jobs, TOGETHER // 2), len(columns), compute, TOGETHER,
+                lambda missing: bar.expect(self._path_calls * len(paths_of(missing))),
+            )  # fmt: skip
             found = kept_values(folder, jobs, len(columns), compute, TOGETHER)
         shaped = found.reshape(len(pairs), k, len(columns))
         return Measured({c: shaped[:, :, n] for n, c in enumerate(columns)}, network.calls, k)

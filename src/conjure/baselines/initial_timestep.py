@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair, all_jobs
+from conjure.baselines.base import (
+    DIFFUSION,
+    Asked,
+    Measured,
+    Pair,
+    all_jobs,
+    distinct_texts,
+    paths_of,
+)
 from conjure.comparison import check_prompt
 from conjure.engine import Job, Network
 from conjure.engine.block import squared_norm
@@ -52,15 +60,16 @@ class InitialTimestep:
         for text in texts:
             check_prompt(self.process, text)
 
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """One a text and sample."""
+        return self.asked.samples * distinct_texts(pairs)
+
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Prompts in a part of the pairs are asked once; across parts, again."""
         network, k = Network(self.process), self.asked.samples
 
         def compute(jobs: Sequence[Job]) -> np.ndarray:
-            rows: dict[tuple[str, int], int] = {}
-            for job in jobs:
-                for prompt in (job.a, job.b):
-                    rows.setdefault((prompt, job.sample), len(rows))
+            rows = {path: row for row, path in enumerate(paths_of(jobs))}
             said = first_predictions(self.process, network, list(rows), self.asked.seed)
             values = said.noise if self.column == "noise" else said.picture
             a = torch.tensor([rows[job.a, job.sample] for job in jobs])
@@ -69,7 +78,10 @@ class InitialTimestep:
 
         with progress_bar("Initial timestep", None, shown=self.asked.progress) as bar:
             network.on_calls = bar.advance
-            found = kept_values(folder, all_jobs(pairs, k), 1, compute, TOGETHER * k)
+            found = kept_values(
+                folder, all_jobs(pairs, k), 1, compute, TOGETHER * k,
+                lambda missing: bar.expect(len(paths_of(missing))),
+            )  # fmt: skip
         return Measured({self.column: found.reshape(len(pairs), k)}, network.calls, k)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair
+from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair, distinct_texts
 from conjure.comparison import check_prompt
 from conjure.embedding import embed
 from conjure.errors import ConjureError
@@ -43,6 +43,10 @@ class LandmarkDistance:
         """By the length that the text encoder reads."""
         for text in texts:
             check_prompt(self.process, text)
+
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """M a text, and M for the landmarks."""
+        return self.paths * len(self.process.levels) * (distinct_texts(pairs) + 1)
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """N·M calls for N prompts."""

@@ -38,6 +38,10 @@ class SentenceTransformers:
     def check(self, texts: Iterable[str]) -> None:
         """Takes any text, and cuts long ones as the model says."""
 
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """None: another network does the work."""
+        return 0
+
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Encodes every text once; fast enough that nothing is kept."""
         texts = list(dict.fromkeys(chain.from_iterable(pairs)))

@@ -37,6 +37,10 @@ class TextEncoder:
         for text in texts:
             check_prompt(self.process, text)
 
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """None: another network does the work."""
+        return 0
+
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """No network calls: a prompt's vectors take the time of a tenth of one."""
         prompts = list(dict.fromkeys(chain.from_iterable(pairs)))

@@ -96,6 +96,10 @@ class Trajectories:
                     f"{self.argument} reads {limit}."
                 )
 
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """None: another network does the work."""
+        return 0
+
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """A pair at a time, its n continuations in a batch; each pair is kept when it is done."""
         passes = 0

@@ -25,6 +25,7 @@ from conjure.registry import METHODS
 if TYPE_CHECKING:
     from conjure.evaluate import Evaluation
     from conjure.evaluate.table import Table
+    from conjure.process.base import Process
 
 DATA = "The data"
 
@@ -173,7 +174,14 @@ def evaluate(
         _sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
         return
     process = load(**changes) if _needs_process(names) else None
-    found = run(expand(tasks), names, process=process, out=out, progress=True, **asked)
+
+    def announce(calls: int) -> None:
+        if calls and process is not None:
+            say(planned(calls, process))
+
+    found = run(
+        expand(tasks), names, process=process, out=out, announce=announce, progress=True, **asked
+    )
     table = make_table(found, full=full)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
@@ -182,6 +190,16 @@ def evaluate(
     else:
         show(screen(table, found))
     say(f"{found.calls:,} network calls in {found.seconds:.0f} s.")
+
+
+def planned(calls: int, process: Process) -> str:
+    """What an evaluation will take, said before it starts."""
+    from conjure.cli.console import duration
+    from conjure.engine.speed import MEASURED_FROM, find_pace
+
+    pace = find_pace(process, "", min(calls, MEASURED_FROM - 1))
+    took = "" if pace is None else f", about {duration(calls * pace.seconds_per_call)}"
+    return f"At most {calls:,} network calls{took}, less what the run directory holds."
 
 
 def _needs_process(names: list[str]) -> bool:

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, combinations
@@ -155,6 +155,7 @@ def evaluate(
     out: str | Path | None = None,
     device: str | None = None,
     allow_pickle: bool = False,
+    announce: Callable[[int], None] | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """How well methods agree with human judgements of similarity.
@@ -172,6 +173,7 @@ def evaluate(
             more samples, tasks or methods add to it.
         device: Of models that are no diffusion process.
         allow_pickle: Whether those may have weights that are not safetensors.
+        announce: Called before the work with the network calls it takes at most.
         progress: Show bars.
 
     Raises:
@@ -187,10 +189,15 @@ def evaluate(
     ]
     asked = Asked(process, samples, seed, estimand, device, allow_pickle, progress)
     built = build_methods(methods, asked)
+    planned = 0
     for examples in chosen:
-        texts = list(dict.fromkeys(chain.from_iterable(conventions.prompts(examples))))
+        prompts = conventions.prompts(examples)
+        texts = list(dict.fromkeys(chain.from_iterable(prompts)))
         for method in built:
             method.check(texts)
+            planned += method.cost(prompts)
+    if announce is not None:
+        announce(planned)
     place = nullcontext(Path(out)) if out is not None else tempfile.TemporaryDirectory()
     drawn = Drawn({}, {})
     scores: list[Score] = []

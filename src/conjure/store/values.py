@@ -23,7 +23,12 @@ Compute = Callable[[Sequence[Job]], np.ndarray]
 
 
 def kept_values(
-    folder: Path, jobs: Sequence[Job], columns: int, compute: Compute, together: int
+    folder: Path,
+    jobs: Sequence[Job],
+    columns: int,
+    compute: Compute,
+    together: int,
+    announce: Callable[[Sequence[Job]], None] | None = None,
 ) -> np.ndarray:
     """The numbers of all jobs: those that a folder holds, and the others computed and put there.
 
@@ -33,6 +38,7 @@ def kept_values(
         columns: Numbers a job.
         compute: Asked for what is missing, some jobs at a time, each of which is kept when done.
         together: How many.
+        announce: Told what is missing, before it is computed.
 
     Returns:
         Shape ``(len(jobs), columns)``, float64.
@@ -46,6 +52,8 @@ def kept_values(
         wanted = [Job(*ordered(job.a, job.b), job.sample) for job in jobs]
         have = {Job(*key) for key in base.execute("SELECT a, b, sample FROM kept")}
         missing = list(dict.fromkeys(job for job in wanted if job not in have))
+        if announce is not None:
+            announce(missing)
         for some in _batched(missing, together):
             numbers = np.asarray(compute(some), dtype="<f8").reshape(len(some), columns)
             rows = [(*job, row.tobytes()) for job, row in zip(some, numbers, strict=True)]
