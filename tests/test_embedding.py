@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -200,3 +201,35 @@ def test_bad_files_are_refused(tmp_path):
         conjure.embed([], process=build())
     with pytest.raises(ConjureError, match="embed it with the same"):
         found.nearest(np.zeros(3))
+
+
+def test_no_prompt_is_lost_where_memory_runs_out():
+    class Small(GaussianProcess):
+        def predict(self, x, step, prompts):
+            if len(prompts) > 5:
+                raise torch.OutOfMemoryError("full")
+            return super().predict(x, step, prompts)
+
+    meanings = {f"w{n}": Gaussian(n * np.ones(2), np.eye(2)) for n in range(20)}
+    meanings[""] = meanings["w0"]
+    process = GaussianProcess.build(meanings, steps=3)
+    names = list(meanings)
+    small = Small(process.meanings, process.sampler, process.grid)
+    expected = conjure.embed(names, process=process)
+    found = conjure.embed(names, process=small)
+    assert found.prompts == expected.prompts
+    np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-5)
+
+
+def test_landmarks_of_a_run_that_never_began_are_drawn_anew(tmp_path, monkeypatch):
+    meanings = {name: Gaussian(n * np.ones(2), np.eye(2)) for n, name in enumerate(["", "a", "b"])}
+    process = GaussianProcess.build(meanings, steps=3)
+    with monkeypatch.context() as broken:
+        broken.setattr(sys.modules["conjure.embedding.embed"], "_vectors", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            conjure.embed(["a", "b"], process=process, seed=1, out=tmp_path / "run")
+    assert (tmp_path / "run" / "landmarks.safetensors").exists()
+    found = conjure.embed(["a", "b"], process=process, seed=2, out=tmp_path / "run")
+    expected = conjure.embed(["a", "b"], process=process, seed=2)
+    assert found.landmarks.seed == 2
+    np.testing.assert_array_equal(found.vectors, expected.vectors)

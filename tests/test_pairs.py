@@ -39,10 +39,14 @@ def process():
     window=st.sampled_from([None, 1, 2]),
     as_stream=st.booleans(),
     ordered=st.booleans(),
+    batch=st.sampled_from([1, 2, 7, 4096]),
 )
-def test_every_pair_is_what_it_is_alone(pairs, guidance, samples, window, as_stream, ordered):
+def test_every_pair_is_what_it_is_alone(
+    pairs, guidance, samples, window, as_stream, ordered, batch
+):
     meanings = {name: gaussians("full", seed=n)["a"] for n, name in enumerate(NAMES)}
     process = GaussianProcess.build(meanings | {"": meanings["a"]}, steps=4, guidance=guidance)
+    process = replace(process, batch_size=batch)
     run = conjure.compare_pairs(
         iter(pairs) if as_stream else pairs,
         process=process, samples=samples, window=window, ordered=ordered,
@@ -360,3 +364,35 @@ def test_speed_stops_at_the_memory_that_there_is(process):
 
     small = Small(process.meanings, process.sampler, process.grid)
     assert measure_speed(small, "a").batch_size <= 4
+
+
+def test_prompts_against_themselves_beside_kept_paths():
+    """A block of them alone, whose paths are all known, has nothing to ask."""
+    meanings = {f"{n}": Gaussian(n * np.ones(2), np.eye(2)) for n in range(12)}
+    process = replace(GaussianProcess.build(meanings, steps=3), batch_size=1)
+    pairs = [(a, b) for a in meanings for b in meanings]
+    for result in conjure.compare_pairs(pairs, process=process, samples=2):
+        assert (result.distance == 0) == (result.prompts[0] == result.prompts[1])
+
+
+def test_settings_of_two_processes_do_not_mix(process, tmp_path):
+    other = GaussianProcess.build(process.meanings, steps=7)
+    one = conjure.compare_pairs([("a", "b")], process=process, samples=1, out=tmp_path / "run")
+    two = conjure.compare_pairs([("a", "b")], process=other, samples=1, out=tmp_path / "run")
+    with pytest.raises(RunMismatchError, match="with other settings meanwhile"):
+        list(one)
+    assert len(list(two)) == 1
+    kept = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert kept["process"]["steps"] == 7
+
+
+def test_a_pair_that_returns_is_paid_once(process):
+    pairs = [("a", "b"), ("c", "d"), ("a", "b"), ("b", "a"), ("c", "d"), ("e", "f")]
+    once = [*list(dict.fromkeys(pairs))[:2], ("e", "f")]
+    for budget in ({}, {"tolerance": 0.2, "first_round": 2}):
+        asked = {"process": process, "samples": 8, "window": 2, **budget}
+        run = conjure.compare_pairs(pairs, max_calls=10_000, **asked)
+        plain = conjure.compare_pairs(once, max_calls=10_000, **asked)
+        assert run.planned == plain.planned
+        assert [r.samples for r in run][-1] == [r.samples for r in plain][-1]
+        assert run.calls == plain.calls

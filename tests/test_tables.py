@@ -91,6 +91,7 @@ def test_columns_are_guessed_or_named(tmp_path, header, named, expected):
         ("t.csv", 'a,b\n"x,y\n', None, "is not a table"),
         ("t.jsonl", "{oops\n", None, "Line 1 .* is not JSON"),
         ("t.jsonl", "[1]\n", None, "not a JSON object"),
+        ("t.csv", "a,b,a\nx,y,z\n", None, "names the column 'a' twice"),
         ("t.jsonl", '{"a": "x", "b": 3}\n', None, "no text in the column 'b': 3"),
     ],
 )

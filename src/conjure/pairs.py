@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
@@ -21,7 +21,7 @@ from conjure.comparison import (
 from conjure.divergence import Estimate, estimate
 from conjure.engine import Job, Network, PathCache, count_calls, run_jobs
 from conjure.engine.precision import further_half, precise_enough, rounds
-from conjure.engine.speed import find_pace
+from conjure.engine.speed import MEASURED_FROM, find_pace
 from conjure.errors import ConjureError
 from conjure.process.base import Process
 from conjure.progress import progress_bar
@@ -121,7 +121,10 @@ class PairRun(Iterator[Comparison]):
         self._network, self._cache = Network(process), PathCache(run.folder)
         self._shown, self._errors, self._size = progress, (0.0, 0), window
         self._first = budget.first_round if budget.in_rounds else budget.samples
+        self._firsts: deque[int] = deque()  # calls of the first round of each window
         self._reserved = 0  # calls of the first rounds of windows that are still to come
+        self._measured_at = 0
+        self._note: Callable[[str], None] = lambda _: None
         self._foreseen = is_repeatable(pairs)
         if self._foreseen:
             self._plan()
@@ -143,9 +146,14 @@ class PairRun(Iterator[Comparison]):
     def _plan(self) -> None:
         """Count calls, find the samples that the budget allows, and see how fast the network is."""
         costs, count = [0] * self._budget.samples, 0
+        seen: set[int] = set()  # hashes: a pair that returns in another window costs nothing there
         for window in _windows(self._pairs, self._size):
-            count += len(_distinct(window))
-            for sample, cost in enumerate(self._costs(window, self._budget.samples)):
+            fresh = [pair for pair in _distinct(window) if hash(pair) not in seen]
+            seen.update(map(hash, fresh))
+            count += len(fresh)
+            found = self._costs(fresh, self._budget.samples)
+            self._firsts.append(sum(found[: self._first]))
+            for sample, cost in enumerate(found):
                 costs[sample] += cost
         totals = list(accumulate(costs))
         allowed = self._budget.max_calls
@@ -182,14 +190,16 @@ class PairRun(Iterator[Comparison]):
     def _measure(self, prompt: str) -> None:
         found = find_pace(self._process, prompt, self.planned)
         if found is not None:
-            self._network.batch_size = found.batch_size
+            if self._network.batch_size == self._process.batch_size:  # not halved meanwhile
+                self._network.batch_size = found.batch_size
             self.seconds_per_call = found.seconds_per_call
+            self._measured_at = self.planned
 
     def _foresee(self, window: list[Pair]) -> None:
         """Of a stream, what its next window adds to the calls."""
         check_prompts(self._process, window)
         self.planned += sum(self._costs(window, self.samples))
-        if self.seconds_per_call is None:
+        if self._measured_at < MEASURED_FROM <= self.planned or self.seconds_per_call is None:
             self._measure(window[0][0])
 
     def _work(self) -> Iterator[Comparison]:
@@ -197,21 +207,19 @@ class PairRun(Iterator[Comparison]):
             closing(self._run),
             progress_bar("Comparing", self.planned or None, shown=self._shown) as bar,
         ):
-            self._network.on_calls = bar.advance
+            self._network.on_calls, self._note = bar.advance, bar.note
             for window in _windows(self._pairs, self._size):
                 if not self._foreseen:
                     self._foresee(window)
                     bar.expect(self.planned)
-                for result in self._work_window(window):
-                    bar.note(self._mean_error(result))
-                    yield result
+                yield from self._work_window(window)
 
     def _work_window(self, window: list[Pair]) -> Iterator[Comparison]:
         check_prompts(self._process, window)
         asked = Counter(window)
         active, taken = _distinct(window), {}
         if self._budget.in_rounds and self._budget.max_calls is not None:
-            self._reserved -= sum(self._costs(window, min(self._first, self.samples)))
+            self._reserved -= self._firsts.popleft()
         before = 0
         for count in rounds(self._first, self.samples):
             if before and not self._affordable(active, count):
@@ -238,6 +246,9 @@ class PairRun(Iterator[Comparison]):
     ) -> Iterator[Comparison]:
         """Note that pairs have samples enough; give their results if order does not matter."""
         taken |= dict.fromkeys(pairs, count)
+        if self._shown:
+            for pair in pairs:
+                self._note(self._mean_error(self._estimate(pair, count)))
         for a, b in [] if self._ordered else pairs:
             for pair in dict.fromkeys([(a, b), (b, a)]):
                 if pair in asked:
@@ -285,7 +296,7 @@ class PairRun(Iterator[Comparison]):
         squares, chosen = self._run.squares(*pair, range(count)), ESTIMANDS[self._estimand]
         return estimate(chosen, squares, self._process.levels, kl=False)
 
-    def _mean_error(self, result: Comparison) -> str:
+    def _mean_error(self, result: Estimate) -> str:
         """What the progress bar says beside the calls."""
         if result.standard_error is None or result.distance == 0:
             return ""
@@ -342,10 +353,14 @@ def compare_pairs(
         tolerance: Stop sampling a pair where its standard error is at most this times its distance.
         top: Spend samples on the nearest so many pairs: after each round, the further half of those
             still in the running stops (successive halving), until ``top`` are left. All pairs are
-            planned together then.
+            planned together then. A pair that left on few samples may look nearer than one that
+            stayed: rank by samples first, the most before fewer, and then by distance.
         first_round: Samples before either is looked at; they double from there. By default 12 with
             a tolerance, since stopping early on fewer makes intervals lie, and 2 with ``top``.
-        max_calls: Network calls that the run may make: fewer samples are taken to keep to it.
+        max_calls: Network calls that this run may make: fewer samples are taken to keep to it. With
+            a tolerance, pairs that come first spend what is left over first. One that goes on from
+            another has its own; measuring the speed, and paths that must be walked again because
+            the cache was full, come on top.
         out: A run directory, in which every finished sample is kept. A killed run goes on from
             there, and a longer one adds to it; other settings than those it was made with are
             refused.

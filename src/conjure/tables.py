@@ -88,6 +88,10 @@ class TableFile:
             delimiter = "\t" if self.suffix == ".tsv" else ","
             reader = csv.DictReader(stream, delimiter=delimiter, strict=True)
             try:
+                named = reader.fieldnames or []
+                twice = next((name for name in named if list(named).count(name) > 1), None)
+                if twice is not None:
+                    raise ConjureError(f"{self} names the column {twice!r} twice: rename one.")
                 for number, row in enumerate(reader, start=2):
                     if None in row or None in row.values():
                         named = len(reader.fieldnames or [])

@@ -24,13 +24,14 @@ from conjure.cli.options import (
     Tolerance,
     takes_process,
 )
-from conjure.cli.pairs import cost
+from conjure.cli.pairs import cost, spent
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
 from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
 
 if TYPE_CHECKING:
     from conjure.matrices import Matrix
+    from conjure.pairs import PairRun
 
 
 @takes_process
@@ -70,8 +71,14 @@ def matrix(
 
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")
+    runs: list[PairRun] = []
+
+    def announce(run: PairRun) -> None:
+        runs.append(run)
+        say(cost(run, samples))
+
     found = compare_all(
-        list(dict.fromkeys(prompts)), announce=lambda run: say(cost(run, samples)),
+        list(dict.fromkeys(prompts)), announce=announce,
         process=process, samples=samples, seed=seed,
         estimand=estimand, tolerance=tolerance, first_round=first_round, max_calls=max_calls,
         out=out, progress=True,
@@ -86,7 +93,7 @@ def matrix(
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
     elif str(table) != "-":
         show(screen(found))
-    say(f"{found.calls:,} network calls in {found.seconds:.1f} s.")
+    say(f"{spent(runs[0])} {found.seconds:.1f} s.")
 
 
 def rows(found: Matrix, label: str) -> Iterator[dict[str, Any]]:

@@ -77,7 +77,7 @@ def nearest(
     found = embeddings.nearest(vector, max(count, rerank), index=index)
     if rerank:
         found = embeddings.rerank(
-            query, found, process=process, samples=samples or 16, progress=True
+            query, found, process=process, samples=16 if samples is None else samples, progress=True
         )
     found = found[:count]
     if as_json:

@@ -98,7 +98,7 @@ def pairs(
         listed = [plain(r) for r in records]
         typer.echo(json.dumps(listed, ensure_ascii=False, allow_nan=False))
     else:
-        show(screen(records, names))
+        show(screen(records, names, ranked=top is not None))
     say(spent(run))
 
 
@@ -157,8 +157,13 @@ def spent(run: PairRun) -> str:
     return said + "."
 
 
-def screen(records: Iterator[dict[str, Any]], names: list[str], most: int = 40) -> Any:
-    """The nearest pairs first, and how many more there are."""
+def screen(
+    records: Iterator[dict[str, Any]], names: list[str], most: int = 40, *, ranked: bool = False
+) -> Any:
+    """The nearest pairs first, and how many more there are.
+
+    In a ranking, those that stayed in it longest stand before those that left it on few samples.
+    """
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table as RichTable
@@ -172,7 +177,10 @@ def screen(records: Iterator[dict[str, Any]], names: list[str], most: int = 40) 
             count += 1
             yield row
 
-    nearest = heapq.nsmallest(most, counted(), key=lambda r: r["distance"])
+    def place(row: dict[str, Any]) -> tuple[float, float]:
+        return (-row["samples"] if ranked else 0, row["distance"])
+
+    nearest = heapq.nsmallest(most, counted(), key=place)
     has_kl = any(r["kl_forward"] is not None for r in nearest)
     shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in names:

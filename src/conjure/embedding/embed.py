@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,10 @@ def embed(
     run = open_run(out, manifest)
     kept = run.folder / "landmarks.safetensors"
     if landmarks is None and kept.is_file():
-        landmarks = load_landmarks(kept)
+        there = load_landmarks(kept)
+        # A run that was killed before its first vector may have been begun with other settings.
+        if (there.origin, there.seed, there.paths) == (origin, seed, paths):
+            landmarks = there
     distinct = list(dict.fromkeys(names))
     missing = [prompt for prompt in distinct if run.vector(prompt) is None]
     steps = len(process.levels)
@@ -121,11 +125,12 @@ def embed(
             landmarks = draw_landmarks(process, network, paths, seed, origin)
             save_landmarks(landmarks, kept)
         landmarks = landmarks.placed(process)
-        for start in range(0, len(missing), network.batch_size):
-            some = missing[start : start + network.batch_size]
+        together = network.batch_size  # which shrinks where memory runs out
+        for start in range(0, len(missing), together):
+            some = missing[start : start + together]
             run.add_vectors(some, _vectors(process, network, landmarks, weights, some, dimensions))
-    found = {prompt: run.vector(prompt) for prompt in distinct}
-    vectors = np.stack([v for v in (found[prompt] for prompt in names) if v is not None])
+    found: dict[str, Any] = {prompt: run.vector(prompt) for prompt in distinct}
+    vectors = np.stack([found[prompt] for prompt in names])
     run.close()
     return Embeddings(
         tuple(names), vectors, landmarks, manifest, network.calls, time.perf_counter() - started

@@ -159,12 +159,13 @@ class Embeddings:
         """
         from conjure.pairs import compare_pairs
         from conjure.store import make_manifest
-        from conjure.store.manifest import disagreements
+        from conjure.store.manifest import differences, process_digest
 
-        here = make_manifest(process, self.manifest["seed"], embedding=self.manifest["embedding"])
-        changed = disagreements(self.manifest, json.loads(json.dumps(here)))
-        if changed:
-            lines = "\n  ".join(changed)
+        here = json.loads(json.dumps(make_manifest(process, self.manifest["seed"])))
+        if process_digest(here) != process_digest(self.manifest):
+            names = ("weights", "process", "levels")
+            there, now = ({name: m[name] for name in names} for m in (self.manifest, here))
+            lines = "\n  ".join(differences(there, now))
             raise ConjureError(f"This is not the process that was embedded:\n  {lines}")
         results = compare_pairs(
             [(query, candidate.prompt) for candidate in candidates],

@@ -270,6 +270,8 @@ def _merged(
 def _group(block: Block, batch_size: int, heads: int) -> list[_Group]:
     """Cut a block's jobs so that passes are of one size; the first shares one with ``heads``."""
     jobs = np.flatnonzero(block.ends[:, 0] != block.ends[:, 1])
+    if not len(jobs):
+        return []
     rows = even_size(heads + 2 * len(jobs), batch_size)
     rows = min(rows + rows % 2, batch_size)  # a job's two rows stay together
     size = max(1, rows // 2)

@@ -18,11 +18,14 @@ ENOUGH = 0.03
 """A larger batch must be faster by this much, since smaller ones need less memory."""
 
 
+SINGLE_FROM, LONG = 100, 30.0
+"""Calls from which one of them is timed, and seconds from which a run of a few is long."""
+
 PROBED_FROM = 5000
-"""Calls from which it is worth knowing how long they will take."""
+"""Calls from which it is always worth knowing how long they will take."""
 
 MEASURED_FROM = 40_000
-"""Calls from which finding the best batch size, which takes about a thousand, pays for itself."""
+"""Calls from which finding the best batch size, which takes one or two thousand, pays."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,15 @@ def find_pace(process: Process, prompt: str, planned: int) -> Speed | None:
         None for a run too short for its length to matter.
     """
     if planned < PROBED_FROM:
-        return None
+        if planned < SINGLE_FROM:
+            return None
+        one = measure_speed(process, prompt, sizes=(1,), repeats=1)
+        if planned * one.seconds_per_call < LONG:
+            return None
     if process.tunable and planned >= MEASURED_FROM:
-        return measure_speed(process, prompt)
+        around = (process.batch_size * 2**power // 8 for power in range(6))
+        sizes = dict.fromkeys([1, *(size for size in around if size)])
+        return measure_speed(process, prompt, sizes=tuple(sizes))
     # From one row upwards: where the usual batch does not fit, the run will halve it.
     sizes = tuple({1: None, process.batch_size: None})
     found = measure_speed(process, prompt, sizes=sizes)
@@ -65,10 +74,12 @@ def measure_speed(
     process: Process,
     prompt: str,
     sizes: tuple[int, ...] = SIZES,
-    repeats: int = 1,
+    repeats: int = 2,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
     """Time passes of growing size on noise; stop where they no longer get faster per row.
+
+    Not before the usual size has been tried: what else runs on a machine may slow a few passes.
 
     Args:
         process: Whose network.
@@ -104,7 +115,7 @@ def measure_speed(
             best, worse = Speed(size, each, calls), 0
         else:
             worse += 1
-        if worse == 2:
+        if worse >= 2 and size >= process.batch_size:
             break
     if best is None:
         raise ConjureError(

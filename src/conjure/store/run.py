@@ -20,13 +20,14 @@ from conjure.engine.block import Job
 from conjure.engine.paths import PathKey
 from conjure.errors import ConjureError, RunMismatchError
 from conjure.files import written_whole
-from conjure.store.manifest import disagreements
+from conjure.store.manifest import disagreements, settings_key
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pairs (id INTEGER PRIMARY KEY, a TEXT, b TEXT, UNIQUE (a, b));
 CREATE TABLE IF NOT EXISTS walks (prompt INTEGER, sample INTEGER, PRIMARY KEY (prompt, sample))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS vectors (prompt TEXT PRIMARY KEY, vector BLOB);
+CREATE TABLE IF NOT EXISTS about (one INTEGER PRIMARY KEY CHECK (one = 1), settings TEXT);
 CREATE TABLE IF NOT EXISTS samples (
     pair INTEGER, sample INTEGER, squares BLOB, PRIMARY KEY (pair, sample)
 ) WITHOUT ROWID;
@@ -38,15 +39,27 @@ class Run:
     """The samples of a run. A pair is unordered: (b, a) finds what was stored for (a, b).
 
     Safe to share: SQLite's write-ahead log keeps readers and writers of several processes apart,
-    and a sample that two of them computed is kept once.
+    and a sample that two of them computed is kept once. Every transaction makes sure that the run
+    is still one of the same settings: an empty one may be begun anew with others.
+
+    Args:
+        folder: Where it is.
+        keep: A temporary folder, to be gone with it.
+        settings: Of what is added, see :func:`settings_key`; None only to read.
     """
 
-    def __init__(self, folder: Path, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep: tempfile.TemporaryDirectory[str] | None = None,
+        settings: str | None = None,
+    ) -> None:
         self.folder = folder
         self._temporary = keep
+        self._settings = settings
         self._base = sqlite3.connect(folder / "samples.sqlite", timeout=60, isolation_level=None)
         # Survives a killed process; a power cut may lose the last transactions, never older ones.
-        _patiently(lambda: self._base.execute("PRAGMA journal_mode = WAL"))
+        patiently(lambda: self._base.execute("PRAGMA journal_mode = WAL"))
         self._base.execute("PRAGMA synchronous = NORMAL")
         self._base.execute("PRAGMA cache_size = -4096")
         self._base.executescript(_SCHEMA)
@@ -157,11 +170,28 @@ class Run:
         if self._temporary is not None:
             self._temporary.cleanup()
 
+    def claim(self) -> None:
+        """Make the run one of these settings, if nothing is stored in it yet.
+
+        Raises:
+            RunMismatchError: Something is, under others.
+        """
+        with _Transaction(self._base, None):
+            found = self._base.execute("SELECT settings FROM about").fetchone()
+            if found is not None and found[0] != self._settings and not self.is_empty():
+                raise RunMismatchError(_OTHERS.format(str(self.folder)))
+            self._base.execute("INSERT OR REPLACE INTO about VALUES (1, ?)", (self._settings,))
+
     def _transaction(self) -> _Transaction:
-        return _Transaction(self._base)
+        return _Transaction(self._base, self._check)
+
+    def _check(self) -> None:
+        found = self._base.execute("SELECT settings FROM about").fetchone()
+        if found is not None and self._settings is not None and found[0] != self._settings:
+            raise RunMismatchError(_OTHERS.format(str(self.folder)))
 
 
-def _patiently(work: Callable[[], object], tries: int = 100) -> None:
+def patiently(work: Callable[[], object], tries: int = 100) -> None:
     """Try again while another process holds the file: some of SQLite's locks do not wait."""
     for number in range(tries):
         try:
@@ -173,14 +203,26 @@ def _patiently(work: Callable[[], object], tries: int = 100) -> None:
             time.sleep(0.1)
 
 
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT: all rows or none."""
+_OTHERS = (
+    "Another process has begun the run in {!r} with other settings meanwhile: nothing of this one "
+    "was mixed in. Take another folder."
+)
 
-    def __init__(self, base: sqlite3.Connection) -> None:
-        self._base = base
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT: all rows or none, after a check that may refuse."""
+
+    def __init__(self, base: sqlite3.Connection, check: Callable[[], None] | None) -> None:
+        self._base, self._check = base, check
 
     def __enter__(self) -> None:
         self._base.execute("BEGIN IMMEDIATE")
+        try:
+            if self._check is not None:
+                self._check()
+        except BaseException:
+            self._base.execute("ROLLBACK")
+            raise
 
     def __exit__(self, kind: object, *rest: object) -> None:
         self._base.execute("COMMIT" if kind is None else "ROLLBACK")
@@ -237,9 +279,11 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
     wanted = json.loads(json.dumps(manifest))
     if not path.is_file():
         _publish(path, wanted)
-    run = Run(place)
+    run = Run(place, settings=settings_key(wanted))
     there = json.loads(path.read_text(encoding="utf-8"))
     changed = disagreements(there, wanted)
+    if not changed or run.is_empty():
+        run.claim()
     if changed and run.is_empty():  # refused before it began: nothing depends on it
         with written_whole(path) as draft:
             _write(draft, wanted)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from conjure.engine.block import Job
-from conjure.store.run import ordered
+from conjure.store.run import ordered, patiently
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (
@@ -46,7 +46,7 @@ def kept_values(
     folder.mkdir(parents=True, exist_ok=True)
     base = sqlite3.connect(folder / "values.sqlite", timeout=60, isolation_level=None)
     with closing(base):
-        base.execute("PRAGMA journal_mode = WAL")
+        patiently(lambda: base.execute("PRAGMA journal_mode = WAL"))
         base.execute("PRAGMA synchronous = NORMAL")
         base.executescript(_SCHEMA)
         wanted = [Job(*ordered(job.a, job.b), job.sample) for job in jobs]
