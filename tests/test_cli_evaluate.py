@@ -74,6 +74,7 @@ def test_the_papers_settings_run_on_a_pipeline_of_the_same_layout(run, data):
     assert found["settings"]["model"] not in ("emoji", "CompVis/stable-diffusion-v1-4")
     assert next(s["column"] for s in found["scores"] if s["headline"]) == "epsilon"
     assert "* sampler" in err
+    assert "named with --model" in err
     assert "  guidance" in err
 
 

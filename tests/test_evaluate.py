@@ -81,7 +81,6 @@ ROWS = [{"sentence1": "a", "sentence2": "b", "score": n} for n in (1, 2, 3.5)]
 
 
 def test_examples_are_read_with_all_that_is_known(tmp_path):
-    rows = [{"word1": "x", "word2": "y", "score": "2", "pos": "noun"}, *({**r} for r in ROWS)]
     rows = [{"word1": f"w{n}", "word2": "v", "score": n, "pos": "noun"} for n in range(4)]
     found = read_examples(write(tmp_path / "t.jsonl", rows), "t")
     assert found.words
@@ -160,6 +159,7 @@ def test_hub_tasks_are_pinned():
 
 def test_names_of_tasks():
     assert len(expand("seven")) == 7
+    assert expand("sts-b,STSBenchmark") == ["STS-B"]
     assert expand(" STS-B , words") == ["STS-B", "RG65", "SimLex-999"]
     with pytest.raises(ConjureError, match="no task"):
         expand(" , ")
@@ -343,9 +343,9 @@ def test_the_table_as_latex_and_csv(evaluation):
     rows = list(csv.DictReader(io.StringIO(render(table, "csv"))))
     ours = [row for row in rows if row["published"] == "False"]
     assert len(ours) == len(evaluation.scores)
-    assert float(ours[0]["spearman"]) == pytest.approx(
-        next(s.spearman for s in evaluation.scores if s.method == "initial-timestep"), abs=1
-    )
+    said = {(r["task"], r["method"], r["column"]): float(r["spearman"]) for r in ours}
+    for score in evaluation.scores:
+        assert said[score.task, score.method, score.column] == score.spearman
     with pytest.raises(ConjureError, match="Unknown table format"):
         render(table, "word")
 
@@ -365,9 +365,7 @@ def test_the_average_is_that_of_seven(examples, process):
 def test_kinds_sum_to_the_whole(evaluation):
     result, key = evaluation.results["toy"], ("conjuring", "girsanov")
     total, found = whole(result, key), kinds(result, key)
-    assert set(found) == {
-        "subset", "concreteness", "words in common",
-    } - {"words in common"}  # fmt: skip
+    assert set(found) == {"subset", "concreteness"}  # every text is one word, none is shared
     for some in found.values():
         assert sum(kind.pairs for kind in some) == total.pairs == len(result.examples)
         share = sum(kind.pairs * kind.rank_error for kind in some) / total.pairs
@@ -380,6 +378,77 @@ def test_kinds_sum_to_the_whole(evaluation):
     assert gaps == sorted(gaps, reverse=True)
     errors = rank_errors(result.examples, result.distances[key])
     assert gaps[0] == pytest.approx(errors.max() * 40 / 39)
+
+
+def test_cuts_by_length_overlap_and_part_of_speech():
+    pairs = [("a cat", "a dog"), ("one two three four five six seven", "a b c d e f g h")] * 3
+    more = {"pos": ["noun", "verb", None] * 2, "number": ["1", "2", "3"] * 2}
+    scores = np.arange(6.0)
+    odd = Examples("cut", tuple(pairs), scores, more, words=False)
+    found = kinds(run.TaskResult(odd, {("m", "c"): -scores}), ("m", "c"))
+    said = {respect: {k.name: k.pairs for k in some} for respect, some in found.items()}
+    assert said["part of speech"] == {"noun": 2, "verb": 2, "not said": 2}
+    assert said["length, words a sentence"] == {"1: up to 6": 3, "2: up to 10": 3}
+    assert said["words in common"] == {"1: up to 20%": 3, "2: up to 40%": 3}
+    assert sum(said["number"].values()) == 6  # as text, from a CSV file
+    assert all(k.rank_error == 0 for some in found.values() for k in some)
+
+
+def test_the_mean_over_subsets(process, examples):
+    how = Conventions(pooling="mean")
+    found = evaluate([examples], ["conjuring"], process=process, conventions=how)
+    distances = found.results["toy"].distances["conjuring", "girsanov"]
+    parts = [spearman(-distances[k::2], examples.scores[k::2]) for k in (0, 1)]
+    score = next(s for s in found.scores if s.headline)
+    assert score.spearman == pytest.approx(np.mean(parts))
+    with pytest.raises(ConjureError, match="no column 'subset'"):
+        evaluate([replace(examples, more={})], ["conjuring"], process=process, conventions=how)
+
+
+def test_differences_carry_both_errors(process, examples):
+    asked = {"process": process, "samples": 8}
+    found = evaluate([examples], ["conjuring", "direct-output", "landmarks"], **asked)
+    gaps = {(g.method, g.other): g for g in found.differences}
+    gap = gaps["conjuring", "direct-output"]
+    assert gap.low <= gap.value <= gap.high
+    heads = {s.method: s for s in found.scores if s.headline}
+    assert gap.value == heads["conjuring"].spearman - heads["direct-output"].spearman
+    assert gap.monte_carlo is not None
+    assert heads["direct-output"].monte_carlo is not None
+    assert 0 < gap.monte_carlo < 3 * heads["direct-output"].monte_carlo
+    one = gaps["conjuring", "landmarks:2"]
+    assert one.monte_carlo == pytest.approx(heads["conjuring"].monte_carlo)
+
+
+def test_the_hub_is_asked_for_a_pinned_revision(monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    asked = {}
+
+    def load_dataset(path, **options):
+        asked.update(options, path=path)
+        return [{"sentence1": f"a{n}", "sentence2": "b", "score": n % 5} for n in range(1186)]
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert len(load_task("STS16")) == 1186
+    hub = TASKS["STS16"].hub
+    assert hub is not None
+    assert asked == {"path": hub.path, "split": "test", "revision": hub.revision}
+    with pytest.raises(ConjureError, match="has 1,379 pairs, and this copy has 1,186"):
+        load_task("STS-B")
+
+    def offline(path, **options):
+        raise ConnectionError("offline")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(ConjureError, match="could not be had from the hub"):
+        load_task("STS16")
+
+
+def test_a_place_for_the_run_is_looked_at_first(process, examples, tmp_path):
+    (tmp_path / "file").touch()
+    for place in ("file", "no/run"):
+        with pytest.raises(ConjureError, match=r"is a file|does not exist"):
+            evaluate([examples], ["conjuring"], process=process, out=tmp_path / place)
 
 
 def test_the_report_is_one_page_with_nothing_outside_it(evaluation, tmp_path):
@@ -420,6 +489,7 @@ def test_sweeps_share_samples(process, examples, tmp_path):
     assert points[2].evaluation.scores == four.scores
     figure = sweep_figure(points)
     assert len(figure.axes) == 1
+    assert parse_vary(["negative=,blurry"]) == {"negative": ["", "blurry"]}
     for bad in ("guidance", "colour=1", "steps=few", "steps=", "steps=5,5"):
         with pytest.raises(ConjureError):
             parse_vary([bad])

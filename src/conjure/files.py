@@ -66,6 +66,19 @@ def check_place(target: Path) -> Path:
     return target
 
 
+def check_folder(target: Path) -> Path:
+    """Refuse a place where no folder can be.
+
+    Raises:
+        ConjureError: It is a file, or the folder it would be in does not exist.
+    """
+    if target.exists() and not target.is_dir():
+        raise ConjureError(f"{str(target)!r} is a file; a run is a folder.")
+    if not target.parent.is_dir():
+        raise ConjureError(f"The folder {str(target.parent)!r} does not exist: make it first.")
+    return target
+
+
 def check_embeddings_path(path: str | Path) -> Path:
     """Refuse a place where embeddings cannot be written, before the work is done.
 

@@ -8,7 +8,8 @@ Two of them. mteb's main score is the Spearman correlation of cosines, so that a
 vectors of its own must make cosine mean its distance. :class:`Encoder` does: landmark embeddings
 (a sum of squares, see :func:`conjure.embed`) through random Fourier features, whose cosine is
 exp(−d²/2h²) up to 1/√D. :class:`PairScorer` computes the exact distance of every pair that mteb
-asks about: read its ``spearman``; its cosine fields are NaN, since they mean nothing.
+asks about: read its ``spearman``; its cosine fields are NaN, since they mean nothing, and its
+Euclidean and Manhattan ones mean nothing either.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The methods of the table, a file each; their names are in :mod:`conjure.registry`."""
 
-from conjure.baselines.base import GROUPS, Asked, Measured, Method, folder_name
+from conjure.baselines.base import Asked, Measured, Method, folder_name, place_of
 
-__all__ = ["GROUPS", "Asked", "Measured", "Method", "folder_name"]
+__all__ = ["Asked", "Measured", "Method", "folder_name", "place_of"]

@@ -98,7 +98,12 @@ CONTRASTIVE = "Contrastive embeddings"
 AUTOREGRESSIVE = "Autoregressive language models"
 CONTROL = "Controls"
 GROUPS = (CONTRASTIVE, AUTOREGRESSIVE, DIFFUSION, CONTROL)
-"""In the order of the poster's table."""
+"""In the order of the poster's table; any other comes after them."""
+
+
+def place_of(group: str) -> int:
+    """Where a group stands in the table."""
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS)
 
 
 def folder_name(method: Method) -> str:

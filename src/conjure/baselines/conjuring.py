@@ -17,6 +17,7 @@ from conjure.pairs import compare_pairs
 from conjure.process.base import Process
 from conjure.registry import ESTIMANDS
 from conjure.store import make_manifest
+from conjure.store.run import ordered
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Conjuring:
 
     def cost(self, pairs: Sequence[Pair]) -> int:
         """What the engine plans, for all samples."""
-        return self.asked.samples * count_calls(self.process, [Job(*pair, 0) for pair in pairs])
+        distinct = dict.fromkeys(ordered(*pair) for pair in pairs)
+        return self.asked.samples * count_calls(self.process, [Job(*pair, 0) for pair in distinct])
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """By the run directory of :func:`conjure.compare_pairs`."""

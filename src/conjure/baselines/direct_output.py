@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from conjure.engine.plan import neighbours_first
 from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError
 from conjure.process.base import Process
+from conjure.process.fingerprint import hash_weights
 from conjure.progress import progress_bar
 from conjure.store import make_manifest
 from conjure.store.values import kept_values
@@ -36,11 +37,8 @@ from conjure.store.values import kept_values
 TOGETHER = 128
 """Pairs whose pictures are made and compared at a time."""
 
-REMEMBERED = 512
-"""Finished pictures that are kept for pairs to come."""
-
-Features = Callable[[np.ndarray], np.ndarray]
-"""Pictures ``(n, height, width, 3)`` in [0, 1] → features ``(n, d)``."""
+REMEMBERED = 2**28
+"""Bytes of finished pictures that are kept for pairs to come."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class DirectOutput:
 
     asked: Asked
     process: Process
-    encoder: str | None
+    encoder: ImageEncoder | None
     name: str
     group: str = DIFFUSION
 
@@ -61,7 +59,8 @@ class DirectOutput:
     def settings(self) -> dict[str, Any]:
         """The process and the image encoder."""
         manifest = make_manifest(self.process, self.asked.seed)
-        return {"method": "direct-output", "encoder": self.encoder, **manifest}
+        weights = None if self.encoder is None else hash_weights({"encoder": self.encoder.model})
+        return {"method": "direct-output", "encoder": weights, **manifest}
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
@@ -82,7 +81,7 @@ class DirectOutput:
         columns = ["latents"] if decode is None else ["latents", "pixels"]
         if self.encoder is not None and decode is None:
             raise ConjureError("This process has no pictures for an image encoder to look at.")
-        features = None if self.encoder is None else image_features(self.encoder, self.asked)
+        features = self.encoder
         if features is not None:
             columns.append("features")
         network, k = Network(self.process), self.asked.samples
@@ -97,7 +96,7 @@ class DirectOutput:
             for n, key in enumerate(keys):
                 made[key] = (
                     latents[n].clone(),
-                    None if pixels is None else pixels[n].astype(np.float64),
+                    None if pixels is None else pixels[n].copy(),
                     None if seen is None else seen[n],
                 )
 
@@ -110,12 +109,14 @@ class DirectOutput:
                 (x, p, f), (y, q, g) = made[one], made[other]
                 rows[n, 0] = squared_norm((x - y)[None])[0]
                 if p is not None and q is not None:
-                    rows[n, 1] = np.sum((p - q) ** 2)
+                    rows[n, 1] = np.sum((p.astype(np.float64) - q) ** 2)
                 if f is not None and g is not None:
                     rows[n, 2] = 1 - float(f @ g)
             for key in needed:
                 made.move_to_end(key)
-            while len(made) > REMEMBERED:
+            x, p, _ = made[needed[0]]
+            each = 8 * x.numel() + (0 if p is None else p.nbytes)
+            while len(made) > max(1, REMEMBERED // each):
                 made.popitem(last=False)
             return rows
 
@@ -132,43 +133,64 @@ class DirectOutput:
         return Measured({c: shaped[:, :, n] for n, c in enumerate(columns)}, network.calls, k)
 
 
-def image_features(name: str, asked: Asked) -> Features:
-    """An image encoder of transformers: CLIP's projected features, or the pooled output of others.
+@dataclass(frozen=True)
+class ImageEncoder:
+    """CLIP's projected features, or the pooled output (else the class token) of other encoders.
 
     Args:
-        name: A hub id or a folder.
-        asked: Device, and whether pickles may be read.
+        model: Of transformers.
+        processor: Its image processor.
+        pooled: Whether the checkpoint has a pooler of its own.
+    """
+
+    model: Any
+    processor: Any
+    pooled: bool
+
+    @torch.inference_mode()
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        """Pictures ``(n, height, width, 3)`` in [0, 1] → unit features ``(n, d)``."""
+        from PIL import Image
+
+        project = getattr(self.model, "get_image_features", None)
+        found = []
+        for part in np.array_split(pictures, max(1, len(pictures) // 32)):
+            images = [Image.fromarray((255 * picture).round().astype(np.uint8)) for picture in part]
+            inputs = self.processor(images=images, return_tensors="pt").to(self.model.device)
+            said: Any = project(**inputs) if project is not None else self.model(**inputs)
+            if isinstance(said, Tensor):
+                found.append(said)
+            elif self.pooled or project is not None:
+                found.append(said.pooler_output)
+            else:
+                found.append(said[0][:, 0])
+        every = torch.cat(found).double().cpu()
+        return (every / every.norm(dim=1, keepdim=True)).numpy()
+
+
+def load_encoder(name: str, asked: Asked) -> ImageEncoder:
+    """An image encoder of transformers.
 
     Raises:
-        ConjureError: It cannot be loaded, or is no image encoder.
+        ConjureError: It cannot be loaded.
     """
-    from PIL import Image
     from transformers import AutoImageProcessor, AutoModel
 
     safe = None if asked.allow_pickle else True
     try:
         processor = AutoImageProcessor.from_pretrained(name)
-        model = AutoModel.from_pretrained(name, use_safetensors=safe).eval()
+        model, about = AutoModel.from_pretrained(
+            name, use_safetensors=safe, output_loading_info=True
+        )
     except (OSError, ValueError, KeyError) as error:
         raise ConjureError(f"The image encoder {name!r} cannot be loaded: {error}") from error
+    missing = list(about["missing_keys"])
+    # A pooler that the checkpoint lacks would be drawn at random.
+    if [key for key in missing if "pooler" not in key]:
+        raise ConjureError(f"{name!r} lacks weights that its network needs: {missing[0]}, …")
     if asked.device is not None:
         model.to(asked.device)
-    project = getattr(model, "get_image_features", None)
-
-    @torch.inference_mode()
-    def features(pictures: np.ndarray) -> np.ndarray:
-        found = []
-        for part in np.array_split(pictures, max(1, len(pictures) // 32)):
-            images = [Image.fromarray((255 * picture).round().astype(np.uint8)) for picture in part]
-            inputs = processor(images=images, return_tensors="pt").to(model.device)
-            said: Any = project(**inputs) if project is not None else model(**inputs)
-            pooled: Any = said if isinstance(said, Tensor) else said.pooler_output
-            # Where there is none: the class token.
-            found.append((said[0][:, 0] if pooled is None else pooled).double().cpu())
-        every = torch.cat(found)
-        return (every / every.norm(dim=1, keepdim=True)).numpy()
-
-    return features
+    return ImageEncoder(model.eval(), processor, pooled=not missing)
 
 
 def build(asked: Asked, argument: str | None) -> DirectOutput:
@@ -176,4 +198,5 @@ def build(asked: Asked, argument: str | None) -> DirectOutput:
     if asked.process is None:
         raise ConjureError("direct-output needs a process.")
     name = "direct-output" if argument is None else f"direct-output:{argument}"
-    return DirectOutput(asked, asked.process, argument, name)
+    encoder = None if argument is None else load_encoder(argument, asked)
+    return DirectOutput(asked, asked.process, encoder, name)

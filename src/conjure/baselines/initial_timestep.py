@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,8 @@ from conjure.progress import progress_bar
 from conjure.store import make_manifest
 from conjure.store.values import kept_values
 
-TOGETHER = 512
-"""Pairs whose predictions are held at a time."""
+HELD = 2**29
+"""Bytes of predictions that are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,12 @@ class InitialTimestep:
             b = torch.tensor([rows[job.b, job.sample] for job in jobs])
             return squared_norm(values[a] - values[b])[:, None]
 
+        # Two states a job, at which noise and picture are said, in float64.
+        together = max(1, HELD // (32 * math.prod(self.process.shape)))
         with progress_bar("Initial timestep", None, shown=self.asked.progress) as bar:
             network.on_calls = bar.advance
             found = kept_values(
-                folder, all_jobs(pairs, k), 1, compute, TOGETHER * k,
+                folder, all_jobs(pairs, k), 1, compute, together,
                 lambda missing: bar.expect(len(paths_of(missing))),
             )  # fmt: skip
         return Measured({self.column: found.reshape(len(pairs), k)}, network.calls, k)

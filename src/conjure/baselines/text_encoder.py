@@ -28,9 +28,8 @@ class TextEncoder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The weights, and how long prompts are treated."""
-        manifest = make_manifest(self.process, 0)
-        return {"method": self.name, "weights": manifest["weights"], "model": manifest["model"]}
+        """The process, of which the text encoder alone matters."""
+        return {"method": self.name, **make_manifest(self.process, 0)}
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from conjure.baselines.base import AUTOREGRESSIVE, Asked, Measured, Pair
 from conjure.baselines.sentence_transformers import short_name
 from conjure.engine import Job
 from conjure.errors import ConjureError
+from conjure.process.fingerprint import hash_weights
 from conjure.progress import progress_bar
 from conjure.store.values import kept_values
 
@@ -32,6 +34,9 @@ CONTINUATIONS, TOKENS = 20, 20
 
 TEMPLATE = 'This sentence: "{}" implies: '
 """That of the paper's prompted variant."""
+
+AT_ONCE = 200
+"""Tokens whose distributions over the vocabulary are held at a time."""
 
 COLUMNS = ("trajectories", "path-kl")
 
@@ -75,7 +80,7 @@ class Trajectories:
         """The model, the template, n and m, the seed."""
         return {
             "method": "trajectories",
-            "model": self.argument,
+            "model": hash_weights({"model": self.model}),
             "template": self.template,
             "continuations": self.continuations,
             "tokens": self.tokens,
@@ -115,7 +120,7 @@ class Trajectories:
                             made[text] = self.sample(text)
                             passes += self.tokens
                     rows.append(self.compare(a, b, made[a], made[b]).T.reshape(-1))
-                    passes += 2
+                    passes += 4
                     bar.advance(2)
                 while len(made) > 1024:
                     del made[next(iter(made))]
@@ -147,7 +152,8 @@ class Trajectories:
         alive = torch.ones(n, dtype=torch.bool)
         for place in range(self.tokens):
             logits = said.logits[:, -1].double().cpu()
-            drawn = (logits.log_softmax(-1) + self._gumbel(place, logits.shape[1])).argmax(-1)
+            noise = gumbel(self.asked.seed, n, place, logits.shape[1])
+            drawn = (logits.log_softmax(-1) + noise).argmax(-1)
             tokens[alive, place] = drawn[alive]
             if end is not None:
                 ended = alive & (drawn == end)
@@ -159,32 +165,28 @@ class Trajectories:
             said = self.model(step, past_key_values=said.past_key_values, use_cache=True)
         return Continuations(tokens, lengths)
 
-    def _gumbel(self, place: int, count: int) -> Tensor:
-        rows = []
-        for number in range(self.continuations):
-            sequence = np.random.SeedSequence(self.asked.seed, spawn_key=(number, place))
-            rows.append(np.random.Generator(np.random.Philox(sequence)).gumbel(size=count))
-        return torch.from_numpy(np.stack(rows))
-
     def compare(self, a: str, b: str, from_a: Continuations, from_b: Continuations) -> np.ndarray:
         """Both distances of one pair by sample, shape ``(n, 2)``."""
+        n = self.continuations
         tokens = torch.cat([from_a.tokens, from_b.tokens])
         lengths = torch.cat([from_a.lengths, from_b.lengths])
         inside = torch.arange(self.tokens) < lengths[:, None]
-        under_a, under_b = self._score(a, tokens), self._score(b, tokens)
-        chosen_a, chosen_b = (
-            logs.gather(2, tokens[:, :, None])[:, :, 0] for logs in (under_a, under_b)
-        )
-        gap = ((chosen_a - chosen_b) * inside).sum(1) / lengths
-        n = self.continuations
-        mean = gap.abs().reshape(2, n).mean(0)
-        # Of the text that a continuation is from, against the other one.
-        own = torch.cat([under_a[:n], under_b[n:]])
-        other = torch.cat([under_b[:n], under_a[n:]])
-        # A token that the own model never says counts for nothing, whatever the other says.
-        each = torch.where(own > -torch.inf, own.exp() * (own - other), 0.0).sum(2)
-        jeffreys = (each * inside).sum(1).reshape(2, n).sum(0)
-        return torch.stack([mean, jeffreys], 1).numpy()
+        gaps, jeffreys = [], []
+        for rows in torch.arange(2 * n).split(max(1, AT_ONCE // self.tokens)):
+            under_a, under_b = self._score(a, tokens[rows]), self._score(b, tokens[rows])
+            chosen_a, chosen_b = (
+                logs.gather(2, tokens[rows, :, None])[:, :, 0] for logs in (under_a, under_b)
+            )
+            gaps.append(((chosen_a - chosen_b) * inside[rows]).sum(1) / lengths[rows])
+            # Of the text that a continuation is from, against the other one.
+            from_first = (rows < n)[:, None, None]
+            own = torch.where(from_first, under_a, under_b)
+            other = torch.where(from_first, under_b, under_a)
+            # A token that the own model never says counts for nothing, whatever the other says.
+            each = torch.where(own > -torch.inf, own.exp() * (own - other), 0.0).sum(2)
+            jeffreys.append((each * inside[rows]).sum(1))
+        mean = torch.cat(gaps).abs().reshape(2, n).mean(0)
+        return torch.stack([mean, torch.cat(jeffreys).reshape(2, n).sum(0)], 1).numpy()
 
     @torch.inference_mode()
     def _score(self, text: str, tokens: Tensor) -> Tensor:
@@ -201,6 +203,16 @@ class Trajectories:
         return torch.cat([first, rest], 1).double().log_softmax(-1).cpu()
 
 
+@lru_cache(maxsize=TOKENS)
+def gumbel(seed: int, continuations: int, place: int, count: int) -> Tensor:
+    """Noise of its own for each continuation and place, shape ``(continuations, count)``."""
+    rows = []
+    for number in range(continuations):
+        sequence = np.random.SeedSequence(seed, spawn_key=(number, place))
+        rows.append(np.random.Generator(np.random.Philox(sequence)).gumbel(size=count))
+    return torch.from_numpy(np.stack(rows))
+
+
 def load(asked: Asked, argument: str | None, template: str | None) -> Trajectories:
     """A causal language model and its tokenizer.
 
@@ -214,12 +226,18 @@ def load(asked: Asked, argument: str | None, template: str | None) -> Trajectori
     safe = None if asked.allow_pickle else True
     try:
         tokenizer = AutoTokenizer.from_pretrained(argument)
-        model: Any = AutoModelForCausalLM.from_pretrained(argument, use_safetensors=safe)
-        model.eval()
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            argument, use_safetensors=safe, output_loading_info=True
+        )
+        model, about = loaded
     except (OSError, ValueError, KeyError) as error:
         raise ConjureError(f"The language model {argument!r} cannot be loaded: {error}") from error
+    if about["missing_keys"]:
+        lacks = next(iter(about["missing_keys"]))
+        raise ConjureError(f"{argument!r} lacks weights that its network needs: {lacks}, …")
     if asked.device is not None:
         model.to(asked.device)
+    model.eval()
     return Trajectories(asked, model, tokenizer, argument, template)
 
 

@@ -115,7 +115,7 @@ Vary = Annotated[
 @takes_process
 def evaluate(
     load: LoadProcess,
-    tasks: Tasks = "STS-B,SICK-R",
+    tasks: Tasks = "STS-B",
     methods: Methods = "conjuring,initial-timestep,direct-output",
     data: Data = None,
     limit: Limit = None,
@@ -154,26 +154,27 @@ def evaluate(
     from conjure.cli.console import say, show
     from conjure.evaluate import Conventions, make_table, render
     from conjure.evaluate import evaluate as run
+    from conjure.evaluate.run import needs_process
     from conjure.evaluate.tasks import expand
 
     changes: dict[str, Any] = {}
     if preset is not None:
-        changes = preset_changes(preset)
+        changes = preset_changes(preset, load.model)
         samples, pooling, full_stop, estimand = (
             changes.pop(name) for name in ("samples", "pooling", "full_stop", "estimand")
         )
-        if load.model != "emoji":  # named by the user
-            changes["model"] = load.model
     conventions = Conventions(pooling, full_stop, template, limit, seed)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     asked = {
         "data": data, "samples": samples, "seed": seed, "estimand": estimand,
-        "conventions": conventions,
+        "conventions": conventions, "device": load.device, "allow_pickle": load.allow_pickle,
     }  # fmt: skip
+    if vary and (kind is not None or full):
+        raise ConjureError("--vary prints a table of its own: leave --format and --full out.")
     if vary:
         _sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
         return
-    process = load(**changes) if _needs_process(names) else None
+    process = load(**changes) if any(map(needs_process, names)) else None
 
     def announce(calls: int) -> None:
         if calls and process is not None:
@@ -202,24 +203,20 @@ def planned(calls: int, process: Process) -> str:
     return f"At most {calls:,} network calls{took}, less what the run directory holds."
 
 
-def _needs_process(names: list[str]) -> bool:
-    from conjure.evaluate.run import DIFFUSION_METHODS
-
-    return any(name.partition(":")[0] in DIFFUSION_METHODS for name in names)
-
-
-def preset_changes(name: str) -> dict[str, Any]:
-    """What a preset sets, after listing it."""
+def preset_changes(name: str, model: str) -> dict[str, Any]:
+    """What a preset sets, after listing it; a model that the user named stays."""
     from conjure.cli.console import say
-    from conjure.evaluate.published import PAPER, SOURCE
+    from conjure.evaluate.published import PAPER, SOURCE, Setting
 
     if name != "paper":
         raise ConjureError(f"The preset is paper, not {name!r}.")
     say(f"Settings of {SOURCE}; * is ours where the paper is silent:")
-    for setting in PAPER:
+    own = Setting("model", model, True, "named with --model")
+    settings = [own if s.name == "model" and model != "emoji" else s for s in PAPER]
+    for setting in settings:
         mark = " " if setting.known else "*"
         say(f"  {mark} {setting.name:<10} {setting.value!s:<30} {setting.why}")
-    return {setting.name: setting.value for setting in PAPER}
+    return {setting.name: setting.value for setting in settings}
 
 
 def screen(table: Table, evaluation: Evaluation) -> Any:
@@ -265,6 +262,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
         found.append(
             f"{gap.task}: conjuring − {other} = {100 * sign * gap.value:+.1f} "
             f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+            + ("" if gap.monte_carlo is None else f", ±{100 * gap.monte_carlo:.1f} by sampling")
         )
     for score in heads:
         if score.method == "conjuring" and score.monte_carlo is not None:
@@ -289,14 +287,18 @@ def _sweep(
     as_json: bool,
 ) -> None:
     from conjure.cli.console import say, show
+    from conjure.evaluate.run import needs_process
     from conjure.evaluate.sweep import parse_vary, sweep, sweep_figure, sweep_table
 
     axes = parse_vary(vary)
+    loaded: list[Any] = []
 
     def run_at(point: dict[str, Any]) -> Any:
         say("At " + ", ".join(f"{name} = {value}" for name, value in point.items()) + ":")
         own = {k: v for k, v in point.items() if k != "samples"}
-        return load(**{**changes, **own}) if _needs_process(methods) else None
+        if not loaded or loaded[0] != own:  # other samples are of the same process
+            loaded[:] = [own, load(**{**changes, **own})]
+        return loaded[1] if any(map(needs_process, methods)) else None
 
     found = sweep(tasks, methods, axes, run_at, out=out, progress=True, **asked)
     if figure is not None:

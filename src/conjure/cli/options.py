@@ -18,9 +18,13 @@ class LoadProcess(Protocol):
 
     Attributes:
         model: The name that was asked for.
+        device: Likewise.
+        allow_pickle: Likewise.
     """
 
     model: str
+    device: str | None
+    allow_pickle: bool
 
     def __call__(self, **changes: Any) -> Any: ...
 
@@ -246,7 +250,8 @@ def takes_process(command: Callable[..., None]) -> Callable[..., None]:
                 asked = {**settings, **changes}
                 return load_process(asked.pop("model"), **asked)
 
-        load.model = settings["model"]  # type: ignore[attr-defined]
+        for name in ("model", "device", "allow_pickle"):
+            setattr(load, name, settings[name])
         command(load, **options)
 
     run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]

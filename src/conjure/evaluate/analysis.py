@@ -131,9 +131,11 @@ def _kind(
 
 
 def _numeric(values: Sequence[Any]) -> Floats | None:
-    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
-        return np.array(values, dtype=np.float64)
-    return None
+    """As numbers, if all are some; a CSV file has them as text."""
+    try:
+        return np.array([float(v) for v in values if not isinstance(v, bool)]).reshape(len(values))
+    except (TypeError, ValueError):
+        return None
 
 
 def _thirds(numbers: Floats) -> list[str]:

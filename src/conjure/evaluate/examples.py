@@ -158,6 +158,20 @@ class Conventions:
         text = text.strip()
         return f"{text}." if self.full_stop and not text.endswith(END) else text
 
+    def subsets(self, examples: Examples) -> Sequence[Any] | None:
+        """The subset of each pair where a mean over them is asked for, else None.
+
+        Raises:
+            ConjureError: The data do not say.
+        """
+        if self.pooling == "all":
+            return None
+        if "subset" not in examples.more:
+            raise ConjureError(
+                f"{examples.task} has no column 'subset' to take the mean over: use pooling all."
+            )
+        return examples.more["subset"]
+
     def choose(self, examples: Examples) -> Examples:
         """All pairs, or as many as the limit says, in their order; the same ones every time."""
         if self.limit is None or self.limit >= len(examples):

@@ -7,11 +7,14 @@ import html
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conjure.evaluate.analysis import Disagreement, disagreements, kinds, whole
+from conjure.evaluate.examples import Conventions
 from conjure.evaluate.run import Evaluation, TaskResult
 from conjure.evaluate.table import cell, make_table
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from conjure.process.pipeline import PipelineProcess
+
+THUMBNAIL = 128
+"""Side of a picture in the report, in pixels."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
@@ -137,12 +143,20 @@ def _differences(evaluation: Evaluation) -> str:
     rows = [
         [gap.task, f"{gap.method} − {gap.other}", f"{100 * gap.value:+.1f}",
          f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}",
-         "" if gap.low <= 0 <= gap.high else "yes"]
+         "–" if gap.monte_carlo is None else f"±{100 * gap.monte_carlo:.2f}",
+         "yes" if gap.low > 0 or gap.high < 0 else ""]
         for gap in evaluation.differences
     ]  # fmt: skip
     if not rows:
         return ""
-    names = ("task", "difference", "Spearman × 100", "95%, paired bootstrap", "beyond doubt")
+    names = (
+        "task",
+        "difference",
+        "Spearman × 100",
+        "95%, paired bootstrap",
+        "other samples",
+        "0 outside",
+    )
     return "<h2>Differences between methods</h2>" + _table(names, rows, text=2)
 
 
@@ -180,12 +194,10 @@ def _worst(
 ) -> str:
     pictures: dict[str, str] = {}
     if process is not None:
-        how = evaluation.settings["conventions"]
-        prompts = {
-            text: how["template"].replace("{}", text) if result.examples.words else text
-            for pair in worst
-            for text in (pair.a, pair.b)
-        }
+        how = Conventions(**evaluation.settings["conventions"])
+        shown = replace(result.examples, pairs=tuple((pair.a, pair.b) for pair in worst))
+        texts = chain.from_iterable(shown.pairs)
+        prompts = dict(zip(texts, chain.from_iterable(how.prompts(shown)), strict=True))
         drawn = draw(process, list(prompts.values()), evaluation.settings["seed"])
         pictures = dict(zip(prompts, drawn, strict=True))
     rows = []
@@ -213,7 +225,9 @@ def draw(process: PipelineProcess, prompts: Sequence[str], seed: int) -> list[st
     found = []
     for picture in process.decode(latents):
         stream = io.BytesIO()
-        Image.fromarray((255 * picture).round().astype(np.uint8)).save(stream, "PNG")
+        image = Image.fromarray((255 * picture).round().astype(np.uint8))
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        image.save(stream, "PNG")
         said = base64.b64encode(stream.getvalue()).decode()
         found.append(f'<img alt="" src="data:image/png;base64,{said}">')
     return found

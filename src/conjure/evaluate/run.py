@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conjure import __version__
-from conjure.baselines import GROUPS, Asked, Measured, Method, folder_name
+from conjure.baselines import Asked, Measured, Method, folder_name, place_of
 from conjure.errors import ConjureError
 from conjure.evaluate.examples import Conventions, Examples
 from conjure.evaluate.scoring import (
@@ -29,7 +29,7 @@ from conjure.evaluate.scoring import (
     pearson,
 )
 from conjure.evaluate.tasks import SEVEN, load_task
-from conjure.files import written_whole
+from conjure.files import check_folder, written_whole
 from conjure.levels import Floats
 from conjure.process.base import Process
 from conjure.registry import METHODS
@@ -54,10 +54,11 @@ class Score:
         spearman: Rank correlation of nearness with the human scores, in [−1, 1].
         low: Lower end of the 95% bootstrap interval over pairs.
         high: Upper end.
-        pearson: The linear correlation; None of an average.
+        pearson: The linear correlation over the whole task; None of an average.
         monte_carlo: Standard error that other samples would bring; None where it is unknown or
             nothing is drawn.
-        beyond_text: Partial correlation given the text encoder's distance; None without it.
+        beyond_text: Partial rank correlation given the text encoder's distance, over the whole
+            task; None without it.
         pairs: How many.
         samples: How many the distances are means of; 0 where nothing is drawn.
     """
@@ -83,11 +84,12 @@ class Difference:
 
     Args:
         task: Its name, or ``average``.
-        method: The first, as ``method`` or ``method/column``.
+        method: The first, by its headline column.
         other: The second.
         value: The difference.
-        low: Lower end of its 95% paired bootstrap interval.
+        low: Lower end of its 95% paired bootstrap interval over pairs.
         high: Upper end.
+        monte_carlo: Standard error that other samples would bring, as in :class:`Score`.
     """
 
     task: str
@@ -96,6 +98,7 @@ class Difference:
     value: float
     low: float
     high: float
+    monte_carlo: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,12 +190,15 @@ def evaluate(
         conventions.choose(load_task(task, data) if isinstance(task, str) else task)
         for task in tasks
     ]
+    if out is not None:
+        check_folder(Path(out))
     asked = Asked(process, samples, seed, estimand, device, allow_pickle, progress)
     built = build_methods(methods, asked)
     planned = 0
     for examples in chosen:
         prompts = conventions.prompts(examples)
         texts = list(dict.fromkeys(chain.from_iterable(prompts)))
+        conventions.subsets(examples)  # refuses a task that has none
         for method in built:
             method.check(texts)
             planned += method.cost(prompts)
@@ -203,12 +209,13 @@ def evaluate(
     scores: list[Score] = []
     results: dict[str, TaskResult] = {}
     calls = 0
+    kept = {method.name: folder_name(method) for method in built}
     with place as root:
         folder = Path(root)
         folder.mkdir(exist_ok=True)
         for examples in chosen:
             prompts = conventions.prompts(examples)
-            measured = [(m, m.measure(prompts, folder / folder_name(m))) for m in built]
+            measured = [(m, m.measure(prompts, folder / kept[m.name])) for m in built]
             calls += sum(said.calls for _, said in measured)
             found, means = _score_task(examples, conventions, measured, drawn)
             scores += found
@@ -242,7 +249,7 @@ def _score_task(
     drawn: Drawn,
 ) -> tuple[list[Score], dict[tuple[str, str], Floats]]:
     """Scores and mean distances of every column; the draws behind them are added to ``drawn``."""
-    subsets = examples.more.get("subset") if conventions.pooling == "mean" else None
+    subsets = conventions.subsets(examples)
     scores, human = [], examples.scores
     means = {
         (method.name, column): values.mean(1)
@@ -281,7 +288,7 @@ def build_methods(names: Sequence[str], asked: Asked) -> list[Method]:
     for name in names:
         kind, _, argument = name.partition(":")
         build = METHODS[kind]
-        if asked.process is None and kind in DIFFUSION_METHODS:
+        if asked.process is None and needs_process(name):
             from conjure.comparison import default_process
 
             asked = replace(asked, process=default_process())
@@ -289,13 +296,16 @@ def build_methods(names: Sequence[str], asked: Asked) -> list[Method]:
         if method.name in found:
             raise ConjureError(f"The method {method.name} stands twice: take one out.")
         found[method.name] = method
-    return sorted(found.values(), key=lambda method: GROUPS.index(method.group))
+    return sorted(found.values(), key=lambda method: place_of(method.group))
 
 
-DIFFUSION_METHODS = frozenset(
-    {"conjuring", "landmarks", "initial-timestep", "direct-output", "text-encoder"}
-)
-"""Those that are about --model."""
+OTHER_MODELS = frozenset({"sentence-transformers", "trajectories", "trajectories+prompt"})
+"""Methods that are not about the diffusion process."""
+
+
+def needs_process(name: str) -> bool:
+    """Whether a method is about the diffusion process that is evaluated."""
+    return name.partition(":")[0] not in OTHER_MODELS
 
 
 def _averages(scores: list[Score], drawn: Drawn) -> list[Score]:
@@ -312,7 +322,9 @@ def _averages(scores: list[Score], drawn: Drawn) -> list[Score]:
         low, high = interval(drawn.pairs[AVERAGE, *key])
         error = None
         if parts[0].samples > 1:  # all tasks share the samples' noise
-            error = jackknife_error(np.mean([drawn.samples[task, *key] for task in SEVEN], axis=0))
+            without = [drawn.samples[task, *key] for task in SEVEN]
+            drawn.samples[AVERAGE, *key] = np.mean(without, axis=0)
+            error = jackknife_error(drawn.samples[AVERAGE, *key])
         beyond = [part.beyond_text for part in parts if part.beyond_text is not None]
         found.append(
             replace(
@@ -334,8 +346,22 @@ def _differences(scores: list[Score], drawn: Drawn) -> list[Difference]:
             ours, theirs = (drawn.pairs[task, s.method, s.column] for s in (one, other))
             low, high = interval(ours - theirs)
             value = one.spearman - other.spearman
-            found.append(Difference(task, one.method, other.method, value, low, high))
+            error = _error_of_difference(task, one, other, drawn)
+            found.append(Difference(task, one.method, other.method, value, low, high, error))
     return found
+
+
+def _error_of_difference(task: str, one: Score, other: Score, drawn: Drawn) -> float | None:
+    """By the jackknife, sample by sample, where both draw the same; one alone where one draws."""
+    known = [drawn.samples.get((task, s.method, s.column)) for s in (one, other)]
+    ours, theirs = known
+    if ours is None and theirs is None:
+        return None
+    if ours is None or theirs is None:
+        return jackknife_error(theirs if ours is None else ours)  # pyright: ignore[reportArgumentType]
+    if len(ours) == len(theirs):  # samples that share their noise, or have none in common
+        return jackknife_error(ours - theirs)
+    return float(np.hypot(jackknife_error(ours), jackknife_error(theirs)))
 
 
 def _settings(
@@ -353,6 +379,7 @@ def _settings(
         },
         "samples": asked.samples,
         "seed": asked.seed,
+        "estimand": asked.estimand,
         "conventions": asdict(conventions),
         "torch": importlib.metadata.version("torch"),
     }
@@ -401,8 +428,8 @@ def open_evaluation(folder: str | Path) -> Evaluation:
     place = Path(folder)
     try:
         said = json.loads((place / "evaluation.json").read_text(encoding="utf-8"))
-        lines = (place / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
+        lines = (place / "pairs.jsonl").read_text(encoding="utf-8").split("\n")
+        rows = [json.loads(line) for line in lines if line]
         scores = [Score(**_numbers(score)) for score in said["scores"]]
         gaps = [Difference(**_numbers(gap)) for gap in said["differences"]]
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +13,7 @@ import numpy as np
 
 from conjure.errors import ConjureError
 from conjure.evaluate.run import Evaluation, evaluate
+from conjure.files import written_whole
 from conjure.process.base import Process
 
 if TYPE_CHECKING:
@@ -61,10 +63,10 @@ def parse_vary(options: Sequence[str]) -> dict[str, list[Any]]:
         if name in found:
             raise ConjureError(f"{name} is varied twice: give all its values at once.")
         try:
-            found[name] = [KINDS[name](v.strip()) for v in values.split(",") if v.strip()]
+            found[name] = [KINDS[name](v.strip()) for v in values.split(",")]
         except ValueError as error:
             raise ConjureError(f"The values of {name} in {option!r} are no numbers.") from error
-        if not found[name] or len(set(found[name])) < len(found[name]):
+        if not values or len(set(found[name])) < len(found[name]):
             raise ConjureError(f"{option!r} has no values, or one of them twice.")
     return found
 
@@ -99,6 +101,9 @@ def sweep(
         found.append(
             Point(at, evaluate(tasks, methods, process=process, samples=count, out=out, **asked))
         )
+        if out is not None:  # evaluation.json is that of the last point
+            with written_whole(Path(out) / "sweep.json") as draft:
+                draft.write_text(json.dumps([p.to_dict() for p in found], ensure_ascii=False))
     return found
 
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conjure.baselines import GROUPS
+from conjure.baselines import place_of
 from conjure.errors import UnknownNameError
 from conjure.evaluate.published import PUBLISHED, SOURCE
 from conjure.evaluate.run import AVERAGE, Evaluation, Score
@@ -56,8 +56,8 @@ class Table:
 
     def groups(self, rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         """Rows under their headings."""
-        found = [(group, [row for row in rows if row.group == group]) for group in GROUPS]
-        return [(group, some) for group, some in found if some]
+        groups = sorted(dict.fromkeys(row.group for row in rows), key=place_of)
+        return [(group, [row for row in rows if row.group == group]) for group in groups]
 
 
 def make_table(evaluation: Evaluation, *, full: bool = False) -> Table:
@@ -76,9 +76,8 @@ def make_table(evaluation: Evaluation, *, full: bool = False) -> Table:
     by_row: dict[tuple[str, str, str], dict[str, Score]] = {}
     for score in shown:
         by_row.setdefault((score.group, score.method, score.column), {})[score.task] = score
-    best = {
-        task: max((s.spearman for s in shown if s.task == task), default=None) for task in headings
-    }
+    known = [score for score in shown if score.spearman == score.spearman]
+    best = {t: max((s.spearman for s in known if s.task == t), default=None) for t in headings}
     rows = []
     for (group, method, column), found in by_row.items():
         scores = {task: found.get(task) for task in headings}
@@ -86,7 +85,7 @@ def make_table(evaluation: Evaluation, *, full: bool = False) -> Table:
         top = frozenset(t for t, s in scores.items() if s is not None and s.spearman == best[t])
         name = f"{method}, {column}" if full or method == "conjuring" else method
         rows.append(Row(group, name, scores, figures, top))
-    rows.sort(key=lambda row: GROUPS.index(row.group))
+    rows.sort(key=lambda row: place_of(row.group))
     published = tuple(
         Row(p.group, p.name, {}, {t: p.figures.get(t) for t in headings}, published=True)
         for p in PUBLISHED

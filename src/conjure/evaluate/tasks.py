@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,11 @@ class Hub:
         path: Its id.
         revision: The commit.
         split: Which part.
-        columns: Its column names → ours, where they differ.
     """
 
     path: str
     revision: str
     split: str
-    columns: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,10 +133,25 @@ def expand(names: str) -> list[str]:
     found: dict[str, None] = {}
     for name in (part.strip() for part in names.split(",")):
         if name:
-            found.update(dict.fromkeys(GROUPS.get(name.lower(), (name,))))
+            task = known_task(name)
+            alone = (name,) if task is None else (task.name,)
+            found.update(dict.fromkeys(GROUPS.get(name.lower(), alone)))
     if not found:
         raise ConjureError("There is no task. Name some with --tasks, such as STS-B,SICK-R.")
     return list(found)
+
+
+def known_task(name: str) -> Task | None:
+    """A task of the table, by its name or that of its file, however it is spelt.
+
+    >>> known_task("sts-b") is known_task("STSBenchmark") is TASKS["STS-B"]
+    True
+    """
+    for task in TASKS.values():
+        names = {task.name, task.file, task.file.removesuffix(".test")}
+        if name.lower() in map(str.lower, names):
+            return task
+    return None
 
 
 def load_task(name: str, data: str | Path | None = None) -> Examples:
@@ -153,13 +165,13 @@ def load_task(name: str, data: str | Path | None = None) -> Examples:
         ConjureError: It is not there, cannot be read, or is not what it should be: another number
             of rows, or other contents.
     """
-    known = {task.lower(): task for task in TASKS}.get(name.lower())
-    task = TASKS[known] if known else None
+    task = known_task(name)
     if data is not None:
         folder = Path(data).expanduser()
         if not folder.is_dir():
             raise ConjureError(f"The data folder {str(folder)!r} does not exist.")
-        path = find_file(folder, task.file if task else name)
+        names = [name] if task is None else [task.file, task.file.removesuffix(".test"), task.name]
+        path = next((p for n in dict.fromkeys(names) if (p := find_file(folder, n))), None)
         if path is None:
             if task is None:
                 raise UnknownNameError("task", name, [*TASKS, *GROUPS, *table_names(folder)])

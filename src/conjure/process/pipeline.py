@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from conjure.errors import PromptTooLongError
 from conjure.levels import NoiseLevels
 from conjure.process.base import Memory, Prediction, Transition
 from conjure.process.families import Condition, Family
+from conjure.process.fingerprint import hash_weights
 from conjure.process.parametrization import to_prediction
 from conjure.process.samplers import Grid, Sampler
 
@@ -97,12 +97,7 @@ class PipelineProcess:
 
     def fingerprint(self) -> str:
         """Of all weights, as they are in memory: fine-tunes, adapters and precision count."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, network in sorted(self.family.networks.items()):
-            for key, value in sorted(network.state_dict().items()):
-                digest.update(f"{name}.{key} {tuple(value.shape)}".encode())
-                digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return hash_weights(self.family.networks)
 
     def check(self, prompt: str) -> None:
         """Refuse a prompt that the text encoder would cut.

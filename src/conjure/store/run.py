@@ -19,7 +19,7 @@ from conjure.divergence import Squares
 from conjure.engine.block import Job
 from conjure.engine.paths import PathKey
 from conjure.errors import ConjureError, RunMismatchError
-from conjure.files import written_whole
+from conjure.files import check_folder, written_whole
 from conjure.store.manifest import disagreements, settings_key
 
 _SCHEMA = """
@@ -262,11 +262,7 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
     if folder is None:
         temporary = tempfile.TemporaryDirectory(prefix="conjure-")
         return Run(Path(temporary.name), keep=temporary)
-    place = Path(folder)
-    if place.exists() and not place.is_dir():
-        raise ConjureError(f"{str(place)!r} is a file; a run is a folder.")
-    if not place.parent.is_dir():
-        raise ConjureError(f"The folder {str(place.parent)!r} does not exist: make it first.")
+    place = check_folder(Path(folder))
     path = place / "manifest.json"
     # Hidden files may be drafts of another process that is just starting; it makes its manifest
     # before anything else, so that this order of looking cannot mistake its run for a stranger's.
