@@ -1,6 +1,6 @@
 """Do the 95% intervals cover, at a fixed number of samples and where a tolerance stops early?
 
-    python -m benchmarks.coverage [--process gaussian] [--pairs 2000] [--samples 256]
+    python -m benchmarks.coverage [--pairs 2000] [--samples 256] [--antithetic]
     python -m benchmarks.coverage --process emoji [--pairs 40] [--out RUN]
 
 Pairs of random Gaussians in four dimensions, each with its own seed, ten steps of DDIM with η = 1;
@@ -21,7 +21,7 @@ import conjure
 from benchmarks.many import word_pairs
 from conjure import ESTIMANDS, Gaussian, GaussianProcess
 from conjure.divergence import estimate, log_t_interval
-from conjure.divergence.statistics import standard_error, t_quantile
+from conjure.divergence.statistics import independent, standard_error, t_quantile
 from conjure.engine import Job, Network, run_block
 from conjure.engine.precision import rounds
 from conjure.oracle import expected_squares
@@ -30,8 +30,13 @@ STEPS = 5
 """On the embedded model, where a pair takes 18 calls a sample then."""
 
 
-def draw(number: int, samples: int, dimension: int = 4) -> tuple[np.ndarray, float]:
-    """One pair's samples of `girsanov`, and what their mean should be."""
+def draw(
+    number: int, samples: int, dimension: int = 4, *, antithetic: bool = False
+) -> tuple[np.ndarray, float]:
+    """One pair's independent values of `girsanov`, and what their mean should be.
+
+    A value is a sample, or the mean of two antithetic ones.
+    """
     rng = np.random.default_rng([3, number])
     meanings = {}
     for prompt in ("a", "b"):
@@ -41,9 +46,10 @@ def draw(number: int, samples: int, dimension: int = 4) -> tuple[np.ndarray, flo
     process = GaussianProcess.build(meanings)
     girsanov = ESTIMANDS["girsanov"]
     jobs = [Job("a", "b", sample) for sample in range(samples)]
-    squares, _ = run_block(process, Network(process), jobs, seed=number)
+    squares, _ = run_block(process, Network(process), jobs, seed=number, antithetic=antithetic)
     exact = estimate(girsanov, expected_squares(process, "a", "b"), process.levels, kl=True)
-    return estimate(girsanov, squares, process.levels, kl=True).per_sample, exact.distance
+    values = estimate(girsanov, squares, process.levels, kl=True).per_sample
+    return independent(values, 2 if antithetic else 1), exact.distance
 
 
 def covers(samples: np.ndarray, truth: float) -> bool:
@@ -105,12 +111,16 @@ def main() -> None:
     parser.add_argument("--process", choices=("gaussian", "emoji"), default="gaussian")
     parser.add_argument("--pairs", type=int, help="2,000 of Gaussians, 40 on the embedded model")
     parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--antithetic", action="store_true")
     parser.add_argument("--out", help="run directory to go on from, on the embedded model")
     arguments = parser.parse_args()
     if arguments.process == "emoji":
         on_emoji(arguments)
         return
-    found = [draw(number, arguments.samples) for number in range(arguments.pairs or 2000)]
+    numbers, twofold = range(arguments.pairs or 2000), 2 if arguments.antithetic else 1
+    found = [draw(n, twofold * arguments.samples, antithetic=arguments.antithetic) for n in numbers]
+    if arguments.antithetic:
+        print("a value is the mean of two antithetic samples, and k counts values")
     spread = np.mean([values.std() / values.mean() for values, _ in found])
     print(f"{len(found)} pairs; a sample's relative standard deviation is {spread:.2f}")
     print(f"\n{'k':>8} {'log-t':>7} {'plain t':>8}")

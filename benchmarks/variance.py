@@ -26,17 +26,17 @@ from conjure.process import Process
 
 Pairs = list[tuple[str, str]]
 Draw = Callable[[int, Sequence[int], int, tuple[int, ...]], torch.Tensor]
+_batch = noise.batch
 
 
 def independent(seed: int, samples: Sequence[int], step: int, shape: tuple[int, ...]):
     """As the library draws."""
-    return torch.stack([noise.standard_normal(seed, j, step, shape) for j in samples])
+    return _batch(seed, samples, step, shape)
 
 
 def antithetic(seed: int, samples: Sequence[int], step: int, shape: tuple[int, ...]):
-    """Samples 2j and 2j + 1 with opposite noise, at the start and at every step."""
-    drawn = [noise.standard_normal(seed, j // 2, step, shape) * (-1) ** j for j in samples]
-    return torch.stack(drawn)
+    """Opposite noise at the start and at every step, as the library draws it if asked."""
+    return _batch(seed, samples, step, shape, antithetic=True)
 
 
 def antithetic_start(seed: int, samples: Sequence[int], step: int, shape: tuple[int, ...]):
@@ -60,7 +60,7 @@ def terms(process: Process, pairs: Pairs, samples: int, seed: int, draw: Draw) -
     jobs = [Job(a, b, j) for a, b in pairs for j in range(samples)]
     girsanov, rows = ESTIMANDS["girsanov"], {job: n for n, job in enumerate(jobs)}
     found = np.zeros((len(jobs), len(process.levels)))
-    with patch("conjure.engine.noise.batch", draw):
+    with patch("conjure.engine.noise.batch", lambda *given, antithetic: draw(*given)):
         for block in plan_blocks(jobs, Limits.of(process, process.batch_size)):
             squares, _ = run_block(process, Network(process), block, seed)
             each = girsanov.terms(squares, process.levels).sum(1) / 2

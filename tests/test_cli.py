@@ -28,6 +28,7 @@ KEYS = [
     "samples",
     "steps",
     "seed",
+    "antithetic",
     "calls",
     "seconds",
 ]

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.divergence import estimate
 from conjure.engine import Job
 from conjure.engine.speed import measure_speed
 from conjure.errors import RunMismatchError
+from conjure.oracle import expected_squares
 from conjure.store import make_manifest, open_run
 from conjure.store.run import Run
 
@@ -396,3 +398,54 @@ def test_a_pair_that_returns_is_paid_once(process):
         assert run.planned == plain.planned
         assert [r.samples for r in run][-1] == [r.samples for r in plain][-1]
         assert run.calls == plain.calls
+
+
+def antithetic_process():
+    meanings = {name: gaussians("full", dimension=8, seed=n)["a"] for n, name in enumerate("ab")}
+    return GaussianProcess.build(meanings, steps=5)
+
+
+def test_antithetic_samples_have_the_same_mean_and_less_variance():
+    process = antithetic_process()
+    exact = estimate(
+        conjure.ESTIMANDS["girsanov"], expected_squares(process, "a", "b"), process.levels, kl=True
+    ).distance
+    plain = conjure.compare("a", "b", process=process, samples=4000)
+    paired = conjure.compare("a", "b", process=process, samples=4000, antithetic=True)
+    for result in (plain, paired):
+        assert result.standard_error is not None
+        assert abs(result.distance - exact) < 4 * result.standard_error
+    assert paired.standard_error is not None
+    assert plain.standard_error is not None
+    assert paired.standard_error < 0.8 * plain.standard_error
+    means = [
+        conjure.compare("a", "b", process=process, samples=32, seed=s, antithetic=True)
+        for s in range(300)
+    ]
+    said = np.mean([m.standard_error for m in means if m.standard_error is not None])
+    assert np.std([m.distance for m in means]) == pytest.approx(said, rel=0.15)
+    low, high = zip(*(m.interval() or (0, 0) for m in means), strict=True)
+    covered = np.mean((np.array(low) <= exact) & (exact <= np.array(high)))
+    assert 0.90 <= covered <= 0.985
+
+
+def test_the_error_of_few_antithetic_pairs_is_unknown(tmp_path):
+    process = antithetic_process()
+    few = conjure.compare("a", "b", process=process, samples=14, antithetic=True)
+    assert few.standard_error is None
+    assert few.interval() is None
+    asked = {"process": process, "antithetic": True}
+    with pytest.raises(ConjureError, match="15 is odd, take 16"):
+        conjure.compare("a", "b", samples=15, **asked)
+    (run,) = conjure.compare_pairs([("a", "b")], samples=16, out=tmp_path / "run", **asked)
+    alone = conjure.compare("a", "b", samples=16, **asked)
+    assert run.distance == pytest.approx(alone.distance, rel=1e-12)
+    assert run.standard_error == pytest.approx(alone.standard_error)
+    assert run.antithetic
+    with pytest.raises(RunMismatchError, match="noise"):
+        conjure.compare_pairs([("a", "b")], process=process, samples=16, out=tmp_path / "run")
+    more = conjure.compare_pairs([("a", "b")], samples=32, out=tmp_path / "run", **asked)
+    assert next(more).samples == 32
+    assert more.calls == alone.calls
+    budget = conjure.compare_pairs([("a", "b")], samples=32, max_calls=7 * 18 + 5, **asked)
+    assert budget.samples == 6

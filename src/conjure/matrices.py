@@ -114,6 +114,7 @@ def matrix(
     samples: int = 16,
     seed: int = 0,
     estimand: str = "girsanov",
+    antithetic: bool = False,
     tolerance: float | None = None,
     first_round: int | None = None,
     max_calls: int | None = None,
@@ -132,6 +133,7 @@ def matrix(
         samples: Monte Carlo samples a pair, at most.
         seed: Of the noise.
         estimand: What the distances are.
+        antithetic: Draw samples in pairs of opposite noise.
         tolerance: Stop sampling a pair where its standard error is at most this times its distance.
         first_round: Samples before that is looked at.
         max_calls: Network calls that the run may make.
@@ -162,8 +164,8 @@ def matrix(
     started = time.perf_counter()
     run = compare_pairs(
         pairs, process=process, samples=samples, seed=seed, estimand=estimand,
-        tolerance=tolerance, first_round=first_round, max_calls=max_calls, out=out,
-        window=max(1, len(pairs)), progress=progress,
+        antithetic=antithetic, tolerance=tolerance, first_round=first_round,
+        max_calls=max_calls, out=out, window=max(1, len(pairs)), progress=progress,
     )  # fmt: skip
     if announce is not None:
         announce(run)

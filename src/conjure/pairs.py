@@ -12,6 +12,7 @@ from pathlib import Path
 
 from conjure.comparison import (
     Comparison,
+    check_antithetic,
     check_arguments,
     check_prompt,
     default_process,
@@ -37,6 +38,9 @@ MOST_JOBS = 2**17
 
 FIRST_ROUND, FIRST_ROUND_OF_TOP = 12, 2
 """Samples before a tolerance is looked at, and before a ranking is first halved."""
+
+FIRST_ROUND_OF_PAIRS = 24
+"""Antithetic samples before a tolerance is looked at: as many independent pairs."""
 
 Pair = tuple[str, str]
 
@@ -108,6 +112,7 @@ class PairRun(Iterator[Comparison]):
         budget: Budget,
         *,
         seed: int,
+        antithetic: bool,
         estimand: str,
         ordered: bool,
         window: int,
@@ -118,6 +123,7 @@ class PairRun(Iterator[Comparison]):
         self.seconds_per_call: float | None = None
         self._pairs, self._process, self._run, self._budget = pairs, process, run, budget
         self._seed, self._estimand, self._ordered = seed, estimand, ordered
+        self._antithetic, self._replicate = antithetic, 2 if antithetic else 1
         self._network, self._cache = Network(process), PathCache(run.folder)
         self._shown, self._errors, self._size = progress, (0.0, 0), window
         self._first = budget.first_round if budget.in_rounds else budget.samples
@@ -157,7 +163,7 @@ class PairRun(Iterator[Comparison]):
                 costs[sample] += cost
         totals = list(accumulate(costs))
         allowed = self._budget.max_calls
-        first = min(self._first, len(totals)) if self._budget.in_rounds else 1
+        first = min(self._first, len(totals)) if self._budget.in_rounds else self._replicate
         if allowed is not None and totals[first - 1] > allowed:
             some = "One sample" if first == 1 else f"The first {first} samples"
             verb = "takes" if first == 1 else "take"
@@ -168,7 +174,8 @@ class PairRun(Iterator[Comparison]):
         if self._budget.in_rounds:
             self._reserved = totals[first - 1]
         elif allowed is not None:
-            self.samples = self._first = sum(total <= allowed for total in totals)
+            fit = sum(total <= allowed for total in totals)
+            self.samples = self._first = fit - fit % self._replicate
         self.planned = totals[self.samples - 1]
         if allowed is not None:
             self.planned = min(self.planned, allowed)
@@ -275,8 +282,9 @@ class PairRun(Iterator[Comparison]):
             some = range(start, min(start + together, count))
             jobs = [Job(*pair, sample) for pair in pairs for sample in some]
             for block in run_jobs(
-                self._process, self._network, jobs, self._seed, self._cache, self._run.missing
-            ):
+                self._process, self._network, jobs, self._seed, self._cache, self._run.missing,
+                antithetic=self._antithetic,
+            ):  # fmt: skip
                 self._run.add(block.jobs, block.squares)
                 self.rewalked += self._run.walked(block.walked)
                 for a, b, _ in block.jobs:
@@ -294,7 +302,8 @@ class PairRun(Iterator[Comparison]):
 
     def _estimate(self, pair: Pair, count: int) -> Estimate:
         squares, chosen = self._run.squares(*pair, range(count)), ESTIMANDS[self._estimand]
-        return estimate(chosen, squares, self._process.levels, kl=False)
+        levels, replicate = self._process.levels, self._replicate
+        return estimate(chosen, squares, levels, kl=False, replicate=replicate)
 
     def _mean_error(self, result: Estimate) -> str:
         """What the progress bar says beside the calls."""
@@ -311,9 +320,10 @@ class PairRun(Iterator[Comparison]):
             prompts=pair,
             process=self._process,
             estimand=self._estimand,
-            estimands=estimate_all(self._process, squares),
+            estimands=estimate_all(self._process, squares, self._replicate),
             squares=squares,
             seed=self._seed,
+            antithetic=self._antithetic,
             calls=count_calls(self._process, jobs),
         )
 
@@ -325,6 +335,7 @@ def compare_pairs(
     samples: int = 16,
     seed: int = 0,
     estimand: str = "girsanov",
+    antithetic: bool = False,
     ordered: bool = True,
     tolerance: float | None = None,
     top: int | None = None,
@@ -348,6 +359,7 @@ def compare_pairs(
         samples: Monte Carlo samples a pair, at most.
         seed: Of the noise, which all pairs share.
         estimand: Reported first, and the one whose error ``tolerance`` is about.
+        antithetic: Draw samples in pairs of opposite noise, see :func:`conjure.compare`.
         ordered: Give results in the order of the input, a window after another; else each as soon
             as the last sample that it needs is there.
         tolerance: Stop sampling a pair where its standard error is at most this times its distance.
@@ -356,7 +368,8 @@ def compare_pairs(
             planned together then. A pair that left on few samples may look nearer than one that
             stayed: rank by samples first, the most before fewer, and then by distance.
         first_round: Samples before either is looked at; they double from there. By default 12 with
-            a tolerance, since stopping early on fewer makes intervals lie, and 2 with ``top``.
+            a tolerance (24 antithetic ones), since stopping early on fewer makes intervals lie, and
+            2 with ``top``.
         max_calls: Network calls that this run may make: fewer samples are taken to keep to it. With
             a tolerance, pairs that come first spend what is left over first. One that goes on from
             another has its own; measuring the speed, and paths that must be walked again because
@@ -389,7 +402,10 @@ def compare_pairs(
     if first_round is not None and tolerance is None and top is None:
         raise ConjureError("first_round goes with tolerance or top: without them all samples do.")
     if first_round is None:
-        first_round = FIRST_ROUND if top is None else FIRST_ROUND_OF_TOP
+        usual = FIRST_ROUND_OF_PAIRS if antithetic else FIRST_ROUND
+        first_round = usual if top is None else FIRST_ROUND_OF_TOP
+    check_antithetic(samples, antithetic=antithetic)
+    check_antithetic(first_round, antithetic=antithetic)
     budget = Budget(samples, tolerance, top, first_round, max_calls)
     if window is None:
         window = max(WINDOW_PAIRS, WINDOW_JOBS // samples)
@@ -404,11 +420,13 @@ def compare_pairs(
         check_prompts(process, checked)
     elif max_calls is not None or top is not None:
         raise ConjureError("max_calls and top need to see all pairs first: give a list.")
-    run = open_run(out, make_manifest(process, seed) if out is not None else {})
+    more = {"noise": "antithetic"} if antithetic else {}
+    run = open_run(out, make_manifest(process, seed, **more) if out is not None else {})
     try:
         return PairRun(
             checked if is_repeatable(pairs) else iter(checked), process, run, budget, seed=seed,
-            estimand=estimand, ordered=ordered, window=window, progress=progress,
+            antithetic=antithetic, estimand=estimand, ordered=ordered, window=window,
+            progress=progress,
         )  # fmt: skip
     except BaseException:
         run.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from conjure.cli.options import (
+    Antithetic,
     AsJson,
     EstimandName,
     Figure,
@@ -36,6 +37,7 @@ def compare(
     samples: Samples = 16,
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
+    antithetic: Antithetic = False,
     figure: Figure = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,7 +57,14 @@ def compare(
     from conjure.comparison import compare as run
 
     result = run(
-        a, b, process=process, samples=samples, seed=seed, estimand=estimand, progress=True
+        a,
+        b,
+        process=process,
+        samples=samples,
+        seed=seed,
+        antithetic=antithetic,
+        estimand=estimand,
+        progress=True,
     )
     if figure is not None:
         with status("Drawing the figure"):
@@ -81,7 +90,11 @@ def comparison_screen(result: Comparison, figure: Path | None) -> Any:
     error = "" if result.standard_error is None else f" ± {result.standard_error:.2g}"
     kind = "Jeffreys divergence" if result.is_kl else "score distance"
     head = Text.assemble((f"{result.distance:.4g}{error}{unit}", "bold cyan"), f"   {kind}")
-    between = "unknown with one sample"
+    between = (
+        "unknown with one sample"
+        if result.samples == 1
+        else "unknown with fewer than 16 antithetic samples"
+    )
     if interval is not None:
         between = f"{interval[0]:.4g} to {interval[1]:.4g}"
     lines = [title, Text(), head, Text(f"95% interval {between}", style="dim")]

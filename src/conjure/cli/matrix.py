@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from conjure.cli.options import (
+    Antithetic,
     AsJson,
     Columns,
     EstimandName,
@@ -42,6 +43,7 @@ def matrix(
     samples: Samples = 16,
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
+    antithetic: Antithetic = False,
     tolerance: Tolerance = None,
     first_round: FirstRound = None,
     max_calls: MaxCalls = None,
@@ -79,7 +81,7 @@ def matrix(
 
     found = compare_all(
         list(dict.fromkeys(prompts)), announce=announce,
-        process=process, samples=samples, seed=seed,
+        process=process, samples=samples, seed=seed, antithetic=antithetic,
         estimand=estimand, tolerance=tolerance, first_round=first_round, max_calls=max_calls,
         out=out, progress=True,
     )  # fmt: skip

@@ -39,6 +39,15 @@ EstimandName = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Of the noise. The same seed, the same result.")]
 
+Antithetic = Annotated[
+    bool,
+    typer.Option(
+        "--antithetic",
+        help="Draw samples in pairs of opposite noise: the same mean, with less variance. The "
+        "error is known from 16 samples on.",
+    ),
+]
+
 SamplerName = Annotated[
     str,
     typer.Option("--sampler", help=f"One of {', '.join(SAMPLERS)}.", rich_help_panel=PROCESS),

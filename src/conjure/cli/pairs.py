@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from conjure.cli.options import (
+    Antithetic,
     AsJson,
     Columns,
     EstimandName,
@@ -49,6 +50,7 @@ def pairs(
     samples: Samples = 16,
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
+    antithetic: Antithetic = False,
     tolerance: Tolerance = None,
     top: Top = None,
     first_round: FirstRound = None,
@@ -84,9 +86,9 @@ def pairs(
     if guessed:
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
     run = compare_pairs(
-        Rows(source, names), process=process, samples=samples, seed=seed, estimand=estimand,
-        tolerance=tolerance, top=top, first_round=first_round, max_calls=max_calls, out=out,
-        progress=True,
+        Rows(source, names), process=process, samples=samples, seed=seed,
+        antithetic=antithetic, estimand=estimand, tolerance=tolerance, top=top,
+        first_round=first_round, max_calls=max_calls, out=out, progress=True,
     )  # fmt: skip
     say(cost(run, samples))
     records = (record(row, result) for row, result in zip(source, run, strict=True))

@@ -23,6 +23,7 @@ class Estimate:
         per_sample: The samples themselves, shape ``(k,)``.
         per_state: Mean contribution of each path and state, shape ``(2, T)``; half of its sum is
             the distance.
+        replicate: Samples of an independent replicate: 2 where they are antithetic, else 1.
     """
 
     distance: float
@@ -31,10 +32,31 @@ class Estimate:
     kl_reverse: float | None
     per_sample: Floats
     per_state: Floats
+    replicate: int = 1
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Confidence interval for the distance, or None with a single sample."""
-        return log_t_interval(self.per_sample, confidence)
+        """Confidence interval for the distance, or None where its error is unknown."""
+        return log_t_interval(independent(self.per_sample, self.replicate), confidence)
+
+
+LEAST_REPLICATES = 8
+"""Replicates from which the error of dependent samples is known."""
+
+
+def independent(samples: Floats, replicate: int) -> Floats:
+    """The means of independent replicates, each of so many neighbouring samples.
+
+    Too few of them say nothing about their error, and come as one.
+
+    >>> independent(np.array([1.0, 3.0]), 1), len(independent(np.ones(16), 2))
+    (array([1., 3.]), 8)
+    >>> independent(np.array([1.0, 3.0, 2.0, 2.0]), 2)
+    array([2.])
+    """
+    if replicate == 1:
+        return samples
+    means = samples.reshape(-1, replicate).mean(1)
+    return means if len(means) >= LEAST_REPLICATES else means.mean(keepdims=True)
 
 
 def standard_error(samples: Floats) -> float | None:
@@ -88,7 +110,9 @@ def t_quantile(probability: float, degrees: int) -> float:
     return float(t.ppf(probability, degrees))
 
 
-def estimate(estimand: Estimand, squares: Squares, levels: NoiseLevels, *, kl: bool) -> Estimate:
+def estimate(
+    estimand: Estimand, squares: Squares, levels: NoiseLevels, *, kl: bool, replicate: int = 1
+) -> Estimate:
     """Sum a run's squares into one estimand.
 
     Args:
@@ -96,6 +120,7 @@ def estimate(estimand: Estimand, squares: Squares, levels: NoiseLevels, *, kl: b
         squares: Of ``k`` samples.
         levels: The T levels they were scored at.
         kl: Whether this estimand is a KL divergence of the process they come from.
+        replicate: Samples of an independent replicate.
     """
     terms = estimand.terms(squares, levels)
     halves = terms.sum(axis=2) / 2
@@ -104,9 +129,10 @@ def estimate(estimand: Estimand, squares: Squares, levels: NoiseLevels, *, kl: b
     return Estimate(
         # The sum of the means, so that the two KLs add up to the distance to the last bit.
         distance=float(forward + reverse),
-        standard_error=standard_error(per_sample),
+        standard_error=standard_error(independent(per_sample, replicate)),
         kl_forward=float(forward) if kl else None,
         kl_reverse=float(reverse) if kl else None,
         per_sample=per_sample,
         per_state=terms.mean(axis=0),
+        replicate=replicate,
     )

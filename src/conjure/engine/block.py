@@ -118,6 +118,8 @@ def run_block(
     trace: int | None = None,
     cache: PathCache | None = None,
     keep: Container[PathKey] = (),
+    *,
+    antithetic: bool = False,
 ) -> tuple[Squares, Trace | None]:
     """Score both prompts of every job along both its paths.
 
@@ -134,6 +136,7 @@ def run_block(
         trace: Number of a job whose paths are to be kept.
         cache: Paths that other blocks have walked, which are not walked again.
         keep: Which of this block's paths to put there.
+        antithetic: Whether samples come in pairs of opposite noise.
 
     Returns:
         The squared differences, a row for each of ``jobs``; and the trace, if one was asked for.
@@ -160,7 +163,7 @@ def run_block(
     kept_rows = torch.tensor(kept[: len(room)], dtype=torch.long)
 
     def drawn(step: int) -> Tensor:
-        batch = noise.batch(seed, list(block.samples), step, process.shape)
+        batch = noise.batch(seed, list(block.samples), step, process.shape, antithetic=antithetic)
         return process.place(batch)
 
     unstarted = torch.tensor(

@@ -35,6 +35,8 @@ def run_jobs(
     seed: int,
     cache: PathCache,
     missing: Callable[[Sequence[Job]], list[Job]] = list,
+    *,
+    antithetic: bool = False,
 ) -> Iterator[Finished]:
     """Run jobs block by block; a path that several blocks need is walked once if it can be kept.
 
@@ -48,6 +50,7 @@ def run_jobs(
         seed: Of the noise.
         cache: Where paths are kept meanwhile.
         missing: Of a block's jobs, those that are still to be done; asked just before it is run.
+        antithetic: Whether samples come in pairs of opposite noise.
     """
     blocks = plan_blocks(jobs, Limits.of(process, network.batch_size))
     last = last_uses(blocks)
@@ -55,7 +58,9 @@ def run_jobs(
         block = missing(planned)
         if block:
             walked = [key for key in Block(block).paths if key not in cache]
-            squares, _ = run_block(process, network, block, seed, cache=cache, keep=last)
+            squares, _ = run_block(
+                process, network, block, seed, cache=cache, keep=last, antithetic=antithetic
+            )
             yield Finished(block, squares, walked)
         for key in Block(planned).paths:
             if last.get(key) == number:

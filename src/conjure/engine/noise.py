@@ -29,6 +29,26 @@ def standard_normal(seed: int, sample: int, step: int, shape: tuple[int, ...]) -
     return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
 
 
-def batch(seed: int, samples: Sequence[int], step: int, shape: tuple[int, ...]) -> Tensor:
-    """The noise of several samples, shape ``(len(samples), *shape)``."""
-    return torch.stack([standard_normal(seed, j, step, shape) for j in samples])
+def batch(
+    seed: int,
+    samples: Sequence[int],
+    step: int,
+    shape: tuple[int, ...],
+    *,
+    antithetic: bool = False,
+) -> Tensor:
+    """The noise of several samples, shape ``(len(samples), *shape)``.
+
+    Args:
+        seed: Of the run.
+        samples: Which.
+        step: As above.
+        shape: Of one state.
+        antithetic: Samples 2r and 2r + 1 have opposite noise, at the start and at every step: two
+            draws of one independent replicate r.
+    """
+    if antithetic:
+        drawn = (standard_normal(seed, j // 2, step, shape) * (-1) ** j for j in samples)
+    else:
+        drawn = (standard_normal(seed, j, step, shape) for j in samples)
+    return torch.stack(list(drawn))
