@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -41,8 +42,8 @@ class Recorded(PipelineProcess):
 def repeat_bare(recorded: Recorded) -> float:
     """Seconds of the network alone in the recorded passes, each on the inputs that it had."""
     spent = 0.0
+    recorded.prepare(dict.fromkeys(chain.from_iterable(p for _, _, p in recorded.passes)))
     for x, step, prompts in recorded.passes:
-        recorded.prepare(dict.fromkeys(prompts))
         rows = [recorded._encoded[prompt] for prompt in prompts]
         condition = {
             k: torch.cat([row[k] for row in rows]).to(recorded.device, recorded.dtype)

@@ -61,7 +61,9 @@ def find_pace(process: Process, prompt: str, planned: int) -> Speed | None:
         if planned * one.seconds_per_call < LONG:
             return None
     if process.tunable and planned >= MEASURED_FROM:
-        around = (process.batch_size * 2**power // 8 for power in range(6))
+        # On a CPU larger passes than the usual gain little, and take memory that others want.
+        powers = range(4 if process.describe().get("device", "cpu") == "cpu" else 6)
+        around = (process.batch_size * 2**power // 8 for power in powers)
         sizes = dict.fromkeys([1, *(size for size in around if size)])
         return measure_speed(process, prompt, sizes=tuple(sizes))
     # From one row upwards: where the usual batch does not fit, the run will halve it.
