@@ -265,7 +265,7 @@ def test_blocks_hold_no_more_paths_than_fit(oracle):
 def test_blocks_of_strangers_fill_their_passes():
     many = [Job(f"{n}", f"{n}'", 0) for n in range(1000)]
     blocks = plan_blocks(many, Limits(paths=10_000, batch_size=64, guided=False))
-    assert {len(block) for block in blocks[:-1]} == {128}  # 4 rows a pair, 8 passes of 64
+    assert {len(block) for block in blocks[:-1]} == {64}  # 4 rows a pair, 4 passes of 64
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])

@@ -16,7 +16,7 @@ PATH_BYTES = 64 * 2**20
 STATES_PER_PATH = 6
 """A path's state, its own prediction (two), the unconditional one (two), and the step's mean."""
 
-SOFT_PASSES, HARD_PASSES = 8, 64
+SOFT_PASSES, HARD_PASSES = 4, 64
 """A block's network passes a step: enough to fill them, few enough to lose little when killed."""
 
 
