@@ -23,6 +23,12 @@ SAMPLERS = [
     ("ddpm", None),
     ("euler", None),
     ("euler-ancestral", None),
+    ("heun", None),
+    ("dpm++", None),
+    ("dpm++-sde", None),
+    ("unipc", None),
+    ("pndm", None),
+    ("lcm", None),
 ]
 each_sampler = pytest.mark.parametrize(
     ("sampler", "eta"), SAMPLERS, ids=[f"{s}-{e}" if e is not None else s for s, e in SAMPLERS]

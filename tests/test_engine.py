@@ -205,20 +205,20 @@ def test_noise_is_standard_normal():
 def test_call_count_formulas():
     """The engine's own costs, from a pair to all against all."""
     T, k, n = 20, 16, 5
-    assert Block(jobs(range(k))).calls(T, guided=False) == 4 * T * k - 2 * k
-    assert Block(jobs(range(k))).calls(T, guided=True) == 6 * T * k - 3 * k
+    assert Block(jobs(range(k))).calls(range(T), guided=False) == 4 * T * k - 2 * k
+    assert Block(jobs(range(k))).calls(range(T), guided=True) == 6 * T * k - 3 * k
     prompts = [str(i) for i in range(n)]
     square = Block([Job(a, b, j) for a, b in combinations(prompts, 2) for j in range(k)])
     conditional = n**2 * (T - 1) * k + n * k
-    assert square.calls(T, guided=False) == conditional
-    assert square.calls(T, guided=True) == conditional + n * (T - 1) * k + k
+    assert square.calls(range(T), guided=False) == conditional
+    assert square.calls(range(T), guided=True) == conditional + n * (T - 1) * k + k
 
 
 def test_calls_are_reported_as_they_are_made(oracle):
     seen: list[int] = []
     network = Network(oracle, seen.append)
     run_block(oracle, network, jobs(range(3)), seed=0)
-    assert sum(seen) == network.calls == Block(jobs(range(3))).calls(10, guided=False)
+    assert sum(seen) == network.calls == Block(jobs(range(3))).calls(range(10), guided=False)
 
 
 @each_sampler
@@ -232,7 +232,7 @@ def test_a_job_does_not_mind_its_neighbours(sampler, eta, guidance, batch_size):
     many += [Job("a", "b", 3), Job("c", "c", 1), Job("a", "b", 0)]
     network = Network(dataclasses.replace(process, batch_size=batch_size))
     together, _ = run_block(process, network, many, seed=2)
-    assert network.calls == Block(many).calls(4, guidance > 1)
+    assert network.calls == Block(many).calls(range(4), guidance > 1)
     for row, job in enumerate(many):
         alone, _ = run_block(process, Network(process), [job], seed=2)
         for name in ("noise", "picture", "step", "printed"):
@@ -282,7 +282,7 @@ def test_kept_paths_are_not_walked_again(tmp_path, guidance, size):
         before, known, started = network.calls, cache.hits, len(cache.starts)
         found, _ = run_block(process, network, block, 0, cache=cache, keep=last)
         walked = cache.hits - known
-        assert network.calls - before == Block(block).calls(4, guidance > 1, walked, started)
+        assert network.calls - before == Block(block).calls(range(4), guidance > 1, walked, started)
         for row, job in enumerate(block):
             alone, _ = run_block(process, Network(process), [job], 0)
             np.testing.assert_allclose(found.noise[row], alone.noise[0], rtol=1e-9)

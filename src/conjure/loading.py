@@ -99,7 +99,7 @@ def load(
         model=source.name,
         family=family,
         sampler=made,
-        grid=made.grid(family.scheduler_config, steps),
+        grid=made.grid(family.scheduler_config, steps, family.timing(steps)),
         guidance=w,
         negative=negative,
         device=place,

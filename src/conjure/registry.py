@@ -82,6 +82,14 @@ SAMPLERS: Registry[Callable[[SchedulerConfig, float | None], Sampler]] = Registr
         "ddpm": "conjure.process.samplers.ddpm:build",
         "euler": "conjure.process.samplers.euler:build",
         "euler-ancestral": "conjure.process.samplers.euler:build_ancestral",
+        "heun": "conjure.process.samplers.heun:build",
+        "dpm++": "conjure.process.samplers.dpm:build",
+        "dpm++-sde": "conjure.process.samplers.dpm:build_sde",
+        "unipc": "conjure.process.samplers.unipc:build",
+        "pndm": "conjure.process.samplers.pndm:build",
+        "lcm": "conjure.process.samplers.lcm:build",
+        "flow-stochastic": "conjure.process.samplers.flow_stochastic:build",
+        "own": "conjure.process.samplers.own:build",
     },
 )
 """Ways to advance a path: functions of a scheduler's configuration and η (None: not given)."""

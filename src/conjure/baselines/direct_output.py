@@ -73,7 +73,7 @@ class DirectOutput:
 
     @property
     def _path_calls(self) -> int:
-        return len(self.process.levels) * (2 if self.process.guidance > 1 else 1)
+        return len(self.process.visits) * (2 if self.process.guidance > 1 else 1)
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Pairs with common prompts go together."""

@@ -46,7 +46,8 @@ class LandmarkDistance:
 
     def cost(self, pairs: Sequence[Pair]) -> int:
         """M a text, and M for the landmarks."""
-        return self.paths * len(self.process.levels) * (distinct_texts(pairs) + 1)
+        drawn = len(self.process.visits)
+        return self.paths * (len(self.process.levels) * distinct_texts(pairs) + drawn)
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """N·M calls for N prompts."""

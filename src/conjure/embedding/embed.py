@@ -24,7 +24,7 @@ from conjure.embedding.projection import project
 from conjure.engine import Network
 from conjure.engine.speed import find_pace
 from conjure.errors import ConjureError
-from conjure.process.base import Process
+from conjure.process.base import Process, scored_visits
 from conjure.progress import progress_bar
 from conjure.store import make_manifest, open_run
 from conjure.store.manifest import process_digest
@@ -112,7 +112,8 @@ def embed(
     distinct = list(dict.fromkeys(names))
     missing = [prompt for prompt in distinct if run.vector(prompt) is None]
     steps = len(process.levels)
-    planned = paths * steps * (len(missing) + (landmarks is None))
+    planned = paths * steps * len(missing)
+    planned += paths * len(process.visits) if landmarks is None else 0
     network = Network(process)
     pace = find_pace(process, names[0], planned)
     if pace is not None:
@@ -158,8 +159,8 @@ def _vectors(
     """Shape ``(N, D)``, float32: √weight · w · difference, over all landmarks."""
     total = 0.0
     kept = []
-    for step in range(len(process.levels)):
-        said = differences(landmarks, network, step, prompts)
+    for step, visit in enumerate(scored_visits(process.visits)):
+        said = differences(landmarks, network, step, visit, prompts)
         for kind, (part, weight) in enumerate(
             ((said.noise, weights[0][step]), (said.picture, weights[1][step]))
         ):

@@ -17,7 +17,7 @@ from conjure.engine import Network, noise
 from conjure.errors import EstimandUnavailableError
 from conjure.files import written_whole
 from conjure.levels import Floats, NoiseLevels
-from conjure.process.base import Prediction, Process
+from conjure.process.base import Prediction, Process, scored_visits
 from conjure.registry import ESTIMANDS
 
 
@@ -64,7 +64,7 @@ class Landmarks:
 def draw_landmarks(
     process: Process, network: Network, paths: int, seed: int, origin: str
 ) -> Landmarks:
-    """Walk some unconditional paths and keep every state: M = P·T network calls.
+    """Walk some unconditional paths and keep every scored state: M = P·T network calls.
 
     The negative prompt (by default the empty one) leads the way, without guidance. The noise is
     that of samples 0, 1, … of the seed.
@@ -75,11 +75,13 @@ def draw_landmarks(
 
     x, memory = process.prior(drawn(0)), None
     states, said = [], []
-    for i in range(len(process.levels)):
+    scored = scored_visits(process.visits)
+    for i in range(len(process.visits)):
         prediction = network.predict(x, i, [process.negative] * paths)
-        states.append(x)
-        said.append(prediction)
-        if i + 1 < len(process.levels):
+        if i in scored:
+            states.append(x)
+            said.append(prediction)
+        if i + 1 < len(process.visits):
             move = process.transition(x, i, prediction, memory)
             memory = move.memory
             x = move.draw(drawn(i + 1))
@@ -130,9 +132,16 @@ _SQUARES = ("noise", "picture", "step", "printed")
 
 
 def differences(
-    landmarks: Landmarks, network: Network, step: int, prompts: Sequence[str]
+    landmarks: Landmarks, network: Network, step: int, visit: int, prompts: Sequence[str]
 ) -> Prediction:
     """ε̂(x|y) − ε̂(x|∅), and so for x̂₀, at the landmarks of one state, one prompt after another.
+
+    Args:
+        landmarks: Of the process.
+        network: Its counted network.
+        step: Which state.
+        visit: At which visit it is scored.
+        prompts: To ask under.
 
     Returns:
         Rows of all paths for each prompt, ``(N·P, *state)``. Guidance is left out: it scales them.
@@ -140,7 +149,7 @@ def differences(
     count, shape = landmarks.paths, landmarks.states.shape[2:]
     x = landmarks.states[step].repeat(len(prompts), *(1 for _ in shape))
     rows = [prompt for prompt in prompts for _ in range(count)]
-    said = network.predict(x, step, rows)
+    said = network.predict(x, visit, rows)
     repeats = (len(prompts), *(1 for _ in shape))
     return Prediction(
         said.noise - landmarks.noise[step].repeat(*repeats),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,14 @@ from conjure.engine import noise
 from conjure.engine.network import Network, even_size
 from conjure.engine.paths import PathCache, PathKey, from_rows, to_rows
 from conjure.levels import Floats
-from conjure.process.base import Memory, Prediction, Process, Transition, guide
+from conjure.process.base import (
+    Memory,
+    Prediction,
+    Process,
+    Transition,
+    guide,
+    scored_visits,
+)
 
 
 class Job(NamedTuple):
@@ -84,29 +90,29 @@ class Block:
         pairs = [(self.paths[j.a, j.sample], self.paths[j.b, j.sample]) for j in self.jobs]
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
-    def calls(self, steps: int, guided: bool, walked: int = 0, started: int = 0) -> int:
+    def calls(self, visits: Sequence[int], guided: bool, walked: int = 0, started: int = 0) -> int:
         """Network calls that the block makes.
 
-        Own predictions at every state of every path; of each job, the other prompt's at all states
-        but the first, which all prompts share; and with guidance the unconditional ones, once a
-        state.
+        Own predictions at every visit of every path; of each job, the other prompt's at all scored
+        ones but the first, whose state all prompts share; and with guidance the unconditional
+        ones, once a visit.
 
         Args:
-            steps: T.
+            visits: Of the process.
             guided: Whether guidance is above 1.
             walked: Paths that are known already.
             started: Samples whose first unconditional prediction is.
 
-        >>> Block([Job("a", "b", 0)]).calls(20, guided=False)
+        >>> Block([Job("a", "b", 0)]).calls(range(20), guided=False)
         78
-        >>> Block([Job("a", "a", 0)]).calls(20, guided=False)  # nothing to cross
+        >>> Block([Job("a", "a", 0)]).calls(range(20), guided=False)  # nothing to cross
         20
         """
         crossed = int(np.sum(self.ends[:, 0] != self.ends[:, 1]))
         fresh = len(self.paths) - walked
-        calls = fresh * steps + 2 * crossed * (steps - 1)
+        calls = fresh * len(visits) + 2 * crossed * visits[-1]
         if guided and fresh:
-            calls += len(self.samples) - started + fresh * (steps - 1)
+            calls += len(self.samples) - started + fresh * (len(visits) - 1)
         return calls
 
 
@@ -143,6 +149,8 @@ def run_block(
     """
     block = Block(jobs)
     steps, guided, w = len(process.levels), process.guidance > 1, process.guidance
+    visits, scored = process.visits, scored_visits(process.visits)
+    noisy = process.is_kl("ancestral")  # else no step draws noise, and there is none to compare
     prompts = [prompt for prompt, _ in block.paths]
     origin = torch.tensor([block.samples[sample] for _, sample in block.paths])
     cache = PathCache() if cache is None else cache
@@ -157,10 +165,8 @@ def run_block(
     empty = [np.zeros((len(jobs), 2, steps)) for _ in range(3)]
     squares = Squares(empty[0], empty[1], np.full((len(jobs), 2, steps), np.nan), empty[2])
     seen: list[tuple[list[np.ndarray], list[list[np.ndarray]]]] = []
-    parts = (4 if guided else 2, *process.shape)
-    kept = [p for p in fresh.tolist() if keys[p] in keep]
-    room = cache.reserve([keys[p] for p in kept], 8 * steps * math.prod(parts))
-    kept_rows = torch.tensor(kept[: len(room)], dtype=torch.long)
+    kept = torch.tensor([p for p in fresh.tolist() if keys[p] in keep], dtype=torch.long)
+    room: list[PathKey] = []
 
     def drawn(step: int) -> Tensor:
         batch = noise.batch(seed, list(block.samples), step, process.shape, antithetic=antithetic)
@@ -173,52 +179,58 @@ def run_block(
     process.prepare(dict.fromkeys([*prompts, process.negative] if guided else prompts))
     start = process.prior(drawn(0))
     x = start[origin]
-    for i in range(steps):
+    for visit, i in enumerate(visits):
+        score = visit in scored
         asked = [(x[fresh], fresh_prompts)]
         if guided:
-            where = start[unstarted] if i == 0 else x[fresh]
+            where = start[unstarted] if visit == 0 else x[fresh]
             asked.append((where, [process.negative] * len(where)))
-        if i > 0 and groups:
+        if score and visit > 0 and groups:
             asked.append(groups[0].rows(x, prompts))
-        answers = _ask(network, i, asked)
+        answers = _ask(network, visit, asked)
         own, unconditional = answers[0], None
         if guided:
             unconditional = answers[1]
-            if i == 0 and len(fresh):  # all paths of a sample start at one state
+            if visit == 0 and len(fresh):  # all paths of a sample start at one state
                 shared = _begun(cache, list(block.samples), unstarted.tolist(), unconditional)
                 unconditional = shared[origin[fresh]]
             own = guide(own, unconditional, w)
         if known:
-            rows = cache.read([keys[p] for p in known], i, steps, parts)
-            remembered = from_rows(rows, own.noise)
+            rows = cache.read([keys[p] for p in known], visit, len(visits))
+            remembered = from_rows(rows, own.noise, guided=guided)
             own, unconditional = _merged((own, unconditional), remembered, fresh, known)
-        if room:
-            free = None if unconditional is None else unconditional[kept_rows]
-            cache.write(room, i, steps, to_rows(own[kept_rows], free))
-        move = None if i + 1 == steps else process.transition(x, i, own, memory)
-        _mark_same(squares, block, i, move)
-        for number, group in enumerate(groups):
-            if i == 0:
+        if len(kept):
+            rows = to_rows(own[kept], None if unconditional is None else unconditional[kept])
+            if visit == 0:
+                room = cache.reserve([keys[p] for p in kept.tolist()], len(visits) * rows[0].nbytes)
+            if room:
+                cache.write(room, visit, len(visits), rows[: len(room)])
+        last = visit + 1 == len(visits)
+        move = None if last else process.transition(x, visit, own, memory)
+        if score:
+            _mark_same(squares, block, i, move)
+        for number, group in enumerate(groups if score else []):
+            if visit == 0:
                 crossed = own[group.other]
             else:
                 mine = [group.rows(x, prompts)]
-                crossed = answers[-1] if number == 0 else _ask(network, i, mine)[0]
+                crossed = answers[-1] if number == 0 else _ask(network, visit, mine)[0]
                 if unconditional is not None:
                     crossed = guide(crossed, unconditional[group.at], w)
             _score(squares, group, i, float(process.levels.sigma[i]), own, crossed)
-            if move is not None:
-                turned = process.transition(x[group.at], i, crossed, crossed_memory[number])
+            if move is not None and noisy:
+                turned = process.transition(x[group.at], visit, crossed, crossed_memory[number])
                 crossed_memory[number] = turned.memory
                 doubled = twice_step_kl(move[group.at], turned)
                 squares.step[group.jobs, :, i] = doubled.reshape(2, -1).T
             if trace is not None and trace in group.jobs:
                 seen.append(_see(group, group.jobs.tolist().index(trace), x, own, crossed))
-        if trace is not None and len(seen) == i:  # one prompt against itself
+        if score and trace is not None and len(seen) == i:  # one prompt against itself
             p = int(block.ends[trace, 0])
             seen.append(([_keep(x[p])] * 2, [[_keep(own.picture[p])] * 2] * 2))
         if move is not None:
             memory = move.memory
-            x = move.draw(drawn(i + 1)[origin])
+            x = move.draw(drawn(visit + 1)[origin])
     if trace is None:
         return squares, None
     states, traced = (np.array(part).swapaxes(0, 1) for part in zip(*seen, strict=True))

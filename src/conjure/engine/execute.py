@@ -69,4 +69,4 @@ def run_jobs(
 
 def count_calls(process: Process, jobs: Sequence[Job]) -> int:
     """Network calls that jobs need if every path is walked once."""
-    return Block(jobs).calls(len(process.levels), process.guidance > 1)
+    return Block(jobs).calls(process.visits, process.guidance > 1)

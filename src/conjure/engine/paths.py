@@ -44,6 +44,7 @@ class PathCache:
         self._folder, self._size = folder, size
         self._file = None
         self._slots: dict[PathKey, int] = {}
+        self._shape: tuple[int, ...] = ()
         self._whole: set[PathKey] = set()
         self._free: list[int] = []
         self._used = 0
@@ -79,14 +80,15 @@ class PathCache:
         return found
 
     def write(self, keys: Sequence[PathKey], step: int, steps: int, rows: np.ndarray) -> None:
-        """Keep what was said at one state.
+        """Keep what was said at one visit.
 
         Args:
             keys: Paths that room was made for.
-            step: Which state.
+            step: Which visit.
             steps: Of how many; with the last one the path is whole.
-            rows: A row a path, ``(n, parts, *state)``, float64.
+            rows: A row a path, ``(n, parts, *state)``, float64; of one shape for all paths.
         """
+        self._shape = rows.shape[1:]
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - kept open
         for key, row in zip(keys, np.ascontiguousarray(rows), strict=True):
@@ -95,11 +97,10 @@ class PathCache:
             if step + 1 == steps:
                 self._whole.add(key)
 
-    def read(
-        self, keys: Sequence[PathKey], step: int, steps: int, shape: tuple[int, ...]
-    ) -> np.ndarray:
-        """What was said at one state, ``(n, *shape)``, where ``shape`` is ``(parts, *state)``."""
+    def read(self, keys: Sequence[PathKey], step: int, steps: int) -> np.ndarray:
+        """What was said at one visit, ``(n, parts, *state)``."""
         assert self._file is not None
+        shape = self._shape
         size = 8 * math.prod(shape)
         rows = np.empty((len(keys), *shape))
         for number, key in enumerate(keys):
@@ -115,15 +116,19 @@ class PathCache:
 
 
 def to_rows(own: Prediction, unconditional: Prediction | None) -> np.ndarray:
-    """Predictions of some paths at one state as ``(n, parts, *state)``, float64."""
+    """Predictions of some paths at one visit as ``(n, parts, *state)``, float64."""
     parts = [own.noise, own.picture]
+    if own.variance is not None:
+        parts.append(own.variance)
     if unconditional is not None:
         parts += [unconditional.noise, unconditional.picture]
     return torch.stack(parts, 1).cpu().double().numpy()
 
 
-def from_rows(rows: np.ndarray, like: torch.Tensor) -> tuple[Prediction, Prediction | None]:
+def from_rows(
+    rows: np.ndarray, like: torch.Tensor, *, guided: bool
+) -> tuple[Prediction, Prediction | None]:
     """The inverse of :func:`to_rows`, on the device and in the precision of ``like``."""
-    parts = torch.from_numpy(rows).to(like).unbind(1)
-    free = Prediction(parts[2], parts[3]) if len(parts) == 4 else None
-    return Prediction(parts[0], parts[1]), free
+    own = torch.from_numpy(rows).to(like).unbind(1)
+    free = Prediction(*own[-2:]) if guided else None
+    return Prediction(*(own[:-2] if guided else own)), free

@@ -47,7 +47,7 @@ def finished_pictures(
     process.prepare(dict.fromkeys([*prompts, process.negative] if guided else prompts))
     x = _starts(process, keys, seed)
     memory: Memory = None
-    for step in range(len(process.levels)):
+    for step in range(len(process.visits)):
         said = network.predict(x, step, prompts)
         if guided:
             free = network.predict(x, step, [process.negative] * len(keys))

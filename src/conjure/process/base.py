@@ -25,28 +25,49 @@ class Prediction:
     Args:
         noise: ε̂, shape ``(n, *state)``.
         picture: x̂₀, same shape.
+        variance: What a network with a learned variance says of it, same shape: −1 for the
+            smallest variance of a step, 1 for the largest (Nichol & Dhariwal 2021, eq. 15).
     """
 
     noise: Tensor
     picture: Tensor
+    variance: Tensor | None = None
 
     def __getitem__(self, rows: slice | Tensor) -> Prediction:
-        return Prediction(self.noise[rows], self.picture[rows])
+        variance = None if self.variance is None else self.variance[rows]
+        return Prediction(self.noise[rows], self.picture[rows], variance)
 
     @staticmethod
     def concatenate(parts: Sequence[Prediction]) -> Prediction:
         """The rows of several predictions, one after another."""
+        full = [part for part in parts if len(part.noise)] or parts[:1]
+        variances = [part.variance for part in full if part.variance is not None]
         return Prediction(
-            torch.cat([p.noise for p in parts]), torch.cat([p.picture for p in parts])
+            torch.cat([part.noise for part in full]),
+            torch.cat([part.picture for part in full]),
+            torch.cat(variances) if len(variances) == len(full) else None,
         )
 
 
 def guide(conditional: Prediction, unconditional: Prediction, w: float) -> Prediction:
-    """Classifier-free guidance: ε̂_∅ + w(ε̂_y − ε̂_∅), which is affine, so x̂₀ follows suit."""
+    """Classifier-free guidance: ε̂_∅ + w(ε̂_y − ε̂_∅), which is affine, so x̂₀ follows suit.
+
+    A learned variance is that of the prompt, as in diffusers.
+    """
     return Prediction(
         unconditional.noise + w * (conditional.noise - unconditional.noise),
         unconditional.picture + w * (conditional.picture - unconditional.picture),
+        conditional.variance,
     )
+
+
+def scored_visits(visits: Sequence[int]) -> tuple[int, ...]:
+    """Of a path's visits, the one at which each level is scored: the last there.
+
+    >>> scored_visits([0, 1, 1, 2, 2])  # Heun's method looks ahead once a step
+    (0, 2, 4)
+    """
+    return tuple(v for v, level in enumerate(visits) if [*visits[v + 1 : v + 2]] != [level])
 
 
 @dataclass(frozen=True)
@@ -90,6 +111,15 @@ class Process(Protocol):
     @property
     def levels(self) -> NoiseLevels:
         """The T levels at which the network is asked."""
+        ...
+
+    @property
+    def visits(self) -> Sequence[int]:
+        """The level at which the network is asked at each pass along a path, in order.
+
+        0 … T − 1 for most samplers. Where one asks twice at a level (Heun's method, PNDM), the
+        first is a look ahead, at a state off the path; the last is the path's own, and is scored.
+        """
         ...
 
     @property
@@ -146,7 +176,7 @@ class Process(Protocol):
         ...
 
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
-        """Ask the network: ``x`` of shape ``(n, *shape)`` at state ``step``, a prompt a row.
+        """Ask the network: ``x`` of shape ``(n, *shape)`` at visit ``step``, a prompt a row.
 
         Without guidance: this is the one expensive call, and the engine counts its rows.
         """
@@ -155,9 +185,9 @@ class Process(Protocol):
     def transition(
         self, x: Tensor, step: int, prediction: Prediction, memory: Memory
     ) -> Transition:
-        """Where the sampler goes from state ``step``, given the guided prediction there.
+        """Where the sampler goes from visit ``step``, given the guided prediction there.
 
-        ``memory`` is None at the first state and afterwards what the last transition returned.
-        The transition from the last state leads to the clean picture.
+        ``memory`` is None at the first visit and afterwards what the last transition returned.
+        The transition from the last visit leads to the clean picture.
         """
         ...

@@ -81,12 +81,17 @@ class GaussianProcess:
         """One on the noise schedule of a diffusers scheduler configuration (default: linear)."""
         config = dict(config or {"timestep_spacing": "trailing"})
         made = SAMPLERS[sampler](config, eta)
-        return cls(meanings, made, made.grid(config, steps), guidance, negative)
+        return cls(meanings, made, made.grid(config, steps, {}), guidance, negative)
 
     @property
     def levels(self) -> NoiseLevels:
         """The T levels at which predictions are asked for."""
         return self.grid.levels
+
+    @property
+    def visits(self) -> tuple[int, ...]:
+        """As its sampler goes."""
+        return self.grid.visits
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,7 +7,12 @@ from torch import Tensor
 from conjure.errors import ModelError
 from conjure.process.base import Prediction
 
-PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
+PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow_prediction")
+
+
+def network_input(prediction_type: str, x: Tensor, alpha: float, sigma: float) -> Tensor:
+    """A state in the units in which a network was trained: a flow's (1 − s)x₀ + sε, or our own."""
+    return x / (alpha + sigma) if prediction_type == "flow_prediction" else x
 
 
 def to_prediction(
@@ -16,8 +21,8 @@ def to_prediction(
     """Convert a network's output at the state ``x = αx₀ + σε``, α² + σ² = 1.
 
     Args:
-        prediction_type: ``epsilon`` (ε), ``v_prediction`` (v = αε − σx₀) or ``sample`` (x₀), as in
-            diffusers.
+        prediction_type: ``epsilon`` (ε), ``v_prediction`` (v = αε − σx₀), ``sample`` (x₀) or
+            ``flow_prediction`` (u = ε − x₀), as in diffusers.
         output: The network's output, of the shape of ``x``.
         x: The state it was asked at, in variance-preserving units.
         alpha: Signal scale there.
@@ -37,6 +42,9 @@ def to_prediction(
         return Prediction(output, (x - sigma * output) / alpha)
     if prediction_type == "v_prediction":
         return Prediction(alpha * output + sigma * x, alpha * x - sigma * output)
+    if prediction_type == "flow_prediction":
+        size = alpha + sigma
+        return Prediction((x + alpha * output) / size, (x - sigma * output) / size)
     if prediction_type == "sample":
         return Prediction((x - alpha * output) / sigma, output)
     raise ModelError(

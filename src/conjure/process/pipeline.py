@@ -16,7 +16,7 @@ from conjure.levels import NoiseLevels
 from conjure.process.base import Memory, Prediction, Transition
 from conjure.process.families import Condition, Family
 from conjure.process.fingerprint import hash_weights
-from conjure.process.parametrization import to_prediction
+from conjure.process.parametrization import network_input, to_prediction
 from conjure.process.samplers import Grid, Sampler
 
 CACHED_PROMPTS = 256
@@ -71,6 +71,11 @@ class PipelineProcess:
     def levels(self) -> NoiseLevels:
         """The T levels at which the network is asked."""
         return self.grid.levels
+
+    @property
+    def visits(self) -> tuple[int, ...]:
+        """As the sampler goes."""
+        return self.grid.visits
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -135,9 +140,15 @@ class PipelineProcess:
             key: torch.cat([c[key] for c in conditions]).to(self.device, self.dtype)
             for key in conditions[0]
         }
-        output = self.family.denoise(x.to(self.dtype), float(self.grid.timesteps[step]), condition)
         alpha, sigma = self.grid.at(step)
-        return to_prediction(self.family.prediction_type, output.to(x.dtype), x, alpha, sigma)
+        kind = self.family.prediction_type
+        seen = network_input(kind, x, alpha, sigma).to(self.dtype)
+        output = self.family.denoise(seen, float(self.grid.timesteps[step]), condition)
+        variance = None
+        if output.shape[1] == 2 * x.shape[1]:  # with a learned variance
+            output, variance = output.to(x.dtype).chunk(2, dim=1)
+        said = to_prediction(kind, output.to(x.dtype), x, alpha, sigma)
+        return Prediction(said.noise, said.picture, variance)
 
     def transition(
         self, x: Tensor, step: int, prediction: Prediction, memory: Memory

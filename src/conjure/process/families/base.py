@@ -51,6 +51,10 @@ class Family(Protocol):
         """Configuration of the pipeline's own scheduler: its noise schedule."""
         ...
 
+    def timing(self, steps: int) -> Mapping[str, Any]:
+        """What the pipeline hands its scheduler's ``set_timesteps`` beside the steps."""
+        ...
+
     @property
     def prediction_type(self) -> str:
         """What the network predicts; see :mod:`conjure.process.parametrization`."""
@@ -79,7 +83,10 @@ class Family(Protocol):
         ...
 
     def denoise(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:
-        """The network's raw output for states ``(n, *shape)`` in its own precision."""
+        """The network's raw output for states ``(n, *shape)`` in its own precision and units.
+
+        Twice the channels where it has learned a variance, which comes second.
+        """
         ...
 
     def decode(self, states: Tensor) -> np.ndarray:

@@ -41,6 +41,10 @@ class StableDiffusion:
         """Of the pipeline's scheduler."""
         return self.pipeline.scheduler.config
 
+    def timing(self, steps: int) -> Mapping[str, Any]:
+        """Nothing."""
+        return {}
+
     @property
     def prediction_type(self) -> str:
         """``epsilon``, ``v_prediction`` or ``sample``, as the scheduler's configuration says."""

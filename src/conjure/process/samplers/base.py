@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError
@@ -16,28 +18,39 @@ from conjure.process.base import Memory, Prediction, Transition
 SchedulerConfig = Mapping[str, Any]
 """A diffusers scheduler's configuration: the model's noise schedule and how it is spaced."""
 
+Timing = Mapping[str, Any]
+"""Arguments of a scheduler's ``set_timesteps`` beside the number of steps, or instead of it."""
+
 
 @dataclass(frozen=True)
 class Grid:
     """The states that a sampler visits.
 
     Args:
-        levels: Noise levels of the T states at which the network is asked.
-        timesteps: What the network is told at each of them, shape ``(T,)``.
+        levels: Noise levels of the T states that are scored.
+        timesteps: What the network is told at each visit.
         final: α and σ of what the last step leads to.
         prior_scale: The first state is this times standard normal noise.
+        visits: The level of each visit; see :attr:`conjure.process.base.Process.visits`. Left
+            empty where each level is visited once.
     """
 
     levels: NoiseLevels
     timesteps: Floats
     final: tuple[float, float]
     prior_scale: float = 1.0
+    visits: tuple[int, ...] = ()
 
-    def at(self, step: int) -> tuple[float, float]:
-        """α and σ at state ``step``; at T, those of the clean end."""
-        if step == len(self.levels):
+    def __post_init__(self) -> None:
+        if not self.visits:
+            object.__setattr__(self, "visits", tuple(range(len(self.levels))))
+
+    def at(self, visit: int) -> tuple[float, float]:
+        """α and σ at a visit; after the last, those of the clean end."""
+        if visit == len(self.visits):
             return self.final
-        return float(self.levels.alpha[step]), float(self.levels.sigma[step])
+        level = self.visits[visit]
+        return float(self.levels.alpha[level]), float(self.levels.sigma[level])
 
 
 class Sampler(Protocol):
@@ -48,14 +61,20 @@ class Sampler(Protocol):
         """How users ask for it."""
         ...
 
-    def grid(self, config: SchedulerConfig, steps: int) -> Grid:
-        """The states it visits on the noise schedule of a model."""
+    def grid(self, config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
+        """The states it visits on the noise schedule of a model.
+
+        Args:
+            config: Of the model's scheduler.
+            steps: T.
+            timing: What the model's pipeline hands a scheduler's ``set_timesteps`` beside that.
+        """
         ...
 
     def transition(
         self, grid: Grid, x: Tensor, step: int, prediction: Prediction, memory: Memory
     ) -> Transition:
-        """Its step from state ``step``; see :class:`conjure.process.base.Process`."""
+        """Its step from visit ``step``; see :class:`conjure.process.base.Process`."""
         ...
 
     def is_kl(self, estimand: str) -> bool:
@@ -125,18 +144,166 @@ def check_steps(config: SchedulerConfig, steps: int) -> None:
         raise ConjureError(f"This model has {limit} timesteps: steps is at most that, not {steps}.")
 
 
-def clip_from(config: SchedulerConfig) -> float | None:
-    """The bound on |x̂₀| that a configuration asks for, or None.
+@dataclass(frozen=True)
+class Bound:
+    """How far x̂₀ may go: not further than ±``clip``, or dynamically (Saharia et al. 2022, 2.3).
 
-    Raises:
-        ConjureError: It asks for dynamic thresholding, which is not supported.
+    Either bends the drift, so that `girsanov` is no KL with it.
+
+    Args:
+        clip: Largest |x̂₀|, where it is clipped.
+        quantile: Where it is thresholded: values beyond this quantile of a picture's own |x̂₀|,
+            at least 1 and at most ``most``, are cut there, and the picture divided by it.
+        most: See there.
+    """
+
+    clip: float | None = None
+    quantile: float | None = None
+    most: float = 1.0
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """The bounded x̂₀, each row by itself."""
+        if self.quantile is not None:
+            sizes = picture.flatten(1).abs()
+            # As diffusers: in float32, where torch's quantile interpolates.
+            edge = torch.quantile(sizes, self.quantile, dim=1).clamp(1, max(1.0, self.most))
+            edge = edge.view(-1, *(1 for _ in picture.shape[1:]))
+            return picture.clamp(-edge, edge) / edge
+        return picture if self.clip is None else picture.clamp(-self.clip, self.clip)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it bounds nothing."""
+        return self.clip is None and self.quantile is None
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON values."""
+        if self.quantile is not None:
+            return {"clip": None, "threshold": [self.quantile, self.most]}
+        return {"clip": self.clip}
+
+
+UNBOUNDED = Bound()
+
+
+def bound_from(config: SchedulerConfig, *, clips: bool = True) -> Bound:
+    """The bound on x̂₀ that a scheduler's configuration asks for.
+
+    Args:
+        config: Of the scheduler.
+        clips: Whether diffusers' scheduler of this sampler knows ``clip_sample``.
     """
     if config.get("thresholding"):
-        raise ConjureError(
-            "The model's scheduler thresholds its pictures dynamically, which is not supported."
+        return Bound(
+            quantile=float(config.get("dynamic_thresholding_ratio", 0.995)),
+            most=float(config.get("sample_max_value", 1.0)),
         )
     # A missing key means no clipping, as diffusers' latent pipelines set it themselves.
-    return float(config.get("clip_sample_range", 1.0)) if config.get("clip_sample") else None
+    if clips and config.get("clip_sample"):
+        return Bound(clip=float(config.get("clip_sample_range", 1.0)))
+    return UNBOUNDED
+
+
+def is_flow(config: SchedulerConfig) -> bool:
+    """Whether a model's schedule is that of a flow, x = (1 − s)x₀ + sε."""
+    return (
+        str(config.get("_class_name", "")).startswith("FlowMatch")
+        or config.get("prediction_type") == "flow_prediction"
+        or bool(config.get("use_flow_sigmas"))
+    )
+
+
+def refuse_flow(sampler: str, config: SchedulerConfig, instead: str) -> None:
+    """Refuse a sampler that has no form for flow models."""
+    if is_flow(config):
+        raise ConjureError(f"{sampler} has no form for flow models such as this one: {instead}.")
+
+
+def make_scheduler(name: str, config: SchedulerConfig, **changes: Any) -> Any:
+    """A scheduler of diffusers with a model's configuration, as its pipelines would swap it in.
+
+    Raises:
+        ConjureError: It does not know a spacing that was asked for.
+    """
+    import diffusers
+
+    kind: Any = getattr(diffusers, name)
+    known = inspect.signature(kind.__init__).parameters
+    for key, said in SPACINGS.items():
+        if config.get(said) is True and said not in known:
+            raise ConjureError(
+                f"diffusers' {name} has no {key} spacing. Take a sampler that has: euler, heun, "
+                "dpm++, dpm++-sde or unipc."
+            )
+    settings = {k: v for k, v in config.items() if k != "_class_name"} | changes
+    return kind.from_config(settings)
+
+
+SPACINGS = {
+    "karras": "use_karras_sigmas",
+    "exponential": "use_exponential_sigmas",
+    "beta": "use_beta_sigmas",
+}
+"""Spacings of noise levels by the switch of diffusers' configurations that turns them on."""
+
+
+def set_timesteps(scheduler: Any, steps: int, timing: Timing) -> None:
+    """Lay out a scheduler's steps, as the model's pipeline does.
+
+    Raises:
+        ConjureError: diffusers refuses the number of steps.
+    """
+    try:
+        if "sigmas" in timing:
+            scheduler.set_timesteps(**timing)
+        else:
+            scheduler.set_timesteps(steps, **timing)
+    except (ValueError, IndexError) as error:
+        raise ConjureError(f"diffusers cannot lay out {steps} steps: {error}") from error
+
+
+def grid_from_sigmas(scheduler: Any, *, flow: bool) -> Grid:
+    """A grid from the noise levels that a scheduler lists, of which the last is the clean end.
+
+    Args:
+        scheduler: With its timesteps set.
+        flow: Whether they are s of x = (1 − s)x₀ + sε, or σ/α.
+    """
+    levels = scheduler.sigmas.double().numpy()
+    alpha, sigma = vp_from_flow(levels) if flow else vp_from_ratio(levels)
+    return Grid(
+        NoiseLevels(alpha[:-1], sigma[:-1]),
+        np.asarray(scheduler.timesteps, dtype=np.float64),
+        (float(alpha[-1]), float(sigma[-1])),
+    )
+
+
+def half_log_snr(alpha: float, sigma: float) -> float:
+    """log(α/σ), the λ of DPM-Solver: half of ours; ±∞ at either end."""
+    with np.errstate(divide="ignore"):
+        return float(np.log(alpha) - np.log(sigma))
+
+
+def vp_from_ratio(ratio: Floats) -> tuple[Floats, Floats]:
+    """α and σ where σ/α is given."""
+    alpha = 1 / np.sqrt(1 + ratio**2)
+    return alpha, ratio * alpha
+
+
+def vp_from_flow(level: Floats) -> tuple[Floats, Floats]:
+    """α and σ where a flow's s is given: (1 − s, s), scaled to α² + σ² = 1."""
+    size = np.hypot(1 - level, level)
+    return (1 - level) / size, level / size
+
+
+def flow_grid(config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
+    """The noise levels of diffusers' FlowMatchEulerDiscreteScheduler."""
+    scheduler = make_scheduler(
+        "FlowMatchEulerDiscreteScheduler", config,
+        shift=config.get("shift", config.get("flow_shift", 1.0)), stochastic_sampling=False,
+    )  # fmt: skip
+    set_timesteps(scheduler, steps, timing)
+    return grid_from_sigmas(scheduler, flow=True)
 
 
 def refuse_eta(sampler: str, eta: float | None) -> None:

@@ -11,12 +11,19 @@ from torch import Tensor
 from conjure.errors import ConjureError
 from conjure.process.base import Memory, Prediction, Transition
 from conjure.process.samplers.base import (
+    UNBOUNDED,
+    Bound,
     Grid,
     SchedulerConfig,
+    Timing,
+    bound_from,
     check_steps,
-    clip_from,
     ddim_step,
+    flow_grid,
     grid_from_alphas_cumprod,
+    is_flow,
+    make_scheduler,
+    set_timesteps,
 )
 
 
@@ -25,28 +32,30 @@ class Ddim:
     """DDIM on the pipeline's own timestep spacing.
 
     The neighbour of a timestep is the next in the list; diffusers assumes a uniform stride, which
-    is the same wherever the number of steps divides the number of training timesteps.
+    is the same wherever the number of steps divides the number of training timesteps. Flow models
+    run it on their own noise levels: with η = 1 that is the reverse SDE of the flow, which
+    diffusers does not offer.
 
     Args:
         eta: 0 is deterministic; 1 has the small-step limit of the reverse SDE.
-        clip: Largest |x̂₀| if the scheduler's configuration clips it, else None.
+        bound: On x̂₀, as the scheduler's configuration says.
     """
 
     eta: float = 1.0
-    clip: float | None = None
+    bound: Bound = UNBOUNDED
 
     @property
     def name(self) -> str:
         """``ddim``."""
         return "ddim"
 
-    def grid(self, config: SchedulerConfig, steps: int) -> Grid:
-        """Timesteps and ᾱ of diffusers' DDIMScheduler."""
-        from diffusers import DDIMScheduler
-
+    def grid(self, config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
+        """Timesteps and ᾱ of diffusers' DDIMScheduler, or the noise levels of a flow."""
         check_steps(config, steps)
-        scheduler: Any = DDIMScheduler.from_config(dict(config))
-        scheduler.set_timesteps(steps)
+        if is_flow(config):
+            return flow_grid(config, steps, timing)
+        scheduler = make_scheduler("DDIMScheduler", config)
+        set_timesteps(scheduler, steps, timing)
         return grid_from_alphas_cumprod(
             scheduler.alphas_cumprod.numpy(),
             np.asarray(scheduler.timesteps, dtype=np.float64),
@@ -56,25 +65,23 @@ class Ddim:
     def transition(
         self, grid: Grid, x: Tensor, step: int, prediction: Prediction, memory: Memory
     ) -> Transition:
-        """One step; clipping bounds x̂₀ and leaves ε̂ alone, as in diffusers."""
-        if self.clip is not None:
-            picture = prediction.picture.clamp(-self.clip, self.clip)
-            prediction = Prediction(prediction.noise, picture)
-        return ddim_step(grid, step, prediction, self.eta)
+        """One step; a bound on x̂₀ leaves ε̂ alone, as in diffusers."""
+        bounded = Prediction(prediction.noise, self.bound(prediction.picture))
+        return ddim_step(grid, step, bounded, self.eta)
 
     def is_kl(self, estimand: str) -> bool:
         """`ancestral` wherever there is noise; `girsanov` for the reverse SDE alone (η = 1).
 
         With 0 < η < 1 the small-step limit is another SDE, whose path divergence is
-        (1 + η²)²/(4η²) times as large. With clipping the drift is not the score's.
+        (1 + η²)²/(4η²) times as large. With a bound the drift is not the score's.
         """
         if estimand == "ancestral":
             return self.eta > 0
-        return estimand == "girsanov" and self.eta == 1 and self.clip is None
+        return estimand == "girsanov" and self.eta == 1 and self.bound.idle
 
     def describe(self) -> dict[str, Any]:
         """Name and options."""
-        return {"sampler": self.name, "eta": self.eta, "clip": self.clip}
+        return {"sampler": self.name, "eta": self.eta, **self.bound.describe()}
 
 
 def build(config: SchedulerConfig, eta: float | None) -> Ddim:
@@ -82,4 +89,4 @@ def build(config: SchedulerConfig, eta: float | None) -> Ddim:
     eta = 1.0 if eta is None else float(eta)
     if not 0 <= eta <= 1:
         raise ConjureError(f"eta lies between 0 (deterministic) and 1 (ancestral), not {eta:g}.")
-    return Ddim(eta, clip_from(config))
+    return Ddim(eta, bound_from(config))

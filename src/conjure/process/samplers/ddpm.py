@@ -6,43 +6,51 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError
 from conjure.process.base import Memory, Prediction, Transition
 from conjure.process.samplers.base import (
+    UNBOUNDED,
+    Bound,
     Grid,
     SchedulerConfig,
+    Timing,
+    bound_from,
     check_steps,
-    clip_from,
     ddim_variance,
     grid_from_alphas_cumprod,
+    make_scheduler,
     refuse_eta,
+    refuse_flow,
+    set_timesteps,
 )
 
 
 @dataclass(frozen=True)
 class Ddpm:
-    """Ancestral sampling with the posterior variance (``fixed_small``).
+    """Ancestral sampling with the posterior variance (``fixed_small``), or a learned one.
 
     Args:
-        clip: Largest |x̂₀| if the scheduler's configuration clips it, else None.
+        bound: On x̂₀, as the scheduler's configuration says.
+        learned: Whether the network says where between the posterior variance and β the variance
+            lies (``learned_range``): it then depends on the prompt.
     """
 
-    clip: float | None = None
+    bound: Bound = UNBOUNDED
+    learned: bool = False
 
     @property
     def name(self) -> str:
         """``ddpm``."""
         return "ddpm"
 
-    def grid(self, config: SchedulerConfig, steps: int) -> Grid:
+    def grid(self, config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
         """Timesteps and ᾱ of diffusers' DDPMScheduler; its last step ends at ᾱ = 1."""
-        from diffusers import DDPMScheduler
-
         check_steps(config, steps)
-        scheduler: Any = DDPMScheduler.from_config(dict(config))
-        scheduler.set_timesteps(steps)
+        scheduler = make_scheduler("DDPMScheduler", config)
+        set_timesteps(scheduler, steps, timing)
         return grid_from_alphas_cumprod(
             scheduler.alphas_cumprod.numpy(),
             np.asarray(scheduler.timesteps, dtype=np.float64),
@@ -54,25 +62,38 @@ class Ddpm:
     ) -> Transition:
         """Mean and variance of q(x′ | x, x̂₀), the forward chain's posterior (eqs. 6 and 7).
 
-        Written in x and x̂₀, so that clipping x̂₀ moves the implied noise too.
+        Written in x and x̂₀, so that a bound on x̂₀ moves the implied noise too.
         """
         alpha, sigma = grid.at(step)
         alpha_next, sigma_next = grid.at(step + 1)
-        picture = prediction.picture
-        if self.clip is not None:
-            picture = picture.clamp(-self.clip, self.clip)
+        picture = self.bound(prediction.picture)
         kept = alpha / alpha_next
         added = 1 - kept**2
         mean = (alpha_next * added * picture + kept * sigma_next**2 * x) / sigma**2
-        return Transition(mean, ddim_variance(grid, step, eta=1.0) ** 0.5)
+        smallest = ddim_variance(grid, step, eta=1.0)
+        if not self.learned or smallest == 0:
+            return Transition(mean, smallest**0.5)
+        if prediction.variance is None:
+            raise ConjureError(
+                "The model's scheduler asks for a learned variance, and its network has none. Use "
+                "the ddim sampler instead."
+            )
+        share = (prediction.variance + 1) / 2
+        low, high = np.log(max(smallest, 1e-20)), np.log(added)
+        return Transition(mean, torch.exp((share * high + (1 - share) * low) / 2))
 
     def is_kl(self, estimand: str) -> bool:
-        """Both, but `girsanov` not with clipping, which bends the drift."""
-        return estimand == "ancestral" or (estimand == "girsanov" and self.clip is None)
+        """Both, but `girsanov` neither with a bound, which bends the drift, nor with a variance
+        that depends on the prompt: it supposes one g for both.
+        """  # fmt: skip
+        return estimand == "ancestral" or (
+            estimand == "girsanov" and self.bound.idle and not self.learned
+        )
 
     def describe(self) -> dict[str, Any]:
         """Name and options."""
-        return {"sampler": self.name, "eta": None, "clip": self.clip}
+        about = {"sampler": self.name, "eta": None, **self.bound.describe()}
+        return {**about, "variance": "learned_range"} if self.learned else about
 
 
 def build(config: SchedulerConfig, eta: float | None) -> Ddpm:
@@ -82,10 +103,11 @@ def build(config: SchedulerConfig, eta: float | None) -> Ddpm:
         ConjureError: An η was given, or the configuration asks for another variance.
     """
     refuse_eta("ddpm", eta)
+    refuse_flow("ddpm", config, "its reverse SDE is the ddim sampler with eta 1")
     variance = config.get("variance_type", "fixed_small")
-    if variance not in ("fixed_small", "fixed_small_log"):
+    if variance not in ("fixed_small", "fixed_small_log", "learned_range"):
         raise ConjureError(
             f"The model's scheduler asks for the variance {variance!r}; ddpm supports "
-            "'fixed_small'. Use the ddim sampler instead."
+            "'fixed_small' and 'learned_range'. Use the ddim sampler instead."
         )
-    return Ddpm(clip_from(config))
+    return Ddpm(bound_from(config), learned=variance == "learned_range")

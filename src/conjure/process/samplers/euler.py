@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from conjure.levels import NoiseLevels
 from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, check_steps, ddim_step, refuse_eta
+from conjure.process.samplers.base import (
+    Grid,
+    SchedulerConfig,
+    Timing,
+    check_steps,
+    ddim_step,
+    flow_grid,
+    grid_from_sigmas,
+    is_flow,
+    make_scheduler,
+    refuse_eta,
+    refuse_flow,
+    set_timesteps,
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,7 @@ class Euler:
 
     Both work in variance-exploding units, x/α; in variance-preserving ones they are DDIM's step
     with η = 0 and η = 1, on a grid of their own (interpolated timesteps, σ/α to 0 at the end).
+    Euler's method on a flow is DDIM's step with η = 0 as well.
 
     Args:
         ancestral: Whether each step draws fresh noise.
@@ -31,26 +43,18 @@ class Euler:
         """``euler`` or ``euler-ancestral``."""
         return "euler-ancestral" if self.ancestral else "euler"
 
-    def grid(self, config: SchedulerConfig, steps: int) -> Grid:
-        """Timesteps and σ/α of diffusers' Euler schedulers."""
-        from diffusers import EulerAncestralDiscreteScheduler, EulerDiscreteScheduler
-
+    def grid(self, config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
+        """Timesteps and σ/α of diffusers' Euler schedulers, or the noise levels of a flow."""
         check_steps(config, steps)
-        scheduler_class = (
-            EulerAncestralDiscreteScheduler if self.ancestral else EulerDiscreteScheduler
-        )
-        scheduler: Any = scheduler_class.from_config(dict(config))
-        scheduler.set_timesteps(steps)
-        ratio = scheduler.sigmas.numpy().astype(np.float64)
-        alpha = 1 / np.sqrt(1 + ratio**2)
-        sigma = ratio * alpha
-        return Grid(
-            NoiseLevels(alpha[:-1], sigma[:-1]),
-            np.asarray(scheduler.timesteps, dtype=np.float64),
-            (float(alpha[-1]), float(sigma[-1])),
-            # The path starts at init_noise_sigma times noise in units of x/α.
-            prior_scale=float(scheduler.init_noise_sigma) * float(alpha[0]),
-        )
+        if is_flow(config):
+            return flow_grid(config, steps, timing)
+        ancestral = "Ancestral" if self.ancestral else ""
+        scheduler = make_scheduler(f"Euler{ancestral}DiscreteScheduler", config)
+        set_timesteps(scheduler, steps, timing)
+        grid = grid_from_sigmas(scheduler, flow=False)
+        # The path starts at init_noise_sigma times noise in units of x/α.
+        start = float(scheduler.init_noise_sigma) * grid.at(0)[0]
+        return replace(grid, prior_scale=start)
 
     def transition(
         self, grid: Grid, x: Tensor, step: int, prediction: Prediction, memory: Memory
@@ -76,4 +80,5 @@ def build(config: SchedulerConfig, eta: float | None) -> Euler:
 def build_ancestral(config: SchedulerConfig, eta: float | None) -> Euler:
     """Its ancestral form."""
     refuse_eta("euler-ancestral", eta)
+    refuse_flow("euler-ancestral", config, "its reverse SDE is the ddim sampler with eta 1")
     return Euler(ancestral=True)

@@ -1,0 +1,62 @@
+"""A flow's x̂₀, then fresh noise: diffusers' flow Euler with ``stochastic_sampling``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from conjure.errors import ConjureError
+from conjure.process.base import Memory, Prediction, Transition
+from conjure.process.samplers.base import (
+    Grid,
+    SchedulerConfig,
+    Timing,
+    check_steps,
+    flow_grid,
+    is_flow,
+    refuse_eta,
+)
+
+
+@dataclass(frozen=True)
+class FlowStochastic:
+    """Jump to the picture, and back to the next level with fresh noise."""
+
+    @property
+    def name(self) -> str:
+        """``flow-stochastic``."""
+        return "flow-stochastic"
+
+    def grid(self, config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
+        """The flow's noise levels."""
+        check_steps(config, steps)
+        return flow_grid(config, steps, timing)
+
+    def transition(
+        self, grid: Grid, x: Tensor, step: int, prediction: Prediction, memory: Memory
+    ) -> Transition:
+        """(1 − s′)x̂₀ + s′z, in variance-preserving units."""
+        alpha_next, sigma_next = grid.at(step + 1)
+        return Transition(alpha_next * prediction.picture, sigma_next)
+
+    def is_kl(self, estimand: str) -> bool:
+        """`ancestral`: a step is a Gaussian. Fresh noise at each step has no SDE for a limit."""
+        return estimand == "ancestral"
+
+    def describe(self) -> dict[str, Any]:
+        """Name and options."""
+        return {"sampler": self.name, "eta": None, "clip": None}
+
+
+def build(config: SchedulerConfig, eta: float | None) -> FlowStochastic:
+    """The sampler for a flow model.
+
+    Raises:
+        ConjureError: It is none.
+    """
+    refuse_eta("flow-stochastic", eta)
+    if not is_flow(config):
+        raise ConjureError("flow-stochastic samples flow models, and this is none: use lcm.")
+    return FlowStochastic()
