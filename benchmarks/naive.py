@@ -2,20 +2,20 @@
 
 The slow, obvious version: the tests hold the engine against it, the benchmark times both. Own
 predictions are reused, so it makes 4Tk calls, or 8Tk with guidance, which it asks in batches of two
-as diffusers does. Every estimand is written out
-here a second time, from its formula.
+as diffusers does, and those of the sampler's looks ahead. Every estimand is written out here a
+second time, from its formula.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from conjure.engine.noise import standard_normal
-from conjure.process import Prediction, Process
+from conjure.process import Prediction, Process, Transition
 
 
 def naive_distances(
@@ -36,16 +36,18 @@ def naive_distances(
         return Prediction(
             (1 - w) * free.noise + w * conditional.noise,
             (1 - w) * free.picture + w * conditional.picture,
+            conditional.variance,
         )
 
-    steps = len(process.levels)
+    visits = process.visits
     for j in range(samples):
         noises = [
-            process.place(standard_normal(seed, j, i, process.shape))[None] for i in range(steps)
+            process.place(standard_normal(seed, j, i, process.shape))[None]
+            for i in range(len(visits))
         ]
         paths = [walk(process, prompt, noises, ask) for prompt in (a, b)]
         crossed = [
-            [ask(x, i, prompt) for i, x in enumerate(paths[path][0])]
+            [ask(x, v, prompt) for x, v in zip(paths[path][0], scored(visits), strict=True)]
             for path, prompt in enumerate((b, a))
         ]
         for name, halves in sums(process, paths, crossed).items():
@@ -55,7 +57,12 @@ def naive_distances(
     return {name: (halves[0], halves[1]) for name, halves in totals.items()}, calls
 
 
-Walk = tuple[list[Tensor], list[Prediction]]
+Walk = tuple[list[Tensor], list[Prediction], list[Transition]]
+
+
+def scored(visits: Sequence[int]) -> list[int]:
+    """The last visit at each level."""
+    return [v for v in range(len(visits)) if v + 1 == len(visits) or visits[v + 1] != visits[v]]
 
 
 def walk(
@@ -64,18 +71,20 @@ def walk(
     noises: list[Tensor],
     ask: Callable[[Tensor, int, str], Prediction],
 ) -> Walk:
-    """Denoise under one prompt: the T states and the predictions there."""
+    """Denoise under one prompt: the T states, and the predictions and steps there."""
     x = process.prior(noises[0])
-    states, predictions, memory = [], [], None
-    for i in range(len(process.levels)):
-        prediction = ask(x, i, prompt)
-        states.append(x)
-        predictions.append(prediction)
-        if i + 1 < len(process.levels):
-            move = process.transition(x, i, prediction, memory)
+    states, predictions, moves, memory = [], [], [], None
+    for visit in range(len(process.visits)):
+        prediction = ask(x, visit, prompt)
+        move = process.transition(x, visit, prediction, memory)
+        if visit in scored(process.visits):
+            states.append(x)
+            predictions.append(prediction)
+            moves.append(move)
+        if visit + 1 < len(process.visits):
             memory = move.memory
-            x = move.mean + move.std * noises[i + 1]
-    return states, predictions
+            x = move.mean + move.std * noises[visit + 1]
+    return states, predictions, moves
 
 
 def sums(
@@ -91,8 +100,8 @@ def sums(
         halves.setdefault(name, [0.0, 0.0])[path] += value / 2
 
     for path in (0, 1):
-        states, own = paths[path]
-        other = crossed[path]
+        states, own, moves = paths[path]
+        other, memory = crossed[path], None
         noise = [square(p.noise - q.noise) for p, q in zip(own, other, strict=True)]
         picture = [square(p.picture - q.picture) for p, q in zip(own, other, strict=True)]
         for i in range(steps):
@@ -104,10 +113,14 @@ def sums(
                 add("girsanov", path, picture[i] * float(levels.snr[i + 1]))
             else:
                 add("girsanov", path, (noise[i] + noise[i + 1]) / 2 * (lam[i + 1] - lam[i]))
-            one = process.transition(states[i], i, own[i], None)
-            two = process.transition(states[i], i, other[i], None)
-            if one.std > 0:
-                add("ancestral", path, square(one.mean - two.mean) / float(one.std) ** 2)
+            if not torch.any(torch.as_tensor(moves[i].std) > 0):
+                continue
+            one = moves[i]
+            two = process.transition(states[i], scored(process.visits)[i], other[i], memory)
+            memory = two.memory
+            v1, v2 = (torch.as_tensor(m.std, dtype=torch.float64) ** 2 for m in (one, two))
+            gap = (one.mean - two.mean).double() ** 2
+            add("ancestral", path, float((torch.log(v2 / v1) + (v1 + gap) / v2 - 1).sum()))
     for i in range(steps):
         variance = float(levels.sigma[i]) ** 2
         straight = square(paths[0][1][i].noise - paths[1][1][i].noise)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from conjure import Gaussian, GaussianProcess, cli
@@ -55,76 +55,11 @@ def oracle() -> GaussianProcess:
     return GaussianProcess.build(gaussians("full"))
 
 
-def save_tokenizer(folder: Path, length: int = 16) -> None:
-    """A CLIP tokenizer that spells: one token a letter, none merged."""
-    letters = [chr(c) for c in range(33, 127)]
-    tokens = [*letters, *(c + "</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
-    folder.mkdir(parents=True)
-    vocabulary = {token: i for i, token in enumerate(tokens)}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    from transformers import CLIPTokenizer
-
-    CLIPTokenizer(
-        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=length
-    ).save_pretrained(folder)
-
-
-def tiny_pipeline(folder: Path, prediction_type: str = "epsilon", **scheduler: object) -> Path:
+def tiny_pipeline(folder: Path, prediction_type: str = "epsilon", **scheduler: Any) -> Path:
     """A StableDiffusionPipeline of a few thousand weights, saved to a folder."""
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
-    from diffusers import UNet2DConditionModel as UNet
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
     torch.manual_seed(0)
-    save_tokenizer(folder / "spelling")
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "spelling")
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=16,
-            projection_dim=16,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
-    unet = UNet(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=16,
-        attention_head_dim=4,
-        norm_num_groups=4,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8),  # pyright: ignore[reportArgumentType]
-        norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 2,  # pyright: ignore[reportArgumentType]
-        up_block_types=("UpDecoderBlock2D",) * 2,  # pyright: ignore[reportArgumentType]
-        latent_channels=4,
-        sample_size=16,
-    )
-    settings: dict[str, Any] = {
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-    }
-    settings |= {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
-    settings |= {"prediction_type": prediction_type, **scheduler}
-    parts: dict[str, Any] = {"vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer}
-    parts |= {"unet": unet, "scheduler": DDIMScheduler(**settings)}
-    parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    pipeline = StableDiffusionPipeline(**parts)
-    pipeline.save_pretrained(folder / "pipeline", safe_serialization=True)
+    made = tiny.stable_diffusion(folder / "spelling", prediction_type, **scheduler)
+    made.save_pretrained(folder / "pipeline", safe_serialization=True)
     return folder / "pipeline"
 
 

@@ -33,7 +33,7 @@ def narrow() -> PipelineProcess:
 def test_equals_the_naive_loop(wide, sampler, eta, guidance):
     config = wide.family.scheduler_config
     made = SAMPLERS[sampler](config, eta)
-    process = replace(wide, sampler=made, grid=made.grid(config, 3), guidance=guidance)
+    process = replace(wide, sampler=made, grid=made.grid(config, 3, {}), guidance=guidance)
     result = conjure.compare(*PROMPTS, process=process, samples=1, seed=2)
     naive, _ = naive_distances(process, *PROMPTS, samples=1, seed=2)
     for name, found in result.estimands.items():

@@ -127,14 +127,6 @@ def test_unknown_names_are_one_kind_of_error(pipeline_folder):
         conjure.load(pipeline_folder, sampler="plms")
 
 
-def test_thresholding_and_other_variances_are_refused(pipeline_folder):
-    from conftest import tiny_pipeline
-
-    folder = tiny_pipeline(pipeline_folder.parent / "threshold", thresholding=True)
-    with pytest.raises(ConjureError, match="thresholds its pictures"):
-        conjure.load(folder)
-
-
 @pytest.mark.parametrize("length", [15, 200])
 def test_long_prompts_are_refused_with_their_length(pipeline_folder, length):
     process = conjure.load(pipeline_folder, steps=2)

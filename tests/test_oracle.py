@@ -71,7 +71,8 @@ def joint(process: GaussianProcess, prompt: str) -> tuple[np.ndarray, np.ndarray
         x, memory = move.draw(z[:, (i + 1) % steps]), move.memory
     whole = torch.cat(chain, 1)
     slopes = (whole[1:] - whole[0]).numpy()
-    return whole[0].numpy(), np.linalg.qr(slopes, mode="r").T
+    root: np.ndarray = np.linalg.qr(slopes, mode="r")  # pyright: ignore[reportAssignmentType]
+    return whole[0].numpy(), root.T
 
 
 @pytest.mark.parametrize("kind", ["isotropic", "full"])
@@ -107,7 +108,7 @@ def test_ancestral_is_the_joint_kl_of_the_chain(kind, guidance, sampler, eta):
     [Ddim(eta=1.0), Ddpm(), Euler(ancestral=True), DpmSolver(stochastic=True)],
     ids=lambda s: s.name,
 )
-def test_converges_to_the_continuous_divergence_at_first_order(kind, name, sampler):
+def test_converges_to_the_continuous_divergence(kind, name, sampler):
     meanings = gaussians(kind, dimension=4)
     counts = [40, 80, 160, 320, 640]
     errors, truth = [], 0.0
@@ -121,6 +122,10 @@ def test_converges_to_the_continuous_divergence_at_first_order(kind, name, sampl
         assert found is not None
         errors.append(abs(found - truth))
     slope = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
+    if isinstance(sampler, DpmSolver):  # its paths are of second order; sums over steps are not
+        assert name == "ancestral" or slope > 1.4, errors
+        assert errors[-1] < 0.002 * truth
+        return
     assert 0.9 < slope < (1.1 if name == "girsanov" else 1.3), errors
     assert errors[-1] < 0.02 * truth
 

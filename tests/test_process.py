@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import diffusers
@@ -199,10 +200,10 @@ def test_kl_is_declared_where_it_holds():
     assert declared("unipc") == (False, False)
     assert declared("pndm") == (False, False)
     assert declared("lcm") == (False, True)  # fresh noise: a chain, but no SDE in the limit
-    flow = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
-    assert declared("ddim", 1.0, **flow) == (True, True)
-    assert declared("euler", **flow) == (False, False)
-    assert declared("flow-stochastic", **flow) == (False, True)
+    flow = "FlowMatchEulerDiscreteScheduler"
+    assert declared("ddim", 1.0, _class_name=flow) == (True, True)
+    assert declared("euler", _class_name=flow) == (False, False)
+    assert declared("flow-stochastic", _class_name=flow) == (False, True)
 
 
 def test_noise_levels_know_their_units():
@@ -217,12 +218,12 @@ def test_noise_levels_know_their_units():
         NoiseLevels(np.array([1.0]), np.array([1.0, 2.0]))
 
 
-def test_prompts_are_encoded_once(pipeline_folder, monkeypatch):
+def test_prompts_are_encoded_once(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=3, guidance=2.0)
     encoded = []
-    kind = type(process.family)
-    original = kind.encode
-    monkeypatch.setattr(kind, "encode", lambda self, p: encoded.append(p) or original(self, p))
+    original = process.family.encode
+    watched = replace(process.family, encode=lambda some: encoded.append(some) or original(some))
+    process = replace(process, family=watched)
     conjure.compare("cat", "dog", process=process, samples=5)
     conjure.compare("cat", "owl", process=process, samples=2)
     assert sorted(prompt for some in encoded for prompt in some) == ["", "cat", "dog", "owl"]

@@ -6,14 +6,16 @@ import difflib
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWeightsError
-from conjure.process.families import Source
-from conjure.process.pipeline import PipelineProcess
+from conjure.process.families import Family, Source
+from conjure.process.pipeline import Negative, PipelineProcess
 from conjure.registry import EMBEDDED, FAMILIES, SAMPLERS
 
 DTYPES = {
@@ -22,6 +24,11 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+LONG = ("refuse", "truncate", "chunk")
+"""What may become of prompts beyond the text encoder's length."""
+
+TIMESTEP_SPACINGS = ("leading", "trailing", "linspace")
 
 STATE_BUDGET = 2**20
 """Numbers a network pass takes in by default: 64 latents of Stable Diffusion 1.5."""
@@ -32,36 +39,58 @@ def load(
     *,
     sampler: str = "ddim",
     eta: float | None = None,
+    spacing: str | None = None,
+    shift: float | None = None,
     steps: int = 20,
     guidance: float | None = 1.0,
     negative: str = "",
+    embedded_guidance: float | None = None,
+    lora: str | Sequence[str] = (),
+    size: int | tuple[int, int] | None = None,
     device: str | None = None,
     dtype: str | torch.dtype = "float32",
     long: str = "refuse",
     batch_size: int | None = None,
+    offload: bool = False,
+    compiled: bool = False,
+    config: str | Path | None = None,
     revision: str | None = None,
     variant: str | None = None,
+    offline: bool = False,
     allow_pickle: bool = False,
 ) -> PipelineProcess:
     """Load a text-to-image pipeline as a process: the thing that gives prompts their meaning.
 
     Args:
         model: ``"emoji"`` (ships with the package), a folder in the layout of diffusers'
-            ``save_pretrained``, or a hub id.
-        sampler: ``ddim``, ``ddpm``, ``euler`` or ``euler-ancestral``, on the noise schedule and
-            timestep spacing of the pipeline's own scheduler.
+            ``save_pretrained``, a hub id, or a single ``.safetensors`` checkpoint.
+        sampler: One of :data:`conjure.SAMPLERS`, on the noise schedule and timestep spacing of the
+            pipeline's own scheduler; ``own`` is the one that the pipeline comes with.
         eta: η of the ddim sampler, from 0 (deterministic) to 1 (default).
+        spacing: Of the timesteps (``leading``, ``trailing``, ``linspace``) or of the noise levels
+            (``karras``, ``exponential``, ``beta``); None for that of the pipeline's own scheduler.
+        shift: Of a flow's noise levels towards the noisy end, above 0; None for its own.
         steps: T, how many states of a path the network is asked at.
         guidance: Classifier-free guidance w ≥ 1; 1 or None is the plain conditional model.
         negative: Prompt of the unconditional branch.
+        embedded_guidance: Guidance that is an input of the network, as in Flux and LCMs; None for
+            the pipeline's own default.
+        lora: LoRA weights to put on the model, a folder, file or hub id, each with its scale after
+            a colon if that is not 1 (``"style.safetensors:0.8"``).
+        size: Of the picture in pixels, one side or (height, width); None for the model's own.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the fastest there is.
         dtype: Precision of the network. Half precision biases close pairs upwards.
-        long: What to do with prompts beyond the text encoder's length, ``refuse`` or
-            ``truncate``.
+        long: What to do with prompts beyond the text encoder's length: ``refuse``, ``truncate``,
+            or ``chunk``, which encodes them in windows (Stable Diffusion and SDXL).
         batch_size: Network rows a pass; None chooses by the size of a state, and in long runs by
             measuring. Results do not depend on it.
+        offload: Keep each network on the CPU until it is needed, to save the device's memory.
+        compiled: Compile the network with ``torch.compile``; every pass is then of one size.
+        config: Folder in diffusers' layout, or hub id, that says what a single checkpoint is; None
+            to ask the hub.
         revision: Branch, tag or commit on the hub.
         variant: Weights variant on the hub or in the folder, such as ``fp16``.
+        offline: Read only what is on this machine already.
         allow_pickle: Read weights that are not safetensors. Pickles can run any code: only from
             those you trust.
 
@@ -74,16 +103,32 @@ def load(
     w = _check_guidance(guidance)
     kind = _check_dtype(dtype)
     place = _check_device(device)
-    if long not in ("refuse", "truncate"):
-        raise UnknownNameError("choice for long prompts", long, ("refuse", "truncate"))
+    if long not in LONG:
+        raise UnknownNameError("choice for long prompts", long, LONG)
     _check_whole("steps", steps)
+    if embedded_guidance is not None and not math.isfinite(embedded_guidance):
+        raise ConjureError(f"embedded_guidance is a number, not {embedded_guidance!r}.")
     if batch_size is not None:
         _check_whole("batch_size", batch_size)
     make_sampler = SAMPLERS[sampler]
 
     source = Source(
-        str(model), locate(model), place, kind, revision, variant, allow_pickle=allow_pickle
+        str(model),
+        locate(model),
+        place,
+        kind,
+        revision,
+        variant,
+        allow_pickle=allow_pickle,
+        config=None if config is None else str(locate(config)),
+        loras=tuple(parse_lora(one) for one in ([lora] if isinstance(lora, str) else lora)),
+        offload=_check_offload(place, offload=offload),
+        offline=offline,
+        embedded_guidance=embedded_guidance,
+        size=(size, size) if isinstance(size, int) else size,
     )
+    if isinstance(source.location, Path) and source.location.is_file():
+        source = replace(source, config=source.config or find_config(source))
     index = read_index(source)
     class_name = str(index.get("_class_name"))
     if class_name not in FAMILIES:
@@ -94,21 +139,29 @@ def load(
     if not allow_pickle and isinstance(source.location, Path):
         _refuse_pickles(source.location, source.name)
     family = _load_family(source, class_name)
-    made = make_sampler(family.scheduler_config, eta)
+    _check_family(source, family, w, long)
+    if compiled:
+        family = _compiled(family)
+    schedule = spaced(family.scheduler_config, spacing, shift)
+    made = make_sampler(schedule, eta)
     process = PipelineProcess(
         model=source.name,
         family=family,
         sampler=made,
-        grid=made.grid(family.scheduler_config, steps, family.timing(steps)),
+        grid=made.grid(schedule, steps, _timing(family, steps, shift)),
         guidance=w,
-        negative=negative,
+        negative=negative if family.encode_negative is None else Negative(negative),
         device=place,
         dtype=kind,
         batch_size=batch_size or max(1, min(128, STATE_BUDGET // math.prod(family.shape))),
         tunable=batch_size is None,
         revision=revision,
         variant=variant,
-        truncate=long == "truncate",
+        long=long,
+        padded=compiled,
+        spacing=spacing,
+        shift=shift,
+        loras=source.loras,
     )
     process.check(negative)
     return process
@@ -127,8 +180,11 @@ def locate(model: str | Path) -> str | Path:
     if folder.is_dir():
         return folder
     if folder.is_file():
+        if folder.suffix == ".safetensors":
+            return folder
         raise ModelError(
-            f"{name!r} is a file; a model is a folder in the layout of diffusers' save_pretrained."
+            f"{name!r} is a file that is no .safetensors checkpoint; a model is a folder in the "
+            "layout of diffusers' save_pretrained, or such a file."
         )
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith("."):
         return name
@@ -146,6 +202,9 @@ def read_index(source: Source) -> dict[str, Any]:
     Raises:
         ModelError: There is none, or it cannot be had.
     """
+    if isinstance(source.location, Path) and source.location.is_file():
+        assert source.config is not None
+        source = replace(source, location=locate(source.config), revision=None)
     if isinstance(source.location, Path):
         path = source.location / "model_index.json"
         if not path.is_file():
@@ -181,12 +240,18 @@ def _download_index(source: Source) -> Path:
     name = source.name
     try:
         return Path(
-            hf_hub_download(str(source.location), "model_index.json", revision=source.revision)
+            hf_hub_download(
+                str(source.location),
+                "model_index.json",
+                revision=source.revision,
+                local_files_only=source.offline,
+            )
         )
     except LocalEntryNotFoundError as error:
         raise ModelError(
-            f"{name!r} is neither a folder here nor in the hub's cache, and the hub cannot be "
-            "reached. Check the name and the network, or give a local folder."
+            f"{name!r} is neither a folder here nor in the hub's cache, and the hub "
+            f"{'may not be asked (offline)' if source.offline else 'cannot be reached'}. Check the "
+            "name and the network, or give a local folder."
         ) from error
     except GatedRepoError as error:
         raise ModelError(
@@ -211,6 +276,8 @@ def _download_index(source: Source) -> Path:
 def _refuse_pickles(folder: Path, name: str) -> None:
     """Refuse a folder in which some component's weights exist only as pickles."""
     pickles = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+    if folder.is_file():
+        return
     for component in sorted(p for p in folder.iterdir() if p.is_dir()):
         # diffusers would not read this one: it is switched off when loading.
         if component.name == "safety_checker":
@@ -233,7 +300,20 @@ def _load_family(source: Source, class_name: str) -> Any:
         return FAMILIES[class_name](source)
     except ConjureError:
         raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ModelError(
+            f"Memory ran out while {source.name!r} was loaded. Use half precision "
+            "(dtype='bfloat16'), offload=True (--offload), or another device."
+        ) from error
     except OSError as error:
+        missing = re.search(r"no file named \S+ found in directory (\S+?)\.?$", str(error))
+        if missing is not None and isinstance(source.location, Path):
+            lacking = Path(missing[1])
+            if not lacking.is_dir():
+                raise ModelError(
+                    f"{source.name!r} lacks its component {lacking.name!r}, which its "
+                    "model_index.json names. Save or download the pipeline whole."
+                ) from error
         if "safetensors" in str(error) and not source.allow_pickle:
             raise UnsafeWeightsError(
                 f"{source.name!r} has no safetensors weights where they are needed: {error} "
@@ -245,6 +325,120 @@ def _load_family(source: Source, class_name: str) -> Any:
     finally:
         if bars:
             logging.enable_progress_bar()
+
+
+def parse_lora(text: str) -> tuple[str, float]:
+    """A LoRA and its scale.
+
+    >>> parse_lora("style.safetensors:0.8"), parse_lora("someone/some-lora")
+    (('style.safetensors', 0.8), ('someone/some-lora', 1.0))
+    """
+    name, colon, scale = str(text).rpartition(":")
+    if colon:
+        try:
+            return name, float(scale)
+        except ValueError:
+            pass
+    return str(text), 1.0
+
+
+def find_config(source: Source) -> str:
+    """The hub's id of the model that a single checkpoint is built like.
+
+    Raises:
+        ModelError: Not to be told, or the hub may not be asked.
+    """
+    from diffusers.loaders.single_file_utils import (
+        fetch_diffusers_config,
+        load_single_file_checkpoint,
+    )
+
+    if source.offline:
+        raise ModelError(
+            f"What {source.name!r} is built like is on the hub, which may not be asked (offline): "
+            "name a folder in diffusers' layout with config=... (--config)."
+        )
+    try:
+        checkpoint = load_single_file_checkpoint(str(source.location))
+        return str(fetch_diffusers_config(checkpoint)["pretrained_model_name_or_path"])
+    except Exception as error:
+        raise ModelError(f"{source.name!r} cannot be read as a checkpoint: {error}") from error
+
+
+def spaced(
+    config: Mapping[str, Any], spacing: str | None, shift: float | None
+) -> Mapping[str, Any]:
+    """A scheduler's configuration with another spacing of its steps.
+
+    Raises:
+        UnknownNameError: No such spacing.
+        ConjureError: A flow has no timestep spacing, and only a flow has a shift.
+    """
+    from conjure.process.samplers.base import SPACINGS, is_flow
+
+    changed = dict(config)
+    if spacing is not None:
+        known = (*TIMESTEP_SPACINGS, *SPACINGS)
+        if spacing not in known:
+            raise UnknownNameError("spacing", spacing, known)
+        for switch in SPACINGS.values():
+            changed[switch] = False
+        if spacing in SPACINGS:
+            changed[SPACINGS[spacing]] = True
+        elif is_flow(config):
+            raise ConjureError(
+                f"This model is a flow, whose levels have no {spacing} spacing: use shift, or "
+                "karras, exponential or beta."
+            )
+        else:
+            changed["timestep_spacing"] = spacing
+    if shift is not None:
+        if not is_flow(config):
+            raise ConjureError("shift moves the noise levels of a flow, and this model is none.")
+        if not (math.isfinite(shift) and shift > 0):
+            raise ConjureError(f"shift is a number above 0, not {shift!r}.")
+        changed |= {"shift": shift, "flow_shift": shift, "use_dynamic_shifting": False}
+    return changed
+
+
+def _timing(family: Family, steps: int, shift: float | None) -> Mapping[str, Any]:
+    """What the pipeline tells its scheduler; with a shift of our own, not how much to shift."""
+    told = dict(family.timing(steps))
+    if shift is not None:
+        told.pop("mu", None)
+    return told
+
+
+def _compiled(family: Family) -> Family:
+    """The same with its denoiser compiled, for passes of one size."""
+    denoiser = next(iter(family.networks.values()))
+    denoiser.compile(dynamic=False)
+    return family
+
+
+def _check_family(source: Source, family: Family, guidance: float, long: str) -> None:
+    """Refuse what this model would ignore."""
+    if source.embedded_guidance is not None and family.embedded_guidance is None:
+        raise ConjureError(
+            f"The network of {source.name!r} takes no guidance as an input: use guidance."
+        )
+    distilled = hasattr(family.pipeline, "unet") and family.embedded_guidance is not None
+    if guidance > 1 and distilled:
+        raise ConjureError(
+            f"{source.name!r} is distilled: its guidance is an input of the network, which knows "
+            "no unconditional branch. Use embedded_guidance, and leave guidance at 1."
+        )
+    if long == "chunk" and family.encode_windows is None:
+        raise ConjureError(
+            f"The architecture of {source.name!r} does not read prompts in windows: use "
+            "long='truncate'."
+        )
+
+
+def _check_offload(place: torch.device, *, offload: bool) -> bool:
+    if offload and place.type == "cpu":
+        raise ConjureError("offload spares a device's memory; the model runs on the CPU anyway.")
+    return offload
 
 
 def _check_guidance(guidance: float | None) -> float:

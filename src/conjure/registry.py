@@ -98,6 +98,16 @@ FAMILIES: Registry[Callable[[Source], Family]] = Registry(
     "pipeline",
     {
         "StableDiffusionPipeline": "conjure.process.families.stable_diffusion:load",
+        "LatentConsistencyModelPipeline": "conjure.process.families.stable_diffusion:load_lcm",
+        "StableDiffusionXLPipeline": "conjure.process.families.sdxl:load",
+        "StableDiffusion3Pipeline": "conjure.process.families.sd3:load",
+        "FluxPipeline": "conjure.process.families.flux:load",
+        "PixArtAlphaPipeline": "conjure.process.families.pixart:load_alpha",
+        "PixArtSigmaPipeline": "conjure.process.families.pixart:load_sigma",
+        "SanaPipeline": "conjure.process.families.sana:load",
+        "HunyuanDiTPipeline": "conjure.process.families.hunyuan:load",
+        "IFPipeline": "conjure.process.families.deepfloyd:load",
+        "AuraFlowPipeline": "conjure.process.families.aura_flow:load",
     },
 )
 """Loaders of models, by the ``_class_name`` in a pipeline's ``model_index.json``."""

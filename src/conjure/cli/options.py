@@ -59,6 +59,21 @@ Eta = Annotated[
         rich_help_panel=PROCESS,
     ),
 ]
+Spacing = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the steps: leading, trailing, linspace, karras, exponential, beta.  "
+        "[dim]\\[default: the pipeline's own][/dim]",
+        rich_help_panel=PROCESS,
+    ),
+]
+Shift = Annotated[
+    float | None,
+    typer.Option(
+        help="Of a flow's noise levels.  [dim]\\[default: the pipeline's own][/dim]",
+        rich_help_panel=PROCESS,
+    ),
+]
 Steps = Annotated[
     int,
     typer.Option(
@@ -77,10 +92,19 @@ Guidance = Annotated[
 Negative = Annotated[
     str, typer.Option(help="Prompt of the unconditional branch.", rich_help_panel=PROCESS)
 ]
+EmbeddedGuidance = Annotated[
+    float | None,
+    typer.Option(
+        help="Guidance that is an input of the network, as in Flux and LCMs.  "
+        "[dim]\\[default: the pipeline's own][/dim]",
+        rich_help_panel=PROCESS,
+    ),
+]
 Long = Annotated[
     str,
     typer.Option(
-        help="Prompts beyond the text encoder's length: refuse or truncate.",
+        help="Prompts beyond the text encoder's length: refuse, truncate, or chunk (read in "
+        "windows).",
         rich_help_panel=PROCESS,
     ),
 ]
@@ -90,8 +114,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help=f"{', '.join(EMBEDDED)} (ships with conjure), a folder in diffusers' layout, or "
-        "a hub id.",
+        help=f"{', '.join(EMBEDDED)} (ships with conjure), a folder in diffusers' layout, a hub "
+        "id, or a .safetensors checkpoint.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -119,6 +143,49 @@ BatchSize = Annotated[
         help="Network rows a pass; results do not depend on it.  [dim]\\[default: by the size of a "
         "state, and in long runs by measuring][/dim]",
         rich_help_panel=MODEL,
+    ),
+]
+Lora = Annotated[
+    list[str],
+    typer.Option(
+        help="LoRA weights to put on the model: file, folder or hub id, with its scale after a "
+        "colon if that is not 1. May be repeated.",
+        rich_help_panel=MODEL,
+    ),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        help="Side of the picture in pixels.  [dim]\\[default: the model's own][/dim]",
+        rich_help_panel=MODEL,
+    ),
+]
+Offload = Annotated[
+    bool,
+    typer.Option(
+        "--offload",
+        help="Keep each network on the CPU until it is needed, to spare the device's memory.",
+        rich_help_panel=MODEL,
+    ),
+]
+Compiled = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Compile the network; worth it in long runs.", rich_help_panel=MODEL
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder in diffusers' layout, or hub id, that says what a single checkpoint is.  "
+        "[dim]\\[default: the hub knows][/dim]",
+        rich_help_panel=MODEL,
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline", help="Read only what is on this machine already.", rich_help_panel=MODEL
     ),
 ]
 AllowPickle = Annotated[
@@ -221,16 +288,25 @@ AsJson = Annotated[
 def _process_options(
     sampler: SamplerName = "ddim",
     eta: Eta = None,
+    spacing: Spacing = None,
+    shift: Shift = None,
     steps: Steps = 20,
     guidance: Guidance = 1.0,
     negative: Negative = "",
+    embedded_guidance: EmbeddedGuidance = None,
     long: Long = "refuse",
     model: Model = "emoji",
+    lora: Lora = [],  # noqa: B006 - typer copies it
+    size: Size = None,
+    config: Config = None,
     revision: Revision = None,
     variant: Variant = None,
+    offline: Offline = False,
     device: Device = None,
     dtype: Dtype = "float32",
     batch_size: BatchSize = None,
+    offload: Offload = False,
+    compiled: Compiled = False,
     allow_pickle: AllowPickle = False,
 ) -> None:
     """The arguments of :func:`conjure.load`, as options."""

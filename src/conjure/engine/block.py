@@ -357,8 +357,10 @@ def twice_step_kl(own: Transition, other: Transition) -> Floats:
     """
     difference = own.mean - other.mean
     if isinstance(own.std, Tensor) or isinstance(other.std, Tensor):
-        v1 = torch.as_tensor(own.std).to(difference) ** 2
-        v2 = torch.as_tensor(other.std).to(difference) ** 2
+        v1, v2 = (
+            torch.as_tensor(move.std, dtype=difference.dtype, device=difference.device) ** 2
+            for move in (own, other)
+        )
         terms = torch.log(v2 / v1) + (v1 + difference**2) / v2 - 1
         return (terms + torch.zeros_like(difference)).flatten(1).sum(1).cpu().double().numpy()
     if own.std == 0:

@@ -26,6 +26,22 @@ ENCODED_TOGETHER = 32
 """Prompts in a pass of the text encoder."""
 
 
+class Negative(str):
+    """The prompt of an unconditional branch that is encoded otherwise than the same prompt is."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to its own kind alone."""
+        return isinstance(other, Negative) and str(self) == str(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((Negative, str(self)))
+
+
 @dataclass(frozen=True)
 class PipelineProcess:
     """A model, a sampler, its steps and its guidance: what gives prompts their meaning.
@@ -40,14 +56,20 @@ class PipelineProcess:
         sampler: How paths are advanced.
         grid: The states it visits.
         guidance: w ≥ 1.
-        negative: The prompt of the unconditional branch.
+        negative: The prompt of the unconditional branch, a :class:`Negative` where that is encoded
+            in a way of its own.
         device: Where the network runs.
         dtype: In what precision.
         batch_size: Rows a network pass may hold.
         tunable: Whether that is a guess.
         revision: Of the model on the hub, as it was asked for.
         variant: Of its weights, likewise.
-        truncate: Whether prompts beyond the text encoder's length are cut, not refused.
+        long: What becomes of prompts beyond the text encoder's length: ``refuse``, ``truncate`` or
+            ``chunk``, which encodes them in windows.
+        spacing: Of the steps, as it was asked for.
+        shift: Of a flow's levels, likewise.
+        loras: Put on the weights, each with its scale.
+        padded: Whether every pass is filled up to the batch size, as a compiled network wants.
     """
 
     model: str
@@ -62,7 +84,11 @@ class PipelineProcess:
     tunable: bool = False
     revision: str | None = None
     variant: str | None = None
-    truncate: bool = False
+    long: str = "refuse"
+    spacing: str | None = None
+    shift: float | None = None
+    loras: tuple[tuple[str, float], ...] = ()
+    padded: bool = False
     _encoded: OrderedDict[str, Condition] = field(
         default_factory=OrderedDict, repr=False, compare=False
     )
@@ -88,16 +114,24 @@ class PipelineProcess:
 
     def describe(self) -> dict[str, Any]:
         """Everything that makes the process what it is."""
+        # Named only where they are there, so that older runs know themselves.
+        rare = {
+            "spacing": self.spacing,
+            "shift": self.shift,
+            "embedded_guidance": self.family.embedded_guidance,
+            "loras": [list(lora) for lora in self.loras],
+        }
         return {
             **self.sampler.describe(),
             "steps": len(self.levels),
             "guidance": self.guidance,
-            "negative": self.negative,
+            "negative": str(self.negative),
             "prediction": self.family.prediction_type,
             "shape": list(self.shape),
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
-            "long": "truncate" if self.truncate else "refuse",
+            "long": self.long,
+            **{name: value for name, value in rare.items() if value},
         }
 
     def fingerprint(self) -> str:
@@ -110,15 +144,18 @@ class PipelineProcess:
         Raises:
             PromptTooLongError: With the token count.
         """
-        if self.truncate:
+        if self.long != "refuse":
             return
         count, limit = self.family.count_tokens(prompt), self.family.max_tokens
         if count > limit:
             shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."
+            windows = ""
+            if self.family.encode_windows is not None:
+                windows = ", or have it read in windows with long='chunk' (--long chunk)"
             raise PromptTooLongError(
                 f"The prompt {shown!r} has {count} tokens with its start and end, and the text "
                 f"encoder of {self.model} reads {limit}: what comes after would not count. "
-                "Shorten it, or accept the cut with long='truncate' (--long truncate)."
+                f"Shorten it, or accept the cut with long='truncate' (--long truncate){windows}."
             )
 
     def place(self, noise: Tensor) -> Tensor:
@@ -135,20 +172,41 @@ class PipelineProcess:
         """One network pass; shape ``(n, *shape)``."""
         if any(prompt not in self._encoded for prompt in prompts):
             self.prepare(dict.fromkeys(prompts))
-        conditions = [self._encoded[prompt] for prompt in prompts]
-        condition = {
-            key: torch.cat([c[key] for c in conditions]).to(self.device, self.dtype)
-            for key in conditions[0]
-        }
         alpha, sigma = self.grid.at(step)
         kind = self.family.prediction_type
         seen = network_input(kind, x, alpha, sigma).to(self.dtype)
-        output = self.family.denoise(seen, float(self.grid.timesteps[step]), condition)
-        variance = None
+        output, variance = self._denoise(seen, step, prompts), None
         if output.shape[1] == 2 * x.shape[1]:  # with a learned variance
             output, variance = output.to(x.dtype).chunk(2, dim=1)
         said = to_prediction(kind, output.to(x.dtype), x, alpha, sigma)
         return Prediction(said.noise, said.picture, variance)
+
+    def _denoise(self, x: Tensor, step: int, prompts: Sequence[str]) -> Tensor:
+        """The network's output, asked once for each length that the encoded prompts have."""
+        conditions = [self._encoded[prompt] for prompt in prompts]
+        lengths = [tuple(part.shape for part in c.values()) for c in conditions]
+        if len(set(lengths)) > 1:
+            output: Tensor | None = None
+            for length in dict.fromkeys(lengths):
+                rows = [row for row, found in enumerate(lengths) if found == length]
+                part = self._denoise(x[rows], step, [prompts[row] for row in rows])
+                output = part.new_empty(len(x), *part.shape[1:]) if output is None else output
+                output[rows] = part
+            assert output is not None
+            return output
+        missing = self.batch_size - len(x) if self.padded else 0
+        if missing > 0:
+            x = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
+            conditions += conditions[-1:] * missing
+        condition = {
+            key: torch.cat([c[key] for c in conditions]).to(self.device) for key in conditions[0]
+        }
+        condition = {
+            key: part.to(self.dtype) if part.is_floating_point() else part
+            for key, part in condition.items()
+        }
+        output = self.family.denoise(x, float(self.grid.timesteps[step]), condition)
+        return output[: len(prompts)]
 
     def transition(
         self, x: Tensor, step: int, prediction: Prediction, memory: Memory
@@ -176,12 +234,25 @@ class PipelineProcess:
         """Encode prompts that are not yet, some at a time; room is made for all of them."""
         wanted = list(prompts)
         missing = [prompt for prompt in wanted if prompt not in self._encoded]
+        for prompt in wanted:
+            if prompt in self._encoded:
+                self._encoded.move_to_end(prompt)
+        room = max(CACHED_PROMPTS, len(wanted)) - len(missing)
+        while len(self._encoded) > room:  # before the new ones come, so that they share the room
+            self._encoded.popitem(last=False)
+        for prompt in [prompt for prompt in missing if isinstance(prompt, Negative)]:
+            assert self.family.encode_negative is not None
+            self._encoded[prompt] = self.family.encode_negative(str(prompt))
+        missing = [prompt for prompt in missing if prompt not in self._encoded]
+        windows = self.family.encode_windows if self.long == "chunk" else None
+        if windows is not None:
+            limit = self.family.max_tokens
+            beyond = [prompt for prompt in missing if self.family.count_tokens(prompt) > limit]
+            for prompt in beyond:
+                self._encoded[prompt] = windows(prompt)
+            missing = [prompt for prompt in missing if prompt not in self._encoded]
         for start in range(0, len(missing), ENCODED_TOGETHER):
             some = missing[start : start + ENCODED_TOGETHER]
             rows = self.family.encode(some)
             for row, prompt in enumerate(some):
                 self._encoded[prompt] = {k: v[row : row + 1] for k, v in rows.items()}
-        for prompt in wanted:
-            self._encoded.move_to_end(prompt)
-        while len(self._encoded) > max(CACHED_PROMPTS, len(wanted)):
-            self._encoded.popitem(last=False)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +21,19 @@ class Source:
 
     Args:
         name: As the user asked for it.
-        location: A local folder or a hub id.
+        location: A local folder, a single checkpoint file or a hub id.
         device: Where it is to run.
         dtype: In what precision.
         revision: Branch, tag or commit on the hub.
         variant: Weights variant, such as ``fp16``.
         allow_pickle: Whether weights that are not safetensors may be read.
+        config: Folder in diffusers' layout, or hub id, that says what a single checkpoint is.
+        loras: Adapters to put on the weights, each with its scale.
+        offload: Whether networks wait on the CPU until they are needed.
+        offline: Whether only what is on this machine may be read.
+        embedded_guidance: Guidance for a network that takes it as an input; None for the
+            pipeline's own default.
+        size: Height and width of the picture in pixels; None for the model's own.
     """
 
     name: str
@@ -36,59 +43,57 @@ class Source:
     revision: str | None = None
     variant: str | None = None
     allow_pickle: bool = False
+    config: str | None = None
+    loras: tuple[tuple[str, float], ...] = ()
+    offload: bool = False
+    offline: bool = False
+    embedded_guidance: float | None = None
+    size: tuple[int, int] | None = None
 
 
-class Family(Protocol):
-    """A loaded model of one architecture family. It knows nothing of samplers and guidance."""
+def no_timing(steps: int) -> Mapping[str, Any]:
+    """Nothing beside the number of steps."""
+    return {}
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one state."""
-        ...
 
-    @property
-    def scheduler_config(self) -> Mapping[str, Any]:
-        """Configuration of the pipeline's own scheduler: its noise schedule."""
-        ...
+@dataclass(frozen=True)
+class Family:
+    """A loaded model of one architecture family. It knows nothing of samplers and guidance.
 
-    def timing(self, steps: int) -> Mapping[str, Any]:
-        """What the pipeline hands its scheduler's ``set_timesteps`` beside the steps."""
-        ...
+    Args:
+        pipeline: Of diffusers.
+        networks: Every network that a prompt's meaning depends on, by name; the denoiser first.
+        shape: Of one state.
+        scheduler_config: Of the pipeline's own scheduler: its noise schedule.
+        prediction_type: What the network predicts; see :mod:`conjure.process.parametrization`.
+        max_tokens: How many tokens a prompt may have, with its start and end, for the encoder that
+            reads the most.
+        count_tokens: How many a prompt has, for that encoder.
+        encode: Some prompts, a row each; beyond ``max_tokens`` they are cut.
+        text_features: One vector for each whole prompt, ``(n, d)``, by the way it is taken; the
+            usual first.
+        denoise: The network's raw output for states ``(n, *shape)`` in its own precision and units,
+            at a timestep. Twice the channels where it has learned a variance, which comes second.
+        decode: Clean states as pictures: ``(n, height, width, 3)`` in [0, 1], float32.
+        timing: What the pipeline hands its scheduler's ``set_timesteps`` beside the steps.
+        encode_windows: A prompt beyond ``max_tokens`` in windows, as one row of more states; None
+            where the architecture does not allow it.
+        encode_negative: The negative prompt, where the pipeline encodes it otherwise.
+        embedded_guidance: Guidance that is an input of the network; None where there is none.
+    """
 
-    @property
-    def prediction_type(self) -> str:
-        """What the network predicts; see :mod:`conjure.process.parametrization`."""
-        ...
-
-    @property
-    def max_tokens(self) -> int:
-        """How many tokens a prompt may have, with its start and end."""
-        ...
-
-    @property
-    def networks(self) -> Mapping[str, torch.nn.Module]:
-        """Every network that a prompt's meaning depends on, by name."""
-        ...
-
-    def count_tokens(self, prompt: str) -> int:
-        """How many it has."""
-        ...
-
-    def encode(self, prompts: Sequence[str]) -> Condition:
-        """Encode some prompts, a row each; beyond ``max_tokens`` they are cut."""
-        ...
-
-    def text_features(self, prompts: Sequence[str]) -> Mapping[str, Tensor]:
-        """One vector for each whole prompt, ``(n, d)``, by the way it is taken; the usual first."""
-        ...
-
-    def denoise(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:
-        """The network's raw output for states ``(n, *shape)`` in its own precision and units.
-
-        Twice the channels where it has learned a variance, which comes second.
-        """
-        ...
-
-    def decode(self, states: Tensor) -> np.ndarray:
-        """Clean states as pictures: ``(n, height, width, 3)`` in [0, 1], float32."""
-        ...
+    pipeline: Any
+    networks: Mapping[str, torch.nn.Module]
+    shape: tuple[int, ...]
+    scheduler_config: Mapping[str, Any]
+    prediction_type: str
+    max_tokens: int
+    count_tokens: Callable[[str], int]
+    encode: Callable[[Sequence[str]], Condition]
+    text_features: Callable[[Sequence[str]], Mapping[str, Tensor]]
+    denoise: Callable[[Tensor, float, Condition], Tensor]
+    decode: Callable[[Tensor], np.ndarray]
+    timing: Callable[[int], Mapping[str, Any]] = no_timing
+    encode_windows: Callable[[str], Condition] | None = None
+    encode_negative: Callable[[str], Condition] | None = None
+    embedded_guidance: float | None = None

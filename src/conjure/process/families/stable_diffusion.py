@@ -1,83 +1,77 @@
-"""Stable Diffusion 1.x and 2.x: a UNet on latents, one CLIP text encoder."""
+"""Stable Diffusion 1.x and 2.x, and LCMs made of them: a UNet on latents, one CLIP encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from conjure.errors import ModelError
-from conjure.process.families.base import Condition, Source
+from conjure.process.families.base import Condition, Family, Source
+from conjure.process.families.shared import (
+    clip_windows,
+    decoder,
+    load_pipeline,
+    networks_of,
+    read_scheduler,
+    state_size,
+    times,
+    token_counter,
+)
 
-DECODE_BATCH = 16
-"""Pictures decoded at a time: at full size they need far more memory than latents."""
+LCM_GUIDANCE = 8.5
+"""The default of diffusers' LatentConsistencyModelPipeline."""
 
 
-@dataclass(frozen=True)
-class StableDiffusion:
-    """A family in the layout of diffusers' StableDiffusionPipeline.
+def load(source: Source) -> Family:
+    """In the layout of diffusers' StableDiffusionPipeline.
 
-    Args:
-        pipeline: The loaded pipeline, without a safety checker.
+    Raises:
+        ModelError: It is a variant with other inputs (inpainting, editing).
     """
+    from diffusers import StableDiffusionPipeline
 
-    pipeline: Any
+    return _family(source, StableDiffusionPipeline)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Latent channels, height and width at the model's own resolution."""
-        config = self.pipeline.unet.config
-        size = config.sample_size
-        height, width = (size, size) if isinstance(size, int) else size
-        return (config.in_channels, height, width)
 
-    @property
-    def scheduler_config(self) -> Mapping[str, Any]:
-        """Of the pipeline's scheduler."""
-        return self.pipeline.scheduler.config
+def load_lcm(source: Source) -> Family:
+    """In the layout of diffusers' LatentConsistencyModelPipeline."""
+    from diffusers import LatentConsistencyModelPipeline
 
-    def timing(self, steps: int) -> Mapping[str, Any]:
-        """Nothing."""
-        return {}
+    return _family(source, LatentConsistencyModelPipeline)
 
-    @property
-    def prediction_type(self) -> str:
-        """``epsilon``, ``v_prediction`` or ``sample``, as the scheduler's configuration says."""
-        return self.pipeline.scheduler.config.get("prediction_type", "epsilon")
 
-    @property
-    def max_tokens(self) -> int:
-        """Of the tokenizer; 77 for CLIP."""
-        return self.pipeline.tokenizer.model_max_length
+def _family(source: Source, kind: Any) -> Family:
+    pipeline = load_pipeline(
+        source, kind, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    )
+    # Convolutions run faster over channels that lie together, on CPUs as on GPUs.
+    pipeline.unet.to(memory_format=torch.channels_last)
+    config, tokenizer, encoder = pipeline.unet.config, pipeline.tokenizer, pipeline.text_encoder
+    refuse_other_inputs(source, config)
+    guidance = embedded_guidance(source, config.get("time_cond_proj_dim"))
+    schedule, prediction = read_scheduler(pipeline)
+    size = state_size(source, config.sample_size, pipeline.vae_scale_factor)
 
-    @property
-    def networks(self) -> Mapping[str, torch.nn.Module]:
-        """UNet and text encoder; the VAE only shows what they made."""
-        return {"unet": self.pipeline.unet, "text_encoder": self.pipeline.text_encoder}
-
-    def count_tokens(self, prompt: str) -> int:
-        """With start and end."""
-        return len(self.pipeline.tokenizer(prompt, truncation=False, verbose=False).input_ids)
-
-    def encode(self, prompts: Sequence[str]) -> Condition:
-        """Hidden states of the text encoder, ``(n, max_tokens, width)``, with its padding."""
-        embeddings, _ = self.pipeline.encode_prompt(
-            list(prompts), self.pipeline.unet.device, 1, do_classifier_free_guidance=False
+    def encode(prompts: Sequence[str]) -> Condition:
+        states, _ = pipeline.encode_prompt(
+            list(prompts), source.device, 1, do_classifier_free_guidance=False
         )
-        return {"encoder_hidden_states": embeddings}
+        return {"encoder_hidden_states": states}
 
-    def text_features(self, prompts: Sequence[str]) -> Mapping[str, Tensor]:
-        """``pooled``, CLIP's vector at the end token, and ``mean`` over the prompt's own tokens."""
-        encoder, tokenizer = self.pipeline.text_encoder, self.pipeline.tokenizer
+    def encode_windows(prompt: str) -> Condition:
+        windows = clip_windows(tokenizer, prompt).to(source.device)
+        states = encoder(windows)[0]
+        return {"encoder_hidden_states": states.reshape(1, -1, states.shape[-1])}
+
+    def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
+        """``pooled``, CLIP's vector at the end token; ``mean``, over the prompt's own tokens."""
         tokens = tokenizer(
             list(prompts), padding="max_length", truncation=True, return_tensors="pt"
         )
-        said = encoder(tokens.input_ids.to(encoder.device))
+        said = encoder(tokens.input_ids.to(source.device))
         own = tokens.attention_mask.clone()
         own[:, 0] = 0  # the start
         own[torch.arange(len(own)), own.sum(1)] = 0  # the end
@@ -86,53 +80,55 @@ class StableDiffusion:
         mean = (said.last_hidden_state * weight).sum(1) / weight.sum(1)
         return {"pooled": said.pooler_output, "mean": mean}
 
-    def denoise(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:
-        """One pass of the UNet."""
-        kind = torch.int64 if float(timestep).is_integer() else torch.float32
-        times = torch.full((len(x),), timestep, dtype=kind, device=x.device)
+    def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        return self.pipeline.unet(x, times, **condition, return_dict=False)[0]
+        told = guidance_input(pipeline, guidance, x)
+        return pipeline.unet(
+            x, times(timestep, x), timestep_cond=told, **condition, return_dict=False
+        )[0]
 
-    def decode(self, states: Tensor) -> np.ndarray:
-        """Through the VAE, a few at a time."""
-        vae = self.pipeline.vae
-        pictures = []
-        for part in states.to(vae.device, vae.dtype).split(DECODE_BATCH):
-            decoded = vae.decode(part / vae.config.scaling_factor, return_dict=False)[0]
-            pictures.append((decoded / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu())
-        return torch.cat(pictures).numpy()
+    return Family(
+        pipeline=pipeline,
+        networks=networks_of(pipeline, "unet", "text_encoder"),
+        shape=(config.in_channels, *size),
+        scheduler_config=schedule,
+        prediction_type=prediction,
+        max_tokens=tokenizer.model_max_length,
+        count_tokens=token_counter(tokenizer),
+        encode=encode,
+        text_features=text_features,
+        denoise=denoise,
+        decode=decoder(pipeline, source),
+        encode_windows=encode_windows,
+        embedded_guidance=guidance,
+    )
 
 
-def load(source: Source) -> StableDiffusion:
-    """Load the pipeline from a folder or the hub.
+def refuse_other_inputs(source: Source, config: Mapping[str, Any]) -> None:
+    """Refuse a UNet that takes more than it gives.
 
     Raises:
-        ModelError: It cannot be read, or is a variant with other inputs (inpainting, LCM).
+        ModelError: It is for inpainting or editing.
     """
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        source.location,
-        revision=source.revision,
-        variant=source.variant,
-        torch_dtype=source.dtype,
-        use_safetensors=None if source.allow_pickle else True,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    config = pipeline.unet.config
-    if config.in_channels != config.out_channels:
+    if config["in_channels"] != config["out_channels"]:
         raise ModelError(
-            f"{source.name!r} takes {config.in_channels} channels and returns "
-            f"{config.out_channels}: an inpainting or editing model, not text-to-image."
+            f"{source.name!r} takes {config['in_channels']} channels and returns "
+            f"{config['out_channels']}: an inpainting or editing model, not text-to-image."
         )
-    if config.get("time_cond_proj_dim") is not None:
-        raise ModelError(
-            f"{source.name!r} takes guidance as an input of its network (a distilled model such "
-            "as LCM), which is not supported."
-        )
-    pipeline.to(source.device)
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
-        part.eval().requires_grad_(False)
-    # Convolutions run faster over channels that lie together, on CPUs as on GPUs.
-    pipeline.unet.to(memory_format=torch.channels_last)
-    return StableDiffusion(pipeline)
+
+
+def embedded_guidance(source: Source, size: int | None) -> float | None:
+    """The guidance that a distilled UNet is told, or None for one that is told none."""
+    if size is None:
+        return None
+    return LCM_GUIDANCE if source.embedded_guidance is None else source.embedded_guidance
+
+
+def guidance_input(pipeline: Any, guidance: float | None, x: Tensor) -> Tensor | None:
+    """The embedding of a distilled UNet's guidance, a row each."""
+    if guidance is None:
+        return None
+    size = pipeline.unet.config.time_cond_proj_dim
+    # diffusers subtracts 1: its guidance is Imagen's, that of LCM counts from 0.
+    told = torch.full((len(x),), guidance - 1)
+    return pipeline.get_guidance_scale_embedding(told, embedding_dim=size).to(x.device, x.dtype)

@@ -104,7 +104,7 @@ def build(config: SchedulerConfig, eta: float | None) -> Ddpm:
     """
     refuse_eta("ddpm", eta)
     refuse_flow("ddpm", config, "its reverse SDE is the ddim sampler with eta 1")
-    variance = config.get("variance_type", "fixed_small")
+    variance = config.get("variance_type") or "fixed_small"
     if variance not in ("fixed_small", "fixed_small_log", "learned_range"):
         raise ConjureError(
             f"The model's scheduler asks for the variance {variance!r}; ddpm supports "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError
@@ -84,7 +85,7 @@ class Pndm:
         else:
             said = [new, *said][:4]
             weights = ADAMS_BASHFORTH[len(said)]
-            used = sum(w * part for w, part in zip(weights, said, strict=True))
+            used = torch.stack([w * part for w, part in zip(weights, said, strict=True)]).sum(0)
             again = step == 0 and len(grid.visits) > 1
             place, kept = step, (said, x if again else None)
         alpha, sigma = grid.at(place)

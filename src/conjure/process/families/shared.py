@@ -1,0 +1,184 @@
+"""What families of diffusers' pipelines have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conjure.errors import ConjureError, ModelError
+from conjure.process.families.base import Source
+
+DECODE_BATCH = 16
+"""Pictures decoded at a time: at full size they need far more memory than latents."""
+
+
+def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
+    """A pipeline from a folder, the hub or a single file, with its adapters, ready to be asked.
+
+    Args:
+        source: Where it is.
+        kind: Its class.
+        components: Parts to leave out, and settings of the class.
+
+    Raises:
+        ModelError: An adapter does not fit.
+    """
+    said = {"torch_dtype": source.dtype, "local_files_only": source.offline, **components}
+    if isinstance(source.location, Path) and source.location.is_file():
+        pipeline = kind.from_single_file(str(source.location), config=source.config, **said)
+    else:
+        pipeline = kind.from_pretrained(
+            source.location,
+            revision=source.revision,
+            variant=source.variant,
+            use_safetensors=None if source.allow_pickle else True,
+            **said,
+        )
+    for number, (name, scale) in enumerate(source.loras):
+        add_lora(pipeline, name, scale, f"lora{number}", source)
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.eval().requires_grad_(False)
+    if source.offload:
+        pipeline.enable_model_cpu_offload(device=source.device)
+    else:
+        for name, part in pipeline.components.items():
+            if isinstance(part, torch.nn.Module) and name != "vae":
+                part.to(source.device)
+    return pipeline
+
+
+def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Source) -> None:
+    """Put a LoRA on a pipeline's weights for good.
+
+    Raises:
+        ModelError: It cannot be read, or is none for this pipeline.
+    """
+    if not hasattr(pipeline, "load_lora_weights"):
+        raise ModelError(f"{source.name!r} takes no LoRA.")
+    path = Path(name).expanduser()
+    where: dict[str, Any] = {}
+    if path.is_file():
+        where, name = {"weight_name": path.name}, str(path.parent)
+    try:
+        pipeline.load_lora_weights(
+            name, adapter_name=adapter, use_safetensors=None if source.allow_pickle else True,
+            local_files_only=source.offline, **where,
+        )  # fmt: skip
+        pipeline.fuse_lora(lora_scale=scale, adapter_names=[adapter])
+        pipeline.unload_lora_weights()
+    except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
+        raise ModelError(f"The LoRA {name!r} cannot be put on {source.name!r}: {error}") from error
+
+
+def read_scheduler(pipeline: Any) -> tuple[Mapping[str, Any], str]:
+    """The scheduler's configuration, with its class, and what the network predicts."""
+    config = {**pipeline.scheduler.config, "_class_name": type(pipeline.scheduler).__name__}
+    flow = config["_class_name"].startswith("FlowMatch") or config.get("use_flow_sigmas")
+    return config, "flow_prediction" if flow else config.get("prediction_type", "epsilon")
+
+
+def networks_of(pipeline: Any, *names: str) -> dict[str, torch.nn.Module]:
+    """Those of a pipeline's networks that are there, by name."""
+    found = {name: getattr(pipeline, name, None) for name in names}
+    return {name: network for name, network in found.items() if network is not None}
+
+
+def decoder(pipeline: Any, source: Source) -> Callable[[Tensor], np.ndarray]:
+    """Clean latents through the VAE, a few at a time; it comes to the device when first asked."""
+
+    def decode(states: Tensor) -> np.ndarray:
+        vae = pipeline.vae
+        if not source.offload:
+            vae.to(source.device)
+        scale = vae.config.scaling_factor
+        shift = getattr(vae.config, "shift_factor", None) or 0.0
+        pictures = []
+        for part in states.to(source.device, vae.dtype).split(DECODE_BATCH):
+            decoded = vae.decode(part / scale + shift, return_dict=False)[0]
+            pictures.append(as_pictures(decoded))
+        return np.concatenate(pictures)
+
+    return decode
+
+
+def as_pictures(pixels: Tensor) -> np.ndarray:
+    """Pixels in [−1, 1], channels first, as pictures in [0, 1], channels last."""
+    return (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu().numpy()
+
+
+def token_counter(tokenizer: Any) -> Callable[[str], int]:
+    """Counts a prompt's tokens, with start and end."""
+    return lambda prompt: len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+
+
+def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
+    """The mean over a prompt's own tokens, ``(n, d)``."""
+    weight = mask.to(states)[:, :, None]
+    return (states * weight).sum(1) / weight.sum(1).clamp_min(1)
+
+
+def times(timestep: float, x: Tensor) -> Tensor:
+    """The timestep of each row, whole numbers as such."""
+    kind = torch.int64 if float(timestep).is_integer() else torch.float32
+    return torch.full((len(x),), timestep, dtype=kind, device=x.device)
+
+
+def state_size(
+    source: Source, own: int | Sequence[int], scale: int, step: int = 1
+) -> tuple[int, int]:
+    """Height and width of a state.
+
+    Args:
+        source: Which may ask for another size than the model's own.
+        own: That, of a state.
+        scale: Pixels of the picture by one of the state.
+        step: What both must be a multiple of.
+
+    Raises:
+        ConjureError: It asks for a size that the network cannot draw.
+    """
+    if source.size is None:
+        height, width = (own, own) if isinstance(own, int) else own
+        return int(height) // step * step, int(width) // step * step
+    if any(side < 1 or side % (scale * step) for side in source.size):
+        asked = "×".join(map(str, source.size))
+        raise ConjureError(
+            f"{source.name!r} draws sizes that are multiples of {scale * step}, not {asked}."
+        )
+    height, width = (side // scale for side in source.size)
+    return height, width
+
+
+def clip_windows(tokenizer: Any, prompt: str) -> Tensor:
+    """A prompt's tokens in windows of CLIP's length, each with start, end and padding."""
+    said = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    room = tokenizer.model_max_length - 2
+    parts = [said[at : at + room] for at in range(0, max(1, len(said)), room)]
+    pad = tokenizer.pad_token_id
+    rows = [
+        [tokenizer.bos_token_id, *part, tokenizer.eos_token_id, *[pad] * (room - len(part))]
+        for part in parts
+    ]
+    return torch.tensor(rows)
+
+
+def dynamic_shift(config: Mapping[str, Any], tokens: int) -> dict[str, Any]:
+    """``mu`` of a flow scheduler that shifts its levels by the number of picture tokens."""
+    if not config.get("use_dynamic_shifting"):
+        return {}
+    from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+    defaults = {"base_image_seq_len": 256, "max_image_seq_len": 4096}
+    defaults |= {"base_shift": 0.5, "max_shift": 1.15}
+    return {"mu": calculate_shift(tokens, *(config.get(k, v) for k, v in defaults.items()))}
+
+
+def concatenated(parts: Iterable[Tensor]) -> Tensor:
+    """Windows of one prompt as one row: ``(windows, length, d)`` → ``(1, windows·length, d)``."""
+    return torch.cat([part.reshape(1, -1, part.shape[-1]) for part in parts], dim=-1)

@@ -1,0 +1,207 @@
+"""Every family at the boundary: our paths are those of diffusers' own pipelines."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import tiny
+import torch
+from test_process import OPTIONS, SCALED, SCHEDULERS, our_path
+
+import conjure
+from conjure.engine.noise import standard_normal
+from conjure.errors import ConjureError
+from conjure.process.samplers.base import is_flow
+
+STEPS = 4
+LEARNED = ("ddpm", "dpm++", "dpm++-sde")  # schedulers that know of a learned variance
+STRIDING = ("ddim", "ddpm", "pndm")
+FLOW_SCHEDULERS = {
+    "euler": "FlowMatchEulerDiscreteScheduler",
+    "heun": "FlowMatchHeunDiscreteScheduler",
+    "flow-stochastic": "FlowMatchEulerDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "dpm++-sde": "DPMSolverMultistepScheduler",
+    "unipc": "UniPCMultistepScheduler",
+}
+FLOWS = ("sd3", "flux", "flux-schnell", "sana", "aura-flow")
+# What a pipeline of diffusers asks of its scheduler leaves some of them out.
+UNASKED = {
+    "flux": ("heun", "dpm++", "dpm++-sde", "unipc"),  # it hands over its own levels
+    "flux-schnell": ("heun", "dpm++", "dpm++-sde", "unipc"),
+    "aura-flow": (),
+    "lcm": tuple(name for name in SCHEDULERS if name != "lcm"),
+}
+CASES = [
+    (family, sampler)
+    for family in tiny.FAMILIES
+    for sampler in (FLOW_SCHEDULERS if family in FLOWS else SCHEDULERS)
+    if sampler not in UNASKED.get(family, ())
+]
+
+
+@pytest.fixture(scope="session")
+def family_folder(tmp_path_factory: pytest.TempPathFactory):
+    """The folder of a tiny pipeline of any family, built when first asked for."""
+
+    @functools.cache
+    def folder(name: str) -> Path:
+        return tiny.build(name, tmp_path_factory.mktemp(name))
+
+    return folder
+
+
+def load(folder: Path, family: str, sampler: str, guidance: float, **more: Any):
+    pixels = 16 if family.startswith("flux") else None
+    return conjure.load(
+        folder, sampler=sampler, steps=STEPS, guidance=guidance, size=pixels, **more
+    )
+
+
+def diffusers_path(process, family: str, prompt: str, monkeypatch) -> list[torch.Tensor]:
+    """The latents after each step of diffusers' own pipeline, fed with our noise."""
+    pipeline = process.family.pipeline
+    sampler = process.describe()["sampler"]
+    flow = is_flow(process.family.scheduler_config)
+    scheduler: Any = getattr(diffusers, (FLOW_SCHEDULERS if flow else SCHEDULERS)[sampler])
+    settings = {k: v for k, v in process.family.scheduler_config.items() if k != "_class_name"}
+    settings |= OPTIONS.get(sampler, {})
+    if process.spacing is not None:
+        settings["timestep_spacing"] = process.spacing
+    settings.setdefault("clip_sample", False)  # a latent is not clipped, whatever DDIM's default
+    if flow:
+        shift = settings.get("flow_shift", settings.get("shift", 1.0))
+        settings |= {"shift": shift, "flow_shift": shift, "prediction_type": "flow_prediction"}
+        settings |= {"use_flow_sigmas": not scheduler.__name__.startswith("Flow")}
+        settings |= {"stochastic_sampling": sampler == "flow-stochastic"}
+    elif sampler not in LEARNED or settings.get("variance_type") is None:
+        settings["variance_type"] = "fixed_small"  # or the pipeline would hand it the variance
+    before, pipeline.scheduler = pipeline.scheduler, scheduler.from_config(settings)
+    draws = iter(range(1, 1000))
+
+    def ours(shape: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        noise = standard_normal(0, 0, next(draws), process.shape)[None]
+        return pipeline._pack_latents(noise, *noise.shape) if family.startswith("flux") else noise
+
+    module = __import__(scheduler.__module__, fromlist=["randn_tensor"])
+    if hasattr(module, "randn_tensor"):
+        monkeypatch.setattr(module, "randn_tensor", ours)
+    start = standard_normal(0, 0, 0, process.shape)[None]
+    height, width = (side * pixels_by(pipeline, family) for side in process.shape[1:])
+    call: dict[str, Any] = {
+        "prompt": prompt, "num_inference_steps": STEPS, "height": height, "width": width,
+        "output_type": "latent", "guidance_scale": process.guidance,
+    }  # fmt: skip
+    if family != "lcm":
+        call["negative_prompt"] = process.negative
+    if family.startswith("flux"):
+        channels, h, w = process.shape
+        start = pipeline._pack_latents(start, 1, channels, h, w)
+        call |= {"true_cfg_scale": process.guidance, "guidance_scale": 3.5}
+    if family == "lcm":
+        call["guidance_scale"] = 8.5
+    if family == "deepfloyd":
+        place = __import__(type(pipeline).__module__, fromlist=["randn_tensor"])
+        monkeypatch.setattr(place, "randn_tensor", lambda *a, **k: start)
+        call["output_type"] = "pt"
+    else:
+        call["latents"] = start.clone()
+    if family.startswith(("pixart", "sana", "hunyuan")):
+        call["use_resolution_binning"] = False
+    if family.startswith(("pixart", "sana", "deepfloyd")):
+        call["clean_caption"] = False
+    path: list[torch.Tensor] = []
+    step = pipeline.scheduler.step
+
+    def keep(*args: Any, **kwargs: Any) -> Any:
+        found = step(*args, **kwargs)
+        path.append(found[0].clone())
+        return found
+
+    monkeypatch.setattr(pipeline.scheduler, "step", keep)
+    keep_signature(keep, step)
+    try:
+        pipeline.set_progress_bar_config(disable=True)
+        with torch.no_grad():
+            pipeline(**call)
+    finally:
+        pipeline.scheduler = before
+    if family.startswith("flux"):
+        path = [pipeline._unpack_latents(x, height, width, 2) for x in path]
+    return path
+
+
+def keep_signature(function: Any, of: Any) -> None:
+    """Pipelines look at what a scheduler's step takes."""
+    import inspect
+
+    function.__signature__ = inspect.signature(of)
+
+
+def pixels_by(pipeline: Any, family: str) -> int:
+    """Pixels a state's side is worth."""
+    return 1 if family == "deepfloyd" else pipeline.vae_scale_factor
+
+
+@pytest.mark.parametrize(("family", "sampler"), CASES)
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_paths_are_those_of_diffusers(family_folder, family, sampler, guidance, monkeypatch):
+    if family == "lcm" and guidance > 1:
+        pytest.skip("its guidance is an input of the network")
+    more: dict[str, Any] = {"eta": 0.0} if sampler == "ddim" else {}
+    if sampler in STRIDING:  # where diffusers supposes even strides, even where they are not
+        more["spacing"] = "leading"
+    process = load(
+        family_folder(family), family, sampler, guidance, negative="fog" if guidance > 1 else "",
+        **more,
+    )  # fmt: skip
+    theirs = diffusers_path(process, family, "cat", monkeypatch)
+    ours = our_path(process, "cat")
+    assert len(ours) == len(theirs) == len(process.visits)
+    flow = is_flow(process.family.scheduler_config)
+    for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
+        alpha, sigma = process.grid.at(i + 1)
+        scale = alpha + sigma if flow else alpha if sampler in SCALED else 1.0
+        size = float(y.abs().max()) * scale
+        torch.testing.assert_close(x.float(), scale * y.float(), rtol=5e-3, atol=1e-3 * size)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_compares_prompts_draws_and_counts(family_folder, family):
+    process = load(family_folder(family), family, "own", 1.0)
+    result = conjure.compare("cat", "dog", process=process, samples=1)
+    assert result.distance > 0
+    assert conjure.compare("cat", "cat", process=process, samples=1).distance == 0
+    pictures = process.decode(torch.zeros(1, *process.shape))
+    assert pictures.shape[0] == 1
+    assert pictures.shape[-1] == 3
+    features = process.text_features(["cat", "a much larger dog"])
+    assert all(len(rows) == 2 for rows in features.values())
+
+
+def test_a_guidance_input_is_told_and_only_where_there_is_one(family_folder):
+    for family in ("lcm", "flux"):
+        folder = family_folder(family)
+        usual, other = (
+            load(folder, family, "own", 1.0, embedded_guidance=told) for told in (None, 2.0)
+        )
+        assert usual.describe()["embedded_guidance"] in (8.5, 3.5)
+        assert other.describe()["embedded_guidance"] == 2.0
+        first, second = (
+            conjure.compare("cat", "dog", process=p, samples=1) for p in (usual, other)
+        )
+        assert first.distance != second.distance
+    with pytest.raises(ConjureError, match="distilled"):
+        load(family_folder("lcm"), "lcm", "own", 3.0)
+    with pytest.raises(ConjureError, match="no guidance as an input"):
+        load(family_folder("sd3"), "sd3", "own", 1.0, embedded_guidance=3.0)
+
+
+def test_the_reverse_sde_of_a_flow_is_a_kl(family_folder):
+    process = load(family_folder("sd3"), "sd3", "ddim", 1.0)
+    assert process.is_kl("girsanov")
+    assert not load(family_folder("sd3"), "sd3", "euler", 1.0).is_kl("girsanov")
