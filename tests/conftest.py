@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,17 @@ def pipeline_folders(
             timestep_spacing="trailing",
         ),
     }
+
+
+@pytest.fixture(scope="session")
+def family_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny pipeline of any family, built when first asked for."""
+
+    @functools.cache
+    def folder(name: str) -> Path:
+        return tiny.build(name, tmp_path_factory.mktemp(name))
+
+    return folder
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from conjure.embedding import draw_landmarks
 from conjure.embedding.projection import project, projection_error
 from conjure.engine import Network
 from conjure.errors import EstimandUnavailableError, RunMismatchError
+from conjure.process.base import scored_visits
 
 NAMES = ["a", "b", "c"]
 
@@ -35,13 +36,14 @@ def test_distances_are_the_weighted_sum_at_the_landmarks(sampler, eta, guidance)
     weights = trapezoid_weights(process.levels.log_snr)
     expected = np.zeros((3, 3))
     for i, weight in enumerate(weights):
-        said = [process.predict(marks.states[i], i, [name] * 3).noise for name in NAMES]
+        visit = scored_visits(process.visits)[i]
+        said = [process.predict(marks.states[i], visit, [name] * 3).noise for name in NAMES]
         for row, one in enumerate(said):
             for column, other in enumerate(said):
                 gap = float((one - other).square().sum()) * guidance**2 / 3
                 expected[row, column] += weight * gap
     np.testing.assert_allclose(found.distances(), expected, rtol=1e-5, atol=1e-6)
-    assert found.calls == 3 * 6 * (3 + 1)
+    assert found.calls == 3 * (6 * 3 + len(process.visits))
 
 
 def test_the_negative_prompt_is_the_origin():

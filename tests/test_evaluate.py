@@ -40,9 +40,10 @@ from conjure.evaluate.scoring import (
     partial,
     spearman,
 )
-from conjure.evaluate.sweep import parse_vary, sweep, sweep_figure
+from conjure.evaluate.sweep import sweep, sweep_figure
 from conjure.evaluate.tasks import Task, expand
 from conjure.oracle import expected_squares
+from conjure.settings import SAMPLES, parse_vary
 
 NAMES = [f"w{n}" for n in range(12)]
 
@@ -480,7 +481,7 @@ def test_markup_in_texts_is_shown_as_it_is(examples):
 
 
 def test_sweeps_share_samples(process, examples, tmp_path):
-    axes = parse_vary(["samples=1,2,4"])
+    axes = parse_vary(["samples=1,2,4"], SAMPLES)
     asked = {"out": tmp_path / "run"}
     points = sweep([examples], ["conjuring"], axes, lambda at: process, **asked)
     assert [p.at for p in points] == [{"samples": 1}, {"samples": 2}, {"samples": 4}]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +41,6 @@ CASES = [
     for sampler in (FLOW_SCHEDULERS if family in FLOWS else SCHEDULERS)
     if sampler not in UNASKED.get(family, ())
 ]
-
-
-@pytest.fixture(scope="session")
-def family_folder(tmp_path_factory: pytest.TempPathFactory):
-    """The folder of a tiny pipeline of any family, built when first asked for."""
-
-    @functools.cache
-    def folder(name: str) -> Path:
-        return tiny.build(name, tmp_path_factory.mktemp(name))
-
-    return folder
 
 
 def load(folder: Path, family: str, sampler: str, guidance: float, **more: Any):

@@ -192,4 +192,7 @@ def test_every_registered_entry_can_be_imported():
         for name in registry:
             assert registry[name] is not None
     assert all(ESTIMANDS[name].name == name for name in ESTIMANDS)
-    assert all(SAMPLERS[name]({}, None).name == name for name in SAMPLERS)
+    flow = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+    for name in SAMPLERS:
+        config = flow if name in ("flow-stochastic", "own") else {}
+        assert SAMPLERS[name](config, None).name == (name if name != "own" else "euler")

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from conjure.comparison import Comparison, compare
     from conjure.divergence import Estimate
+    from conjure.drift import Drift, drift
     from conjure.embedding import Embeddings, embed
     from conjure.errors import ConjureError
     from conjure.loading import load
     from conjure.matrices import Matrix, matrix
     from conjure.pairs import PairRun, compare_pairs
     from conjure.process import Gaussian, GaussianProcess, Process
+    from conjure.processes import Processes, compare_processes
     from conjure.registry import ESTIMANDS, METHODS, SAMPLERS
 
 __version__ = "0.1.0"
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Comparison": "conjure.comparison",
     "ConjureError": "conjure.errors",
+    "Drift": "conjure.drift",
     "ESTIMANDS": "conjure.registry",
     "Embeddings": "conjure.embedding",
     "Estimate": "conjure.divergence",
@@ -34,9 +37,12 @@ _PUBLIC = {
     "Matrix": "conjure.matrices",
     "PairRun": "conjure.pairs",
     "Process": "conjure.process",
+    "Processes": "conjure.processes",
     "SAMPLERS": "conjure.registry",
     "compare": "conjure.comparison",
     "compare_pairs": "conjure.pairs",
+    "compare_processes": "conjure.processes",
+    "drift": "conjure.drift",
     "embed": "conjure.embedding",
     "load": "conjure.loading",
     "matrix": "conjure.matrices",
@@ -48,6 +54,7 @@ __all__ = [
     "SAMPLERS",
     "Comparison",
     "ConjureError",
+    "Drift",
     "Embeddings",
     "Estimate",
     "Gaussian",
@@ -55,8 +62,11 @@ __all__ = [
     "Matrix",
     "PairRun",
     "Process",
+    "Processes",
     "compare",
     "compare_pairs",
+    "compare_processes",
+    "drift",
     "embed",
     "load",
     "matrix",

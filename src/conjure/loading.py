@@ -136,8 +136,10 @@ def load(
             f"{source.name!r} is a {class_name}, which conjure cannot run. Supported: "
             f"{', '.join(FAMILIES)}."
         )
-    if not allow_pickle and isinstance(source.location, Path):
-        _refuse_pickles(source.location, source.name)
+    if isinstance(source.location, Path) and source.location.is_dir():
+        _refuse_incomplete(source.location, index, source.name)
+        if not allow_pickle:
+            _refuse_pickles(source.location, source.name)
     family = _load_family(source, class_name)
     _check_family(source, family, w, long)
     if compiled:
@@ -273,14 +275,26 @@ def _download_index(source: Source) -> Path:
         raise ModelError(f"The hub could not be asked for {name!r}: {error}") from error
 
 
+UNREAD = ("safety_checker", "feature_extractor", "watermarker")
+"""Components that are left out when a pipeline is loaded."""
+
+
+def _refuse_incomplete(folder: Path, index: Mapping[str, Any], name: str) -> None:
+    """Refuse a folder that lacks a component."""
+    for component, said in index.items():
+        wanted = isinstance(said, list) and len(said) == 2 and said[0] is not None
+        if wanted and component not in UNREAD and not (folder / component).is_dir():
+            raise ModelError(
+                f"{name!r} lacks its component {component!r}, which its model_index.json names. "
+                "Save or download the pipeline whole."
+            )
+
+
 def _refuse_pickles(folder: Path, name: str) -> None:
     """Refuse a folder in which some component's weights exist only as pickles."""
     pickles = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
-    if folder.is_file():
-        return
     for component in sorted(p for p in folder.iterdir() if p.is_dir()):
-        # diffusers would not read this one: it is switched off when loading.
-        if component.name == "safety_checker":
+        if component.name in UNREAD:
             continue
         endings = {p.suffix for p in component.iterdir()}
         if endings & pickles and ".safetensors" not in endings:
@@ -306,14 +320,6 @@ def _load_family(source: Source, class_name: str) -> Any:
             "(dtype='bfloat16'), offload=True (--offload), or another device."
         ) from error
     except OSError as error:
-        missing = re.search(r"no file named \S+ found in directory (\S+?)\.?$", str(error))
-        if missing is not None and isinstance(source.location, Path):
-            lacking = Path(missing[1])
-            if not lacking.is_dir():
-                raise ModelError(
-                    f"{source.name!r} lacks its component {lacking.name!r}, which its "
-                    "model_index.json names. Save or download the pipeline whole."
-                ) from error
         if "safetensors" in str(error) and not source.allow_pickle:
             raise UnsafeWeightsError(
                 f"{source.name!r} has no safetensors weights where they are needed: {error} "

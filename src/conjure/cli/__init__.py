@@ -12,11 +12,13 @@ from rich.console import Console
 
 from conjure import __version__
 from conjure.cli.compare import compare
+from conjure.cli.drift import drift
 from conjure.cli.embed import embed
 from conjure.cli.evaluate import evaluate
 from conjure.cli.matrix import matrix
 from conjure.cli.nearest import nearest
 from conjure.cli.pairs import pairs
+from conjure.cli.processes import processes
 from conjure.cli.report import report
 from conjure.errors import ConjureError
 
@@ -53,7 +55,7 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
 
 
 _COMMANDS: tuple[Any, ...] = (
-    compare, pairs, matrix, embed, nearest, evaluate, report,
+    compare, pairs, matrix, embed, nearest, processes, drift, evaluate, report,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_interruptible(_command))

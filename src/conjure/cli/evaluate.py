@@ -288,9 +288,10 @@ def _sweep(
 ) -> None:
     from conjure.cli.console import say, show
     from conjure.evaluate.run import needs_process
-    from conjure.evaluate.sweep import parse_vary, sweep, sweep_figure, sweep_table
+    from conjure.evaluate.sweep import sweep, sweep_figure, sweep_table
+    from conjure.settings import SAMPLES, parse_vary
 
-    axes = parse_vary(vary)
+    axes = parse_vary(vary, SAMPLES)
     loaded: list[Any] = []
 
     def run_at(point: dict[str, Any]) -> Any:

@@ -11,19 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjure.errors import ConjureError
 from conjure.evaluate.run import Evaluation, evaluate
 from conjure.files import written_whole
 from conjure.process.base import Process
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-KINDS: dict[str, type] = {
-    "guidance": float, "steps": int, "samples": int, "sampler": str, "eta": float, "model": str,
-    "negative": str, "dtype": str,
-}  # fmt: skip
-"""What can be varied: arguments of :func:`conjure.load`, and the samples."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +34,6 @@ class Point:
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return {"at": self.at, **self.evaluation.to_dict()}
-
-
-def parse_vary(options: Sequence[str]) -> dict[str, list[Any]]:
-    """``guidance=1,3`` and the like as names and values.
-
-    Raises:
-        ConjureError: It is not of that form, or names nothing that can be varied.
-
-    >>> parse_vary(["guidance=1,3", "steps=5,10"])
-    {'guidance': [1.0, 3.0], 'steps': [5, 10]}
-    """
-    found: dict[str, list[Any]] = {}
-    for option in options:
-        name, sign, values = option.partition("=")
-        name = name.strip()
-        if not sign or name not in KINDS:
-            raise ConjureError(
-                f"--vary is NAME=VALUES with a NAME of {', '.join(KINDS)}, unlike {option!r}."
-            )
-        if name in found:
-            raise ConjureError(f"{name} is varied twice: give all its values at once.")
-        try:
-            found[name] = [KINDS[name](v.strip()) for v in values.split(",")]
-        except ValueError as error:
-            raise ConjureError(f"The values of {name} in {option!r} are no numbers.") from error
-        if not values or len(set(found[name])) < len(found[name]):
-            raise ConjureError(f"{option!r} has no values, or one of them twice.")
-    return found
 
 
 def sweep(

@@ -37,7 +37,7 @@ def matrix_figure(matrix: Matrix) -> Figure:
         raise ConjureError("A picture of a matrix needs at least two prompts.")
     cell = 0.62 if count <= NUMBERED else CELL
     side = min(LARGEST, max(SMALLEST, cell * count))
-    names = [_short(p) for p in matrix.prompts]
+    names = [shorten(p) for p in matrix.prompts]
     margin = 0.075 * max(map(len, names)) + 0.25
     tree, bar, gap = 1.1, 0.16, 0.12
     width, height = margin + side + gap + tree + 0.9, side + margin + 0.5
@@ -82,6 +82,7 @@ def matrix_figure(matrix: Matrix) -> Figure:
     return figure
 
 
-def _short(prompt: str, most: int = 32) -> str:
+def shorten(prompt: str, most: int = 32) -> str:
+    """A prompt for a label; the empty one is said to be."""
     shown = prompt or "(empty)"
     return shown if len(shown) <= most else shown[: most - 1] + "…"

@@ -1,0 +1,171 @@
+"""``conjure drift``: one prompt under two processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from conjure.cli.options import (
+    AsJson,
+    Columns,
+    EstimandName,
+    Figure,
+    LoadProcess,
+    Out,
+    PromptsFile,
+    Samples,
+    Seed,
+    Table,
+    takes_process,
+)
+from conjure.errors import ConjureError
+from conjure.files import check_figure_path
+from conjure.settings import parse_changes
+from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
+
+if TYPE_CHECKING:
+    from conjure.drift import Drift
+
+Against = Annotated[
+    str | None,
+    typer.Option(
+        help="The other model, B: hub id, folder or checkpoint.  [dim]\\[default: the same][/dim]"
+    ),
+]
+Change = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="What else is different about B: lora=…, dtype=bfloat16, guidance=3, negative=…  May "
+        "be given more than once.",
+    ),
+]
+
+
+@takes_process
+def drift(
+    load: LoadProcess,
+    file: PromptsFile,
+    against: Against = None,
+    change: Change = [],  # noqa: B006 - typer copies it
+    columns: Columns = None,
+    samples: Samples = 4,
+    estimand: EstimandName = "girsanov",
+    seed: Seed = 0,
+    out: Out = None,
+    table: Table = None,
+    figure: Figure = None,
+    as_json: AsJson = False,
+) -> None:
+    """Which prompts mean something else under another process: a fine-tune, a LoRA, an erasure.
+
+    For one and the same prompt, the divergence between process A (--model) and process B
+    (--against and --change), largest first. Where the two share no latents, sampler or noise
+    levels there is none: then their distance matrices are compared.
+
+    Cost: 4Tk − 2k network calls a prompt, twice that with guidance.
+
+    Try:  conjure drift PROMPTS --model A --against B --figure out.png
+    """
+    if against is None and not change:
+        raise ConjureError("Say what B is: another model with --against, or a --change.")
+    if table is not None:
+        check_table_path(table)
+        if as_json and str(table) == "-":
+            raise ConjureError("--table - and --json both write to standard output: take one.")
+    if figure is not None:
+        check_figure_path(figure)
+    changes = parse_changes(change)
+    if "lora" in changes:
+        changes["lora"] = [changes["lora"]]
+    if against is not None:
+        changes["model"] = against
+    source = open_table(file)
+    names, guessed = choose_columns(source, columns, 1)
+    prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
+    first, second = load(), load(**changes)
+    from conjure.cli.console import duration, say, show, status
+    from conjure.cli.processes import screen as matrices_screen
+    from conjure.drift import compare_by_matrices
+    from conjure.drift import drift as compare_prompts
+    from conjure.process.between import why_apart
+
+    if guessed:
+        say(f"Comparing the prompts in the column {names[0]!r}.")
+    reason = why_apart(first, second)
+    if reason is not None:
+        say(f"A and B have no common paths: {reason}. Comparing their distance matrices instead.")
+        if table is not None:
+            raise ConjureError("There is no distance for each prompt to write to a table.")
+        apart = compare_by_matrices(
+            prompts, first, second, samples=samples, seed=seed, estimand=estimand, out=out,
+            progress=True,
+        )  # fmt: skip
+        if figure is not None:
+            apart.figure(figure)
+        if as_json:
+            typer.echo(json.dumps(apart.to_dict(), ensure_ascii=False, allow_nan=False))
+        else:
+            show(matrices_screen(apart))
+        return
+
+    def announce(calls: int, seconds: float | None) -> None:
+        told = "" if seconds is None else f", about {duration(calls * seconds)}"
+        say(f"{len(prompts):,} prompts, {calls:,} network calls{told}.")
+
+    found = compare_prompts(
+        prompts, first, second, samples=samples, seed=seed, estimand=estimand, out=out,
+        announce=announce, progress=True,
+    )  # fmt: skip
+    if table is not None:
+        fields = ["prompt", "distance", "standard_error", "kl_forward", "kl_reverse", "samples"]
+        write_table(table, rows(found), fields)
+    if figure is not None:
+        with status("Drawing the figure"):
+            found.figure(figure)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+    elif str(table) != "-":
+        show(screen(found))
+
+
+def rows(found: Drift) -> Iterator[dict[str, Any]]:
+    """A row a prompt, the most changed first."""
+    yield from found.to_dict()["prompts"]
+
+
+def screen(found: Drift, most: int = 30) -> Any:
+    """The prompts, the most changed first."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    ranked = found.ranked()
+    kl = ranked[0][1].is_kl
+    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    shown.add_column("prompt")
+    unit = " (nats)" if kl else ""
+    for heading in (
+        ranked[0][1].estimand + unit,
+        "± s.e.",
+        *(["KL(A‖B)", "KL(B‖A)"] if kl else []),
+    ):
+        shown.add_column(heading, justify="right")
+    shown.add_column("")
+    peak = max((result.distance for _, result in ranked), default=0.0) or 1.0
+    for prompt, result in ranked[:most]:
+        error = result.standard_error
+        cells = [f"{result.distance:.4g}", "–" if error is None else f"{error:.2g}"]
+        if kl:
+            cells += [f"{result.kl_forward:.4g}", f"{result.kl_reverse:.4g}"]
+        bar = Text("█" * round(24 * result.distance / peak), style="cyan")
+        shown.add_row(Text(prompt or "(empty)", style="bold"), *cells, bar)
+    parts: list[Any] = [shown]
+    if len(ranked) > most:
+        parts.append(Text(f"and {len(ranked) - most:,} more: --table FILE writes all", style="dim"))
+    parts.append(Text(f"{found.calls:,} network calls", style="dim"))
+    return Padding(Group(*parts), (1, 2))

@@ -1,0 +1,149 @@
+"""``conjure processes``: the same prompts under several processes."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from conjure.cli.options import (
+    AsJson,
+    Columns,
+    EstimandName,
+    Figure,
+    LoadProcess,
+    Out,
+    PromptsFile,
+    Samples,
+    Seed,
+    takes_process,
+)
+from conjure.errors import ConjureError
+from conjure.files import check_figure_path
+from conjure.settings import PROMPT, parse_vary
+from conjure.tables import choose_columns, open_table, texts
+
+if TYPE_CHECKING:
+    from conjure.processes import Processes
+
+Vary = Annotated[
+    list[str],
+    typer.Option(
+        "--vary",
+        metavar="NAME=VALUES",
+        help="What makes the processes differ: sampler=ddim,euler, guidance=1,3,7.5, steps=5,20, "
+        "model=…, lora=…, spacing=…; prompt=read,ignored adds the process without meaning. May be "
+        "given more than once: all combinations are run.",
+    ),
+]
+
+
+@takes_process
+def processes(
+    load: LoadProcess,
+    file: PromptsFile,
+    vary: Vary,
+    columns: Columns = None,
+    samples: Samples = 4,
+    estimand: EstimandName = "girsanov",
+    seed: Seed = 0,
+    out: Out = None,
+    figure: Figure = None,
+    as_json: AsJson = False,
+) -> None:
+    """How the distances between prompts change from process to process.
+
+    Meaning belongs to the whole generative process: another sampler, another guidance on the same
+    weights is another meaning. Prints how well the processes agree on what is nearer to what, and
+    the pairs of prompts that they place most differently.
+
+    Try:  conjure processes PROMPTS --vary guidance=1,3,7.5 --figure out.png
+    """
+    if figure is not None:
+        check_figure_path(figure)
+    axes = parse_vary(vary, PROMPT)
+    if unknown := [v for v in axes.get("prompt", []) if v not in ("read", "ignored")]:
+        raise ConjureError(f"prompt is read or ignored, not {unknown[0]!r}.")
+    source = open_table(file)
+    names, guessed = choose_columns(source, columns, 1)
+    prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
+    from conjure.cli.console import say, show, status
+    from conjure.cli.pairs import cost
+    from conjure.process.blind import Blind
+    from conjure.processes import compare_processes
+
+    if guessed:
+        say(f"Comparing the prompts in the column {names[0]!r}.")
+
+    def loader(point: dict[str, Any]) -> Any:
+        changes = {k: v for k, v in point.items() if k != "prompt"}
+
+        def start() -> Any:
+            made = load(**changes)
+            return Blind(made) if point.get("prompt") == "ignored" else made
+
+        return start
+
+    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    named = {_name(point): loader(point) for point in points}
+
+    def announce(name: str, run: Any) -> None:
+        say(f"{name}: {cost(run, samples)}")
+
+    found = compare_processes(
+        prompts, named, samples=samples, seed=seed, estimand=estimand, out=out,
+        announce=announce, progress=True,
+    )  # fmt: skip
+    if figure is not None:
+        with status("Drawing the figure"):
+            found.figure(figure)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        show(screen(found))
+
+
+def _name(point: dict[str, Any]) -> str:
+    """``guidance 3, sampler ddim``."""
+    said = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in point.items())
+    return ", ".join(said)
+
+
+def screen(found: Processes) -> Any:
+    """Agreement of the processes, and the pairs that move most."""
+    import numpy as np
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    agreement = found.agreement()
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    shown.add_column("Spearman of the distances")
+    for number in range(len(found.names)):
+        shown.add_column(str(number + 1), justify="right")
+    shown.add_column("mean distance", justify="right")
+    upper = np.triu_indices(len(found.prompts), 1)
+    for number, (name, row, one) in enumerate(
+        zip(found.names, agreement, found.matrices, strict=True), 1
+    ):
+        cells = ["–" if np.isnan(v) else f"{v:.2f}" for v in row]
+        mean = float(one.distances[upper].mean())
+        shown.add_row(Text(f"{number}  {name}"), *cells, f"{mean:.4g}")
+    parts: list[Any] = [shown]
+    moves = found.moves()
+    if moves:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("pairs that move most, 0 nearest to 1 furthest of all")
+        for number in range(len(found.names)):
+            table.add_column(str(number + 1), justify="right")
+        for move in moves:
+            a, b = move.prompts
+            table.add_row(Text(f"“{a}” and “{b}”"), *(f"{rank:.2f}" for rank in move.ranks))
+        parts += [Text(), table]
+    if np.isnan(agreement).any():
+        note = "– all distances are the same: that process gives these prompts no meaning"
+        parts.append(Text(note, style="dim"))
+    return Padding(Group(*parts), (1, 2))

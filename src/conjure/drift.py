@@ -1,0 +1,183 @@
+"""One prompt under two processes: what a fine-tune, an erasure or a lower precision changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conjure.comparison import Comparison, check_arguments
+from conjure.engine import Network
+from conjure.engine.walk import finished_pictures
+from conjure.errors import ConjureError
+from conjure.pairs import PairRun, compare_pairs
+from conjure.process.base import Process
+from conjure.process.between import FIRST, SECOND, Between, why_apart
+from conjure.processes import Processes, compare_processes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far two processes lie apart under each of some prompts.
+
+    Args:
+        prompts: In the order of the input.
+        first: A.
+        second: B.
+        results: What was found for each, in the same order; the forward KL is KL(A‖B).
+        seed: Of the noise.
+        calls: Network calls that were made.
+    """
+
+    prompts: tuple[str, ...]
+    first: Process = field(repr=False)
+    second: Process = field(repr=False)
+    results: tuple[Comparison, ...] = field(repr=False)
+    seed: int
+    calls: int
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Of each prompt, ``(N,)``; in nats where they are divergences."""
+        return np.array([result.distance for result in self.results])
+
+    def ranked(self) -> list[tuple[str, Comparison]]:
+        """The prompts, the most changed first."""
+        order = np.argsort(-self.distances, kind="stable")
+        return [(self.prompts[i], self.results[i]) for i in order]
+
+    def pictures(self, count: int = 6, samples: int = 3) -> tuple[list[str], np.ndarray]:
+        """What the most changed prompts conjure under either process, from the same noise.
+
+        Returns:
+            The prompts, and pictures of shape ``(count, 2, samples, height, width, 3)``.
+
+        Raises:
+            ConjureError: The processes have no pictures.
+        """
+        names = [prompt for prompt, _ in self.ranked()[:count]]
+        keys = [(name, sample) for name in names for sample in range(samples)]
+        drawn = []
+        for process in (self.first, self.second):
+            decode = getattr(process, "decode", None)
+            if decode is None:
+                raise ConjureError("These processes have no pictures: states cannot be decoded.")
+            states = finished_pictures(process, Network(process), keys, self.seed)
+            found = decode(states)
+            drawn.append(found.reshape(len(names), samples, *found.shape[1:]))
+        return names, np.stack(drawn, axis=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values, the most changed first."""
+        return {
+            "models": [self.first.model, self.second.model],
+            "processes": [self.first.describe(), self.second.describe()],
+            "estimand": self.results[0].estimand,
+            "prompts": [
+                {
+                    "prompt": prompt,
+                    "distance": result.distance,
+                    "standard_error": result.standard_error,
+                    "kl_forward": result.kl_forward,
+                    "kl_reverse": result.kl_reverse,
+                    "samples": result.samples,
+                }
+                for prompt, result in self.ranked()
+            ],
+            "seed": self.seed,
+            "calls": self.calls,
+        }
+
+    def figure(self, path: str | Path | None = None, *, count: int = 6) -> Figure:
+        """How far each prompt has moved, and what the furthest conjure under either process.
+
+        Raises:
+            ConjureError: The file cannot be written.
+        """
+        from conjure.explain import drift_figure, save_figure
+
+        made = drift_figure(self, count=count)
+        if path is not None:
+            save_figure(made, path)
+        return made
+
+
+def drift(
+    prompts: Sequence[str],
+    process: Process,
+    against: Process,
+    *,
+    samples: int = 4,
+    seed: int = 0,
+    estimand: str = "girsanov",
+    out: str | Path | None = None,
+    announce: Callable[[int, float | None], None] | None = None,
+    progress: bool = False,
+) -> Drift:
+    """Which prompts mean something else under another process, and by how much.
+
+    For one and the same prompt, the divergence between the two processes: both denoise the same
+    noise, and along both paths both are asked. N prompts at T steps and k samples take
+    N(4T − 2)k network calls, and twice that with guidance, of which nothing cancels.
+
+    Args:
+        prompts: Distinct.
+        process: A, from :func:`conjure.load`.
+        against: B: other weights, adapters, precision or guidance, with the same sampler and noise
+            levels over the same latents.
+        samples: Monte Carlo samples a prompt.
+        seed: Of the noise.
+        estimand: What the distances are.
+        out: A run directory to go on from and to keep what is computed.
+        announce: Called with the planned calls and, if it was measured, the seconds that one
+            takes, before the run starts.
+        progress: Show a bar on standard error.
+
+    Raises:
+        ConjureError: The processes share no states, sampler or levels (compare their distance
+            matrices instead, with :func:`compare_by_matrices`), or a bad argument or prompt.
+
+    >>> from conjure import Gaussian, GaussianProcess
+    >>> one, two = (
+    ...     {"cat": Gaussian(np.zeros(2), np.eye(2)), "dog": Gaussian(m * np.ones(2), np.eye(2))}
+    ...     for m in (1, 2)
+    ... )
+    >>> found = drift(["cat", "dog"], GaussianProcess.build(one), GaussianProcess.build(two))
+    >>> found.ranked()[0][0], float(found.distances[0])
+    ('dog', 0.0)
+    """
+    names = tuple(dict.fromkeys(prompts))
+    if not names:
+        raise ConjureError("A drift needs at least one prompt.")
+    reason = why_apart(process, against)
+    if reason is not None:
+        raise ConjureError(
+            f"{process.model!r} and {against.model!r} have no common paths: {reason}. Their "
+            "distance matrices can be compared instead (conjure.drift.compare_by_matrices)."
+        )
+    both = Between(process, against)
+    check_arguments(both, samples, seed, estimand)
+    run: PairRun = compare_pairs(
+        [(FIRST + name, SECOND + name) for name in names], process=both, samples=samples,
+        seed=seed, estimand=estimand, out=out, progress=progress,
+    )  # fmt: skip
+    if announce is not None:
+        announce(both.calls(run.planned), run.seconds_per_call)
+    results = tuple(run)
+    return Drift(names, process, against, results, seed, both.calls(run.calls))
+
+
+def compare_by_matrices(
+    prompts: Sequence[str], process: Process, against: Process, **asked: Any
+) -> Processes:
+    """How two processes that share no paths place the same prompts: their distance matrices.
+
+    Arguments are those of :func:`conjure.compare_processes`.
+    """
+    return compare_processes(prompts, {"A": process, "B": against}, **asked)

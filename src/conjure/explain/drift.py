@@ -1,0 +1,105 @@
+"""The picture of a drift: how far each prompt has moved, and what the furthest conjure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from conjure.explain.heatmap import INK, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from conjure.drift import Drift
+
+CELL, BAR, ROW = 0.85, 3.2, 0.2
+"""Side of a picture, length of the longest bar, and height of a bar's row, in inches."""
+LISTED = 40
+SAMPLES = 3
+GREY = "#767676"
+BLUE = "#1f5fa8"
+
+
+def drift_figure(found: Drift, *, count: int = 6) -> Figure:
+    """Bars with their 95% intervals; beside them the pictures of the most changed prompts.
+
+    Args:
+        found: The drift.
+        count: Prompts whose pictures are shown; none where the processes have no pictures.
+    """
+    from matplotlib.figure import Figure
+
+    ranked = found.ranked()[:LISTED]
+    names = [shorten(prompt, 30) for prompt, _ in ranked]
+    label = 0.078 * max(map(len, names)) + 0.3
+    shows = count > 0 and hasattr(found.first, "decode") and _decodes(found)
+    drawn = found.pictures(min(count, len(ranked)), SAMPLES) if shows else None
+    listing = ROW * len(ranked) + 0.3
+    gallery = 0.0 if drawn is None else len(drawn[0]) * (CELL + 0.24)
+    side = 0.0 if drawn is None else 2 * SAMPLES * CELL + 0.9
+    width, height = label + BAR + 0.5 + side, max(listing, gallery) + 0.95
+    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
+    top = height - 0.62
+
+    def write(x: float, y: float, text: str, **how) -> None:
+        figure.text(x / width, y / height, text, parse_math=False, **{"color": INK, **how})
+
+    first, second = _difference(found)
+    write(0.1, height - 0.2, f"A: {first}", fontsize=8, va="center")
+    write(0.1, height - 0.38, f"B: {second}", fontsize=8, va="center")
+    axes = figure.add_axes(
+        (label / width, (top - listing + 0.3) / height, BAR / width, (listing - 0.3) / height)
+    )
+    values = [result.distance for _, result in ranked]
+    places = np.arange(len(ranked))
+    axes.barh(places, values, height=0.7, color=BLUE)
+    for place, (_, result) in zip(places, ranked, strict=True):
+        interval = result.interval()
+        if interval is not None:
+            axes.plot(interval, [place, place], color=INK, linewidth=0.8)
+    axes.set_ylim(len(ranked) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_yticks(places, names, fontsize=7, parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=7)
+    unit = "nats" if ranked[0][1].is_kl else "score distance"
+    axes.set_xlabel(f"{ranked[0][1].estimand}, {unit}", fontsize=7, color=INK)
+    for name in ("top", "right", "left"):
+        axes.spines[name].set_visible(False)
+    if drawn is not None:
+        left = label + BAR + 0.45
+        for half, said in enumerate("AB"):
+            x = left + half * (SAMPLES * CELL + 0.3) + SAMPLES * CELL / 2
+            write(x, top + 0.12, said, fontsize=9, weight="bold", ha="center")
+        for row, (prompt, pictures) in enumerate(zip(*drawn, strict=True)):
+            y = top - row * (CELL + 0.24)
+            write(left, y - 0.08, shorten(prompt, 40), fontsize=7, va="center", color=GREY)
+            for half in range(2):
+                for sample in range(SAMPLES):
+                    x = left + half * (SAMPLES * CELL + 0.3) + sample * CELL
+                    cell = figure.add_axes(
+                        (x / width, (y - CELL - 0.14) / height, 0.95 * CELL / width,
+                         0.95 * CELL / height)
+                    )  # fmt: skip
+                    cell.imshow(pictures[half, sample], interpolation="nearest")
+                    cell.set_axis_off()
+    return figure
+
+
+def _decodes(found: Drift) -> bool:
+    """Whether both can show their states."""
+    return all(
+        callable(getattr(process, "decode", None)) for process in (found.first, found.second)
+    )
+
+
+def _difference(found: Drift) -> tuple[str, str]:
+    """Either process by its model and by what it does otherwise."""
+    one, other = found.first.describe(), found.second.describe()
+    told = []
+    for process, mine, theirs in ((found.first, one, other), (found.second, other, one)):
+        apart = {k: v for k, v in mine.items() if theirs.get(k) != v and k != "device"}
+        said = ", ".join(f"{name} {value}" for name, value in apart.items())
+        told.append(f"{process.model}" + (f" ({said})" if said else ""))
+    return told[0], told[1]

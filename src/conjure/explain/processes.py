@@ -1,0 +1,80 @@
+"""The picture of several processes: their matrices in one order, and how well they agree."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from conjure.explain.heatmap import INK, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from conjure.processes import Processes
+
+MAP, GAP = 2.3, 0.55
+"""Side of a matrix and the space between two, in inches."""
+PER_ROW = 4
+NAMED = 30
+"""Prompts up to which the first matrix of a row has their names."""
+
+
+def processes_figure(found: Processes) -> Figure:
+    """Each matrix scaled by its own largest distance, in the order of the first's clustering."""
+    from matplotlib.figure import Figure
+
+    count = len(found.names)
+    order = next((m for m in found.matrices if np.ptp(m.distances) > 0), found.matrices[0]).order()
+    names = [shorten(found.prompts[i], 22) for i in order]
+    label = 0.068 * max(map(len, names)) + 0.25 if len(names) <= NAMED else 0.25
+    columns = min(PER_ROW, count)
+    rows = math.ceil(count / columns)
+    table = min(2.6, 0.5 * count + 0.6)
+    longest = max(map(len, found.names))
+    side = 0.075 * longest + 0.3
+    width = label + columns * (MAP + GAP)
+    width = max(width, side + table + 1.6)
+    height = rows * (MAP + GAP) + 0.3 + table + 0.085 * longest + 0.9
+    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
+
+    def place(left: float, bottom: float, w: float, h: float):
+        return figure.add_axes((left / width, bottom / height, w / width, h / height))
+
+    for number, (name, one) in enumerate(zip(found.names, found.matrices, strict=True)):
+        row, column = divmod(number, columns)
+        left = label + column * (MAP + GAP)
+        bottom = height - (row + 1) * (MAP + GAP) + 0.1
+        axes = place(left, bottom, MAP, MAP)
+        values = one.distances[np.ix_(order, order)].astype(float)
+        largest = float(values.max())
+        shown = np.where(np.eye(len(order), dtype=bool), np.nan, values)
+        axes.imshow(shown, cmap="magma_r", vmin=0, vmax=largest or 1.0, aspect="auto")
+        axes.set_title(name, fontsize=8, color=INK, parse_math=False)
+        axes.set_xticks([])
+        if column == 0 and len(names) <= NAMED:
+            axes.set_yticks(range(len(names)), names, fontsize=6, parse_math=False)
+            axes.tick_params(length=0)
+        else:
+            axes.set_yticks([])
+        unit = "nats" if one.kl is not None else ""
+        axes.set_xlabel(f"up to {largest:.3g} {unit}".strip(), fontsize=7, color=INK)
+        for edge in axes.spines.values():
+            edge.set_visible(False)
+    bottom = 0.085 * longest + 0.35
+    axes = place(side, bottom, table, table)
+    agreement = found.agreement()
+    axes.imshow(agreement, cmap="viridis", vmin=min(0.0, np.nanmin(agreement, initial=0)), vmax=1)
+    axes.set_xticks(range(count), found.names, rotation=90, fontsize=7, parse_math=False)
+    axes.set_yticks(range(count), found.names, fontsize=7, parse_math=False)
+    axes.tick_params(length=0)
+    for i, j in np.ndindex(count, count):
+        value = agreement[i, j]
+        said = "–" if np.isnan(value) else f"{value:.2f}"
+        ink = INK if np.isnan(value) or value > 0.6 else "white"
+        axes.text(j, i, said, ha="center", va="center", fontsize=7, color=ink)
+    axes.set_title("Spearman of the distances", fontsize=8, color=INK)
+    for edge in axes.spines.values():
+        edge.set_visible(False)
+    return figure

@@ -1,0 +1,167 @@
+"""One list of prompts under several processes: how far the meaning depends on which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conjure.errors import ConjureError
+from conjure.levels import Floats
+from conjure.matrices import Matrix, matrix
+from conjure.process.base import Process
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Load = Callable[[], Process]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A pair of prompts whose place among all pairs depends on the process.
+
+    Args:
+        prompts: The two.
+        ranks: Its place by each process, from 0 (the nearest pair) to 1 (the furthest).
+        spread: Between the largest and the smallest of them.
+    """
+
+    prompts: tuple[str, str]
+    ranks: tuple[float, ...]
+    spread: float
+
+
+@dataclass(frozen=True)
+class Processes:
+    """What several processes say about the same prompts.
+
+    Args:
+        names: Of the processes.
+        matrices: A distance matrix each.
+    """
+
+    names: tuple[str, ...]
+    matrices: tuple[Matrix, ...] = field(repr=False)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Which were compared."""
+        return self.matrices[0].prompts
+
+    def pairs(self) -> Floats:
+        """Distances of all pairs, a row a process, ``(K, N(N − 1)/2)``."""
+        upper = np.triu_indices(len(self.prompts), 1)
+        return np.array([found.distances[upper] for found in self.matrices])
+
+    def agreement(self) -> Floats:
+        """Spearman's correlation of the processes' distances, ``(K, K)``.
+
+        NaN where a process has no meaning: all its distances are the same.
+        """
+        rows = self.pairs()
+        said = np.array([np.ptp(row) > 1e-9 * max(1.0, float(np.max(row))) for row in rows])
+        ranks = _ranks(rows)
+        count = len(rows)
+        found = np.full((count, count), np.nan)
+        for i, j in np.argwhere(said[:, None] & said[None, :]):
+            found[i, j] = np.corrcoef(ranks[i], ranks[j])[0, 1] if i != j else 1.0
+        return found
+
+    def moves(self, count: int = 10) -> list[Move]:
+        """The pairs whose place differs most between those processes that have a meaning."""
+        rows = self.pairs()
+        meant = [row for row in rows if np.ptp(row) > 0]
+        ranks = (_ranks(rows) - 1) / max(1, rows.shape[1] - 1)
+        used = np.array([np.ptp(row) > 0 for row in rows])
+        if len(meant) < 2:
+            return []
+        spread = np.ptp(ranks[used], axis=0)
+        pairs = list(combinations(self.prompts, 2))
+        return [
+            Move(pairs[n], tuple(ranks[:, n].tolist()), float(spread[n]))
+            for n in np.argsort(-spread, kind="stable")[:count]
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        agreement = [[None if np.isnan(v) else float(v) for v in row] for row in self.agreement()]
+        return {
+            "prompts": list(self.prompts),
+            "processes": {
+                name: found.to_dict() for name, found in zip(self.names, self.matrices, strict=True)
+            },
+            "agreement": agreement,
+            "moves": [
+                {"prompts": list(m.prompts), "ranks": list(m.ranks), "spread": m.spread}
+                for m in self.moves()
+            ],
+        }
+
+    def figure(self, path: str | Path | None = None) -> Figure:
+        """The matrices side by side in one order, and how well they agree.
+
+        Raises:
+            ConjureError: The file cannot be written.
+        """
+        from conjure.explain import processes_figure, save_figure
+
+        made = processes_figure(self)
+        if path is not None:
+            save_figure(made, path)
+        return made
+
+
+def compare_processes(
+    prompts: Sequence[str],
+    processes: Mapping[str, Process | Load],
+    *,
+    samples: int = 4,
+    seed: int = 0,
+    estimand: str = "girsanov",
+    out: str | Path | None = None,
+    announce: Callable[[str, Any], None] | None = None,
+    progress: bool = False,
+) -> Processes:
+    """How the distances between prompts change from process to process.
+
+    Args:
+        prompts: Distinct, at least three.
+        processes: By name; or functions that load them, called one after another.
+        samples: Monte Carlo samples a pair.
+        seed: Of the noise, which all processes over states of one shape share.
+        estimand: What the distances are; one that each process has.
+        out: A folder, with a run directory for each process.
+        announce: Called with each name and its run before it starts.
+        progress: Show a bar for each.
+
+    Raises:
+        ConjureError: Fewer than three prompts or two processes, or as :func:`conjure.matrix`.
+    """
+    if len(prompts) < 3:
+        raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
+    if len(processes) < 2:
+        raise ConjureError("There is one process only: vary something.")
+    matrices = []
+    for name, given in processes.items():
+        process: Process = given() if not hasattr(given, "predict") else given  # type: ignore[operator,assignment]
+        told = None if announce is None else (lambda run, name=name: announce(name, run))
+        folder = None if out is None else Path(out) / name.replace("/", "_").replace(", ", "_")
+        matrices.append(
+            matrix(
+                prompts, process=process, samples=samples, seed=seed, estimand=estimand,
+                out=folder, announce=told, progress=progress,
+            )
+        )  # fmt: skip
+    return Processes(tuple(processes), tuple(matrices))
+
+
+def _ranks(rows: Floats) -> Floats:
+    """Ranks within each row, from 1; ties share theirs."""
+    from scipy.stats import rankdata
+
+    return np.array([rankdata(row) for row in rows])

@@ -1,0 +1,79 @@
+"""Settings of a process as people write them: ``guidance=1,3``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from conjure.errors import ConjureError
+
+KINDS: dict[str, type] = {
+    "guidance": float, "steps": int, "sampler": str, "eta": float, "spacing": str, "shift": float,
+    "embedded_guidance": float, "model": str, "lora": str, "revision": str, "variant": str,
+    "negative": str, "dtype": str,
+}  # fmt: skip
+"""Arguments of :func:`conjure.load` that can be varied."""
+
+SAMPLES = {"samples": int}
+"""What else an evaluation can vary."""
+
+PROMPT = {"prompt": str}
+"""What else a comparison of processes can vary: ``read`` or ``ignored``."""
+
+
+def parse_vary(options: Sequence[str], also: dict[str, type] | None = None) -> dict[str, list[Any]]:
+    """``guidance=1,3`` and the like as names and values.
+
+    Args:
+        options: As they were written.
+        also: What can be varied beside the settings of a process.
+
+    Raises:
+        ConjureError: It is not of that form, or names nothing that can be varied.
+
+    >>> parse_vary(["guidance=1,3", "steps=5,10"])
+    {'guidance': [1.0, 3.0], 'steps': [5, 10]}
+    """
+    kinds = KINDS | (also or {})
+    found: dict[str, list[Any]] = {}
+    for option in options:
+        name, values = _split(option, kinds, "--vary is NAME=VALUES")
+        if name in found:
+            raise ConjureError(f"{name} is varied twice: give all its values at once.")
+        found[name] = [_value(name, v.strip(), kinds[name], option) for v in values.split(",")]
+        if not values or len(set(found[name])) < len(found[name]):
+            raise ConjureError(f"{option!r} has no values, or one of them twice.")
+    return found
+
+
+def parse_changes(options: Sequence[str]) -> dict[str, Any]:
+    """``guidance=3`` and the like as names and one value each.
+
+    Raises:
+        ConjureError: It is not of that form, or names no setting.
+
+    >>> parse_changes(["dtype=bfloat16", "guidance=3"])
+    {'dtype': 'bfloat16', 'guidance': 3.0}
+    """
+    found: dict[str, Any] = {}
+    for option in options:
+        name, value = _split(option, KINDS, "--change is NAME=VALUE")
+        if name in found:
+            raise ConjureError(f"{name} is changed twice.")
+        found[name] = _value(name, value, KINDS[name], option)
+    return found
+
+
+def _split(option: str, known: Collection[str], form: str) -> tuple[str, str]:
+    name, sign, rest = option.partition("=")
+    name = name.strip().replace("-", "_")
+    if not sign or name not in known:
+        raise ConjureError(f"{form} with a NAME of {', '.join(known)}, unlike {option!r}.")
+    return name, rest
+
+
+def _value(name: str, text: str, kind: type, option: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise ConjureError(f"The values of {name} in {option!r} are no numbers.") from error

@@ -1,0 +1,247 @@
+"""What may be asked of a model beside its name: adapters, sizes, spacings, windows, places."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import tiny
+import torch
+
+import conjure
+from conjure.errors import ConjureError, ModelError, PromptTooLongError, UnknownNameError
+from conjure.loading import parse_lora
+
+
+def distance(process: conjure.Process, a: str = "cat", b: str = "dog") -> float:
+    return conjure.compare(a, b, process=process, samples=1).distance
+
+
+def test_sizes(family_folder):
+    folder = family_folder("stable-diffusion")
+    assert conjure.load(folder, size=32).shape == (4, 16, 16)
+    assert conjure.load(folder, size=(16, 48)).shape == (4, 8, 24)
+    assert distance(conjure.load(family_folder("sdxl"), steps=2, size=32)) > 0
+    with pytest.raises(ConjureError, match="multiples of 2, not 33×33"):
+        conjure.load(folder, size=33)
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+def test_timestep_spacings_are_those_of_diffusers(pipeline_folder, spacing):
+    process: Any = conjure.load(pipeline_folder, sampler="dpm++", steps=5, spacing=spacing)
+    scheduler: Any = diffusers.DPMSolverMultistepScheduler.from_config(
+        dict(process.family.pipeline.scheduler.config), timestep_spacing=spacing
+    )
+    scheduler.set_timesteps(5)
+    np.testing.assert_array_equal(process.grid.timesteps, scheduler.timesteps.numpy())
+    assert process.describe()["spacing"] == spacing
+
+
+@pytest.mark.parametrize("spacing", ["karras", "exponential", "beta"])
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpm++", "dpm++-sde", "unipc"])
+def test_level_spacings_are_those_of_diffusers(pipeline_folder, sampler, spacing):
+    process: Any = conjure.load(pipeline_folder, sampler=sampler, steps=5, spacing=spacing)
+    plain = conjure.load(pipeline_folder, sampler=sampler, steps=5)
+    assert np.abs(process.levels.log_snr - plain.levels.log_snr).max() > 0.1
+    scheduler: Any = diffusers.EulerDiscreteScheduler.from_config(
+        dict(process.family.pipeline.scheduler.config), **{f"use_{spacing}_sigmas": True}
+    )
+    scheduler.set_timesteps(5)
+    if sampler == "euler":
+        ratio = np.exp(-process.levels.log_snr / 2)
+        np.testing.assert_allclose(ratio, scheduler.sigmas[:-1].numpy(), rtol=1e-4)
+    assert distance(process) > 0
+
+
+def test_spacings_that_a_sampler_lacks_are_refused(pipeline_folder, family_folder):
+    with pytest.raises(ConjureError, match="no karras spacing"):
+        conjure.load(pipeline_folder, spacing="karras")
+    with pytest.raises(UnknownNameError, match="Did you mean 'karras'"):
+        conjure.load(pipeline_folder, spacing="karas")
+    with pytest.raises(ConjureError, match="no trailing spacing"):
+        conjure.load(family_folder("sd3"), spacing="trailing")
+
+
+def test_a_shift_moves_a_flows_levels(family_folder, pipeline_folder):
+    folder = family_folder("sd3")
+    usual, more = (conjure.load(folder, steps=4, shift=shift) for shift in (3.0, 6.0))
+    assert np.all(more.levels.log_snr[1:] < usual.levels.log_snr[1:])
+    s = 0.5
+    assert 6 * s / (1 + 5 * s) == pytest.approx(6 / 7)  # what a shift of 6 makes of the middle
+    flux = conjure.load(family_folder("flux"), steps=4, shift=2.0, size=16)
+    plain = np.linspace(1, 1 / 4, 4)
+    shifted = 2 * plain / (1 + plain)
+    alpha = (1 - shifted) / np.hypot(1 - shifted, shifted)
+    np.testing.assert_allclose(flux.levels.alpha, alpha, atol=1e-6)
+    with pytest.raises(ConjureError, match="this model is none"):
+        conjure.load(pipeline_folder, shift=3.0)
+    with pytest.raises(ConjureError, match="above 0"):
+        conjure.load(folder, shift=-1.0)
+
+
+@pytest.mark.parametrize("family", ["stable-diffusion", "sdxl"])
+def test_windows_tell_long_prompts_apart(family_folder, family):
+    folder = family_folder(family)
+    long = "x" * 14  # a window of this tokenizer
+    with pytest.raises(PromptTooLongError, match="--long chunk"):
+        distance(conjure.load(folder, steps=2), long + "a", long + "b")
+    cut = conjure.load(folder, steps=2, long="truncate")
+    assert distance(cut, long + "a", long + "b") < 1e-8
+    windows = conjure.load(folder, steps=2, long="chunk")
+    assert distance(windows, long + "a", long + "b") > 1e-6
+    # A prompt that fits is what it always was, also beside one that does not, and guided by one.
+    assert distance(windows) == pytest.approx(distance(conjure.load(folder, steps=2)), rel=1e-5)
+    guided = conjure.load(folder, steps=2, long="chunk", guidance=3.0)
+    assert distance(guided, long + "a", "dog") > 0
+    many = conjure.compare_pairs(
+        [("cat", "dog"), (long + "a", "dog"), ("cat", long * 3)], process=windows, samples=1
+    )
+    singly = [distance(windows, *result.prompts) for result in many]
+    again = conjure.compare_pairs(
+        [("cat", "dog"), (long + "a", "dog"), ("cat", long * 3)], process=windows, samples=1
+    )
+    assert [result.distance for result in again] == pytest.approx(singly, rel=1e-4)
+
+
+def test_windows_need_an_architecture_for_them(family_folder):
+    with pytest.raises(ConjureError, match="does not read prompts in windows"):
+        conjure.load(family_folder("sd3"), long="chunk")
+
+
+def test_a_lora_changes_what_prompts_mean(family_folder, tmp_path):
+    from peft import LoraConfig
+
+    folder = family_folder("stable-diffusion")
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    pipeline.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v"]))
+    torch.manual_seed(1)
+    for name, weight in pipeline.unet.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    from peft.utils import get_peft_model_state_dict
+
+    layers: Any = get_peft_model_state_dict(pipeline.unet)
+    diffusers.StableDiffusionPipeline.save_lora_weights(tmp_path, unet_lora_layers=layers)
+    file = tmp_path / "pytorch_lora_weights.safetensors"
+    plain = conjure.load(folder, steps=2)
+    with_it = conjure.load(folder, steps=2, lora=str(file))
+    half = conjure.load(folder, steps=2, lora=[f"{file}:0.5"])
+    none = conjure.load(folder, steps=2, lora=[f"{tmp_path}:0"])
+    assert len({plain.fingerprint(), with_it.fingerprint(), half.fingerprint()}) == 3
+    assert distance(with_it) != pytest.approx(distance(plain), rel=1e-3)
+    assert distance(none) == pytest.approx(distance(plain), rel=1e-5)
+    assert half.describe()["loras"] == [[str(file), 0.5]]
+    assert "loras" not in plain.describe()
+    with pytest.raises(ModelError, match="cannot be put on"):
+        conjure.load(folder, lora="nowhere/nothing", offline=True)
+    assert parse_lora("C:style") == ("C:style", 1.0)
+
+
+def test_passes_of_a_compiled_network_are_of_one_size(pipeline_folder, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled.append(how))
+    process: Any = conjure.load(pipeline_folder, steps=3, compiled=True, batch_size=8)
+    assert compiled == [{"dynamic": False}]
+    rows = []
+    network = process.family.pipeline.unet
+    network.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])))
+    found = conjure.compare("cat", "dog", process=process, samples=3)
+    assert set(rows) == {8}
+    plain = conjure.compare("cat", "dog", process=conjure.load(pipeline_folder, steps=3), samples=3)
+    assert found.distance == pytest.approx(plain.distance, rel=1e-4)
+    assert found.calls == plain.calls
+
+
+def test_offload_is_for_devices(pipeline_folder):
+    with pytest.raises(ConjureError, match="runs on the CPU anyway"):
+        conjure.load(pipeline_folder, device="cpu", offload=True)
+
+
+def test_a_single_file_is_read_as_its_configuration_says(pipeline_folder, tmp_path, monkeypatch):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"weights")
+    asked: dict[str, Any] = {}
+
+    def from_single_file(path: str, **how: Any) -> Any:
+        asked.update(how, path=path)
+        return diffusers.StableDiffusionPipeline.from_pretrained(
+            pipeline_folder, safety_checker=None
+        )
+
+    monkeypatch.setattr(diffusers.StableDiffusionPipeline, "from_single_file", from_single_file)
+    process = conjure.load(file, config=pipeline_folder, steps=2, offline=True)
+    assert distance(process) > 0
+    assert asked["path"] == str(file)
+    assert asked["config"] == str(pipeline_folder)
+    assert asked["local_files_only"] is True
+    with pytest.raises(ModelError, match="--config"):
+        conjure.load(file, offline=True)
+    other = tmp_path / "model.ckpt"
+    other.write_bytes(b"weights")
+    with pytest.raises(ModelError, match=r"no \.safetensors checkpoint"):
+        conjure.load(other)
+
+
+def test_a_missing_component_is_named(pipeline_folder, tmp_path):
+    shutil.copytree(pipeline_folder, tmp_path / "model")
+    shutil.rmtree(tmp_path / "model" / "vae")
+    with pytest.raises(ModelError, match="vae"):
+        conjure.load(tmp_path / "model")
+
+
+def test_offline_says_so():
+    with pytest.raises(ModelError, match=r"may not be asked \(offline\)"):
+        conjure.load("nobody/nothing", offline=True)
+
+
+def test_too_little_memory_is_said(pipeline_folder, monkeypatch):
+    def exhausted(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(diffusers.StableDiffusionPipeline, "from_pretrained", exhausted)
+    with pytest.raises(ModelError, match="--offload"):
+        conjure.load(pipeline_folder)
+
+
+def test_half_precision_that_overflows_is_said(pipeline_folder, tmp_path):
+    shutil.copytree(pipeline_folder, tmp_path / "model")
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
+        tmp_path / "model", safety_checker=None
+    )
+    pipeline.unet.conv_in.weight.data.mul_(1e6)
+    pipeline.unet.save_pretrained(tmp_path / "model" / "unet")
+    process = conjure.load(tmp_path / "model", steps=2, dtype="float16")
+    with pytest.raises(ConjureError, match=r"float16 overflows.*float32"):
+        distance(process)
+
+
+def test_an_unknown_pipeline_is_refused_with_what_is_supported(tmp_path):
+    (tmp_path / "model_index.json").write_text('{"_class_name": "KandinskyPipeline"}')
+    with pytest.raises(ModelError, match=r"KandinskyPipeline.*StableDiffusionXLPipeline"):
+        conjure.load(tmp_path)
+
+
+def test_the_pipelines_own_sampler(family_folder):
+    own = {
+        "stable-diffusion": ("ddim", 0.0),
+        "lcm": ("lcm", None),
+        "sdxl": ("euler", None),
+        "sd3": ("euler", None),
+        "pixart-alpha": ("dpm++", None),
+        "deepfloyd": ("ddpm", None),
+    }
+    for family, (sampler, eta) in own.items():
+        about = conjure.load(family_folder(family), sampler="own").describe()
+        assert (about["sampler"], about["eta"]) == (sampler, eta)
+
+
+def test_an_own_sampler_that_is_not_ours_is_refused(tmp_path):
+    torch.manual_seed(0)
+    made = tiny.stable_diffusion(tmp_path / "work")
+    made.scheduler = diffusers.DEISMultistepScheduler.from_config(dict(made.scheduler.config))
+    made.save_pretrained(tmp_path / "model")
+    with pytest.raises(ConjureError, match=r"DEISMultistepScheduler.*Choose another: ddim"):
+        conjure.load(tmp_path / "model", sampler="own")
