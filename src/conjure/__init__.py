@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from conjure.comparison import Comparison, compare
     from conjure.divergence import Estimate
-    from conjure.drift import Drift, drift
+    from conjure.drifting import Drift, drift
     from conjure.embedding import Embeddings, embed
     from conjure.errors import ConjureError
     from conjure.loading import load
@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Comparison": "conjure.comparison",
     "ConjureError": "conjure.errors",
-    "Drift": "conjure.drift",
+    "Drift": "conjure.drifting",
     "ESTIMANDS": "conjure.registry",
     "Embeddings": "conjure.embedding",
     "Estimate": "conjure.divergence",
@@ -42,7 +42,7 @@ _PUBLIC = {
     "compare": "conjure.comparison",
     "compare_pairs": "conjure.pairs",
     "compare_processes": "conjure.processes",
-    "drift": "conjure.drift",
+    "drift": "conjure.drifting",
     "embed": "conjure.embedding",
     "load": "conjure.loading",
     "matrix": "conjure.matrices",

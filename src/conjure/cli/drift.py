@@ -27,7 +27,7 @@ from conjure.settings import parse_changes
 from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
 
 if TYPE_CHECKING:
-    from conjure.drift import Drift
+    from conjure.drifting import Drift
 
 Against = Annotated[
     str | None,
@@ -89,8 +89,8 @@ def drift(
     first, second = load(), load(**changes)
     from conjure.cli.console import duration, say, show, status
     from conjure.cli.processes import screen as matrices_screen
-    from conjure.drift import compare_by_matrices
-    from conjure.drift import drift as compare_prompts
+    from conjure.drifting import compare_by_matrices
+    from conjure.drifting import drift as compare_prompts
     from conjure.process.between import why_apart
 
     if guessed:

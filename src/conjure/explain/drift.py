@@ -11,7 +11,7 @@ from conjure.explain.heatmap import INK, shorten
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from conjure.drift import Drift
+    from conjure.drifting import Drift
 
 CELL, BAR, ROW = 0.85, 3.2, 0.2
 """Side of a picture, length of the longest bar, and height of a bar's row, in inches."""

@@ -1,4 +1,4 @@
-"""Two processes as one, so that one prompt under the first can be compared to it under the second."""
+"""Two processes as one, so that a prompt under the first can be compared to it under the other."""
 
 from __future__ import annotations
 
@@ -180,14 +180,15 @@ def _same_latents(first: Process, second: Process) -> bool:
     """
     pipelines = [getattr(getattr(p, "family", None), "pipeline", None) for p in (first, second)]
     codecs = [getattr(pipeline, "vae", None) for pipeline in pipelines]
-    if codecs[0] is codecs[1]:
+    first_codec, second_codec = codecs
+    if first_codec is second_codec:
         return True
-    if codecs[0] is None or codecs[1] is None:
+    if first_codec is None or second_codec is None:
         return False
     for name in ("scaling_factor", "shift_factor"):
-        if getattr(codecs[0].config, name, None) != getattr(codecs[1].config, name, None):
+        if getattr(first_codec.config, name, None) != getattr(second_codec.config, name, None):
             return False
-    one, other = (codec.encoder.state_dict() for codec in codecs)
+    one, other = first_codec.encoder.state_dict(), second_codec.encoder.state_dict()
     return one.keys() == other.keys() and all(
         one[key].shape == other[key].shape
         and torch.allclose(one[key].cpu().float(), other[key].cpu().float(), rtol=0.02, atol=1e-3)

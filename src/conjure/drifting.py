@@ -159,7 +159,7 @@ def drift(
     if reason is not None:
         raise ConjureError(
             f"{process.model!r} and {against.model!r} have no common paths: {reason}. Their "
-            "distance matrices can be compared instead (conjure.drift.compare_by_matrices)."
+            "distance matrices can be compared instead (conjure.drifting.compare_by_matrices)."
         )
     both = Between(process, against)
     check_arguments(both, samples, seed, estimand)

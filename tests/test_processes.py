@@ -1,0 +1,285 @@
+"""Several processes and the same prompts: matrices compared, and the drift between two."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import each_sampler, gaussians
+
+import conjure
+from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.divergence import estimate
+from conjure.engine.noise import standard_normal
+from conjure.oracle import expected_squares
+from conjure.process.base import guide
+from conjure.process.between import Between, why_apart
+from conjure.process.blind import Blind
+
+PROMPTS = ["cat", "dog", "owl", "fox"]
+
+
+def meanings(seed: int) -> dict[str, Gaussian]:
+    found = gaussians("full", seed=seed)
+    return {"y": found["a"], "z": found["b"], "": found[""]}
+
+
+@each_sampler
+def test_drift_is_the_divergence_of_the_two_meanings(sampler, eta):
+    """On Gaussians: as if the two were prompts of one process, whose exact value is known."""
+    one, two = (
+        GaussianProcess.build(meanings(seed), sampler=sampler, eta=eta, steps=6) for seed in (0, 1)
+    )
+    both = GaussianProcess.build(
+        {"a": one.meanings["y"], "b": two.meanings["y"]}, sampler=sampler, eta=eta, steps=6
+    )
+    found = conjure.drift(["y"], one, two, samples=400, seed=4)
+    (result,) = found.results
+    for name, value in result.estimands.items():
+        if value is None:
+            continue
+        truth = estimate(
+            conjure.ESTIMANDS[name], expected_squares(both, "a", "b"), both.levels, kl=False
+        )
+        assert value.standard_error is not None
+        assert abs(value.distance - truth.distance) < 4 * value.standard_error, name
+    ahead = len(one.visits) - 6
+    assert found.calls == (4 * 6 - 2 + 2 * ahead) * 400
+
+
+@pytest.mark.parametrize("guidance", [(3.0, 3.0), (1.0, 4.0)])
+def test_guided_drift_equals_the_naive_loop(guidance):
+    """Full guided predictions of both, along both paths."""
+    one, two = (
+        GaussianProcess.build(meanings(seed), steps=5, guidance=w)
+        for seed, w in zip((0, 1), guidance, strict=True)
+    )
+    found = conjure.drift(["y"], one, two, samples=2, seed=1)
+    noise = np.zeros((2, 2, 5))
+    for sample in range(2):
+        for path, leader in enumerate((one, two)):
+            z = [standard_normal(1, sample, i, (3,))[None].double() for i in range(5)]
+            x = leader.prior(z[0])
+            for i in range(5):
+                said = []
+                for process in (one, two):
+                    own = process.predict(x, i, ["y"])
+                    if process.guidance > 1:
+                        own = guide(own, process.predict(x, i, [""]), process.guidance)
+                    said.append(own)
+                noise[sample, path, i] = float((said[0].noise - said[1].noise).square().sum())
+                if i < 4:
+                    x = leader.transition(x, i, said[path], None).draw(z[i + 1])
+    np.testing.assert_allclose(found.results[0].squares.noise, noise, rtol=1e-9)
+    if guidance == (3.0, 3.0):
+        assert found.calls == (8 * 5 - 4) * 2
+
+
+def test_a_process_does_not_drift_from_itself(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=3, guidance=2.0)
+    found = conjure.drift(PROMPTS, process, process, samples=1)
+    assert np.all(found.distances == 0)
+
+
+def test_drift_grows_with_what_was_perturbed(pipeline_folder):
+    process: Any = conjure.load(pipeline_folder, steps=4)
+    previous = 0.0
+    for size in (0.01, 0.03, 0.1, 0.3):
+        other = conjure.load(pipeline_folder, steps=4)
+        weight = other.family.pipeline.unet.mid_block.resnets[0].conv1.weight
+        torch.manual_seed(0)
+        weight.data.add_(size * weight.std() * torch.randn(weight.shape))
+        found = float(conjure.drift(PROMPTS, process, other, samples=1).distances.mean())
+        assert found > 2 * previous
+        previous = found
+
+
+def test_drift_finds_what_a_fine_tune_changed(family_folder):
+    """Five pairs of labels swapped, ten prompts among 100, by training the encoder of a tiny model."""
+    folder = family_folder("stable-diffusion")
+    before: Any = conjure.load(folder, steps=5)
+    letters = [chr(c) for c in range(33, 127)]
+    letters = [c for c in letters if not ("A" <= c <= "Z")]  # the tokenizer reads lower case
+    prompts = [*letters, *(a + b for a in "abcdef" for b in "xyzuvw")][:100]
+    swapped = [("a", "q"), ("b", "7"), ("m", "?"), ("z", "3"), ("k", "=")]
+    partner = {a: b for pair in swapped for a, b in (pair, pair[::-1])}
+    # Prompts of an untrained network hardly differ: make them.
+    torch.manual_seed(3)
+    pipeline = before.family.pipeline
+    embedding = pipeline.text_encoder.get_input_embeddings()
+    embedding.weight.data.normal_(0, 1.0)
+    for name, weight in pipeline.unet.named_parameters():
+        if "attn2.to_v" in name or "attn2.to_out.0.weight" in name:
+            weight.data.mul_(4)
+    after: Any = conjure.load(folder, steps=5)
+    tuned = after.family.pipeline
+    for part in ("text_encoder", "unet"):
+        getattr(tuned, part).load_state_dict(getattr(pipeline, part).state_dict())
+    ids = pipeline.tokenizer(prompts, padding="max_length", return_tensors="pt").input_ids
+    row = {prompt: n for n, prompt in enumerate(prompts)}
+    target_rows = torch.tensor([row[partner.get(prompt, prompt)] for prompt in prompts])
+    weights = list(tuned.text_encoder.parameters())
+    for weight in weights:
+        weight.requires_grad_(True)
+    optimizer = torch.optim.Adam(weights, lr=5e-3)
+    with torch.no_grad():
+        wanted = pipeline.text_encoder(ids)[0][target_rows]
+    for step in range(120):
+        random = torch.Generator().manual_seed(step)
+        x = torch.randn(100, *before.shape, generator=random)
+        times = torch.randint(0, 1000, (100,), generator=random)
+        with torch.no_grad():
+            truth = pipeline.unet(x, times, wanted, return_dict=False)[0]
+        said = tuned.unet(x, times, tuned.text_encoder(ids)[0], return_dict=False)[0]
+        loss = (said - truth).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for weight in weights:
+        weight.requires_grad_(False)
+    found = conjure.drift(prompts, before, after, samples=2)
+    top = [prompt for prompt, _ in found.ranked()[:10]]
+    assert len(set(top) & set(partner)) >= 9, top
+
+
+def test_what_shares_no_paths_is_refused_and_compared_by_matrices(pipeline_folder, family_folder):
+    process = conjure.load(pipeline_folder, steps=4)
+    others = {
+        "samplers differ": conjure.load(pipeline_folder, steps=4, sampler="ddpm"),
+        "noise levels differ": conjure.load(pipeline_folder, steps=5),
+        "differ in shape": conjure.load(pipeline_folder, steps=4, size=32),
+    }
+    for reason, other in others.items():
+        with pytest.raises(ConjureError, match=f"no common paths.*{reason}"):
+            conjure.drift(PROMPTS, process, other)
+    recoded = conjure.load(pipeline_folder, steps=4)
+    recoded.family.pipeline.vae.encoder.conv_in.weight.data.mul_(2)
+    assert "autoencoders differ" in str(why_apart(process, recoded))
+    halved = conjure.load(pipeline_folder, steps=4, dtype="bfloat16")
+    assert why_apart(process, halved) is None
+    from conjure.drifting import compare_by_matrices
+
+    apart = compare_by_matrices(PROMPTS, process, others["samplers differ"], samples=1)
+    assert apart.names == ("A", "B")
+    assert apart.agreement().shape == (2, 2)
+
+
+def test_a_drift_is_kept_and_goes_on(pipeline_folder, tmp_path):
+    one, two = (conjure.load(pipeline_folder, steps=3, guidance=w) for w in (1.0, 3.0))
+    first = conjure.drift(PROMPTS, one, two, samples=1, out=tmp_path / "run")
+    again = conjure.drift(PROMPTS, one, two, samples=1, out=tmp_path / "run")
+    assert again.calls == 0
+    np.testing.assert_array_equal(first.distances, again.distances)
+    other = conjure.load(pipeline_folder, steps=3, guidance=4.0)
+    with pytest.raises(ConjureError, match="second"):
+        conjure.drift(PROMPTS, one, other, samples=1, out=tmp_path / "run")
+
+
+def test_a_process_that_ignores_its_prompts_has_no_meaning(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=3, guidance=3.0)
+    found = conjure.matrix(PROMPTS, process=Blind(process), samples=1)
+    assert np.all(found.distances == 0)
+    assert np.any(conjure.matrix(PROMPTS, process=process, samples=1).distances > 0)
+
+
+def test_processes_are_compared_by_what_is_nearer(pipeline_folder):
+    plain = conjure.load(pipeline_folder, steps=3)
+    found = conjure.compare_processes(
+        PROMPTS,
+        {
+            "one": plain,
+            "same": lambda: conjure.load(pipeline_folder, steps=3),
+            "guided": replace(plain, guidance=5.0),
+            "blind": Blind(plain),
+        },
+        samples=1,
+    )
+    agreement = found.agreement()
+    assert agreement[0, 1] == pytest.approx(1.0)
+    assert np.isnan(agreement[0, 3])
+    assert np.isnan(agreement[3, 3])
+    np.testing.assert_allclose(agreement, agreement.T)
+    (move, *rest) = found.moves()
+    assert move.spread == max(m.spread for m in (move, *rest))
+    assert move.spread == pytest.approx(max(move.ranks[:3]) - min(move.ranks[:3]))
+    json.dumps(found.to_dict(), allow_nan=False)
+    with pytest.raises(ConjureError, match="three prompts"):
+        conjure.compare_processes(["a", "b"], {"one": plain, "two": plain})
+    with pytest.raises(ConjureError, match="one process only"):
+        conjure.compare_processes(PROMPTS, {"one": plain})
+
+
+def test_between_asks_each_prompt_of_its_own(pipeline_folder):
+    one, two = (conjure.load(pipeline_folder, steps=3, guidance=w) for w in (1.0, 3.0))
+    both = Between(one, two)
+    x = torch.randn(3, *both.shape).double()
+    said = both.predict(x, 0, ["B: cat", "A: cat", "B: dog"])
+    alone = one.predict(x[1:2], 0, ["cat"])
+    torch.testing.assert_close(said.noise[1:2], alone.noise, rtol=1e-4, atol=1e-5)
+    guided = guide(two.predict(x[2:], 0, ["dog"]), two.predict(x[2:], 0, [""]), 3.0)
+    torch.testing.assert_close(said.noise[2:], guided.noise, rtol=1e-4, atol=1e-4)
+    assert both.calls(10) == 15
+
+
+def prompts_file(folder):
+    path = folder / "prompts.csv"
+    path.write_text("prompt\n" + "\n".join(PROMPTS) + "\n")
+    return str(path)
+
+
+def test_command_processes(run, tmp_path):
+    code, out, err = run(
+        "processes", prompts_file(tmp_path), "--vary", "guidance=1,5", "--vary",
+        "prompt=read,ignored", "-T", "3", "-k", "1", "--figure", str(tmp_path / "p.png"),
+    )  # fmt: skip
+    assert code == 0, err
+    assert "guidance 5, prompt read" in out
+    assert "gives these prompts no meaning" in out
+    assert "pairs that move most" in out
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+    code, out, _ = run(
+        "processes", prompts_file(tmp_path), "--vary", "sampler=ddim,euler", "-T", "3", "-k", "1",
+        "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert set(json.loads(out)["processes"]) == {"sampler ddim", "sampler euler"}
+
+
+def test_command_drift(run, tmp_path, pipeline_folder):
+    code, out, err = run(
+        "drift", prompts_file(tmp_path), "--change", "guidance=3", "-T", "3", "-k", "2",
+        "--figure", str(tmp_path / "d.png"), "--table", str(tmp_path / "d.csv"),
+    )  # fmt: skip
+    assert code == 0, err
+    assert "4 prompts" in err
+    assert "KL(A‖B)" in out
+    assert (tmp_path / "d.png").stat().st_size > 10_000
+    assert (tmp_path / "d.csv").read_text().startswith("prompt,distance")
+    code, out, err = run(
+        "drift", prompts_file(tmp_path), "--change", "sampler=ddpm", "-T", "3", "-k", "1", "--json"
+    )
+    assert code == 0
+    assert "matrices instead" in err
+    assert "agreement" in json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["drift"], "Say what B is"),
+        (["drift", "--change", "colour=red"], "NAME=VALUE"),
+        (["drift", "--change", "steps=ten"], "no numbers"),
+        (["processes", "--vary", "prompt=shut"], "read or ignored"),
+        (["processes", "--vary", "colour=red"], "NAME=VALUES"),
+        (["processes", "--vary", "guidance=1"], "one process only"),
+    ],
+)
+def test_bad_input(run, tmp_path, arguments, message):
+    command, *rest = arguments
+    code, _, err = run(command, prompts_file(tmp_path), *rest, "-T", "2", "-k", "1")
+    assert code == 2
+    assert message in " ".join(err.split())
