@@ -245,3 +245,21 @@ def test_an_own_sampler_that_is_not_ours_is_refused(tmp_path):
     made.save_pretrained(tmp_path / "model")
     with pytest.raises(ConjureError, match=r"DEISMultistepScheduler.*Choose another: ddim"):
         conjure.load(tmp_path / "model", sampler="own")
+
+
+def test_a_pipeline_in_memory_is_a_model(pipeline_folder):
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
+        pipeline_folder, safety_checker=None
+    )
+    process = conjure.load(pipeline, steps=3)
+    assert process.model == str(pipeline_folder)
+    assert distance(process) == pytest.approx(
+        distance(conjure.load(pipeline_folder, steps=3)), rel=1e-5
+    )
+    assert not pipeline.unet.training
+    assert all(weight.requires_grad for weight in pipeline.unet.parameters())
+    half = conjure.load(pipeline, steps=3, dtype="bfloat16")
+    assert pipeline.dtype == half.dtype == torch.bfloat16
+    assert conjure.load(pipeline, steps=3).dtype == torch.bfloat16
+    with pytest.raises(ModelError, match="is a KandinskyPipeline"):
+        conjure.load(type("KandinskyPipeline", (), {"name_or_path": "", "dtype": torch.float32})())

@@ -99,7 +99,7 @@ def test_drift_grows_with_what_was_perturbed(pipeline_folder):
 
 
 def test_drift_finds_what_a_fine_tune_changed(family_folder):
-    """Five pairs of labels swapped, ten prompts among 100, by training the encoder of a tiny model."""
+    """Five pairs of labels swapped, ten prompts among 100, by training a tiny model's encoder."""
     folder = family_folder("stable-diffusion")
     before: Any = conjure.load(folder, steps=5)
     letters = [chr(c) for c in range(33, 127)]

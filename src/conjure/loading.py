@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,6 +17,9 @@ from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWei
 from conjure.process.families import Family, Source
 from conjure.process.pipeline import Negative, PipelineProcess
 from conjure.registry import EMBEDDED, FAMILIES, SAMPLERS
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
 
 DTYPES = {
     "float32": torch.float32,
@@ -35,7 +38,7 @@ STATE_BUDGET = 2**20
 
 
 def load(
-    model: str | Path = "emoji",
+    model: str | Path | DiffusionPipeline = "emoji",
     *,
     sampler: str = "ddim",
     eta: float | None = None,
@@ -48,7 +51,7 @@ def load(
     lora: str | Sequence[str] = (),
     size: int | tuple[int, int] | None = None,
     device: str | None = None,
-    dtype: str | torch.dtype = "float32",
+    dtype: str | torch.dtype | None = None,
     long: str = "refuse",
     batch_size: int | None = None,
     offload: bool = False,
@@ -63,7 +66,8 @@ def load(
 
     Args:
         model: ``"emoji"`` (ships with the package), a folder in the layout of diffusers'
-            ``save_pretrained``, a hub id, or a single ``.safetensors`` checkpoint.
+            ``save_pretrained``, a hub id, a single ``.safetensors`` checkpoint, or a pipeline of
+            diffusers that is in memory, which is used as it is and put in evaluation mode.
         sampler: One of :data:`conjure.SAMPLERS`, on the noise schedule and timestep spacing of the
             pipeline's own scheduler; ``own`` is the one that the pipeline comes with.
         eta: η of the ddim sampler, from 0 (deterministic) to 1 (default).
@@ -79,7 +83,8 @@ def load(
             a colon if that is not 1 (``"style.safetensors:0.8"``).
         size: Of the picture in pixels, one side or (height, width); None for the model's own.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the fastest there is.
-        dtype: Precision of the network. Half precision biases close pairs upwards.
+        dtype: Precision of the network; None for float32, or that of a pipeline in memory. Half
+            precision biases close pairs upwards.
         long: What to do with prompts beyond the text encoder's length: ``refuse``, ``truncate``,
             or ``chunk``, which encodes them in windows (Stable Diffusion and SDXL).
         batch_size: Network rows a pass; None chooses by the size of a state, and in long runs by
@@ -101,7 +106,8 @@ def load(
         ConjureError: Any other argument is out of range.
     """
     w = _check_guidance(guidance)
-    kind = _check_dtype(dtype)
+    given = None if isinstance(model, str | Path) else model
+    kind = _check_dtype(dtype or ("float32" if given is None else given.dtype))
     place = _check_device(device)
     if long not in LONG:
         raise UnknownNameError("choice for long prompts", long, LONG)
@@ -113,8 +119,8 @@ def load(
     make_sampler = SAMPLERS[sampler]
 
     source = Source(
-        str(model),
-        locate(model),
+        str(model) if given is None else str(given.name_or_path or type(given).__name__),
+        locate(model) if given is None else "",
         place,
         kind,
         revision,
@@ -126,10 +132,11 @@ def load(
         offline=offline,
         embedded_guidance=embedded_guidance,
         size=(size, size) if isinstance(size, int) else size,
+        pipeline=given,
     )
     if isinstance(source.location, Path) and source.location.is_file():
         source = replace(source, config=source.config or find_config(source))
-    index = read_index(source)
+    index = read_index(source) if given is None else {"_class_name": type(given).__name__}
     class_name = str(index.get("_class_name"))
     if class_name not in FAMILIES:
         raise ModelError(

@@ -34,6 +34,7 @@ class Source:
         embedded_guidance: Guidance for a network that takes it as an input; None for the
             pipeline's own default.
         size: Height and width of the picture in pixels; None for the model's own.
+        pipeline: The model itself, where it is in memory already.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Source:
     offline: bool = False
     embedded_guidance: float | None = None
     size: tuple[int, int] | None = None
+    pipeline: Any = None
 
 
 def no_timing(steps: int) -> Mapping[str, Any]:

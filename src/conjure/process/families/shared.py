@@ -18,7 +18,7 @@ DECODE_BATCH = 16
 
 
 def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
-    """A pipeline from a folder, the hub or a single file, with its adapters, ready to be asked.
+    """A pipeline from a folder, the hub, a file or memory, with its adapters, ready to be asked.
 
     Args:
         source: Where it is.
@@ -29,7 +29,11 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
         ModelError: An adapter does not fit.
     """
     said = {"torch_dtype": source.dtype, "local_files_only": source.offline, **components}
-    if isinstance(source.location, Path) and source.location.is_file():
+    if source.pipeline is not None:
+        pipeline = source.pipeline
+        if pipeline.dtype != source.dtype:
+            pipeline.to(source.dtype)
+    elif isinstance(source.location, Path) and source.location.is_file():
         pipeline = kind.from_single_file(str(source.location), config=source.config, **said)
     else:
         pipeline = kind.from_pretrained(
@@ -43,7 +47,9 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
         add_lora(pipeline, name, scale, f"lora{number}", source)
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module):
-            part.eval().requires_grad_(False)
+            part.eval()
+            if source.pipeline is None:  # one that is somebody's may be trained further
+                part.requires_grad_(False)
     if source.offload:
         pipeline.enable_model_cpu_offload(device=source.device)
     else:
