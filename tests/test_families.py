@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from test_process import OPTIONS, SCALED, SCHEDULERS, our_path
 
 import conjure
+from benchmarks.naive import naive_distances
 from conjure.engine.noise import standard_normal
 from conjure.errors import ConjureError
 from conjure.process.samplers.base import is_flow
@@ -193,3 +195,89 @@ def test_the_reverse_sde_of_a_flow_is_a_kl(family_folder):
     process = load(family_folder("sd3"), "sd3", "ddim", 1.0)
     assert process.is_kl("girsanov")
     assert not load(family_folder("sd3"), "sd3", "euler", 1.0).is_kl("girsanov")
+
+
+class Oracle:
+    """Stands in for a family's network: exact predictions of Gaussian pictures, N(m, v), as it
+    would put them: from the timestep that it is told and the state in its own units.
+    """  # fmt: skip
+
+    mean, variance = 0.7, 0.4
+
+    def __init__(self, process: Any, family: str) -> None:
+        self.kind = process.family.prediction_type
+        self.doubled = family.startswith(("pixart", "hunyuan", "deepfloyd"))
+        self.scale = 1000 if family.startswith(("flux", "aura")) else 1
+        if self.kind != "flow_prediction":
+            config = {k: v for k, v in process.family.scheduler_config.items() if k[0] != "_"}
+            scheduler: Any = diffusers.DDIMScheduler.from_config(config)
+            self.alphas = scheduler.alphas_cumprod.double()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor]:
+        x = (args[0] if args else kwargs["hidden_states"]).double()
+        told = args[1] if len(args) > 1 else kwargs["timestep"]
+        t = float(told.flatten()[0]) * self.scale
+        if self.kind == "flow_prediction":
+            alpha, sigma = 1 - t / 1000, t / 1000
+        else:
+            alpha, sigma = (float(v) for v in (self.alphas[int(t)].sqrt(),
+                                               (1 - self.alphas[int(t)]).sqrt()))  # fmt: skip
+        spread = alpha**2 * self.variance + sigma**2
+        noise = sigma / spread * (x - alpha * self.mean)
+        picture = self.mean + alpha * self.variance / spread * (x - alpha * self.mean)
+        output = {
+            "epsilon": noise,
+            "v_prediction": alpha * noise - sigma * picture,
+            "flow_prediction": noise - picture,
+        }[self.kind]
+        if self.doubled:
+            output = torch.cat([output, torch.zeros_like(output)], 1)
+        return (output,)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler"])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_gaussian_in_a_familys_parametrisation_is_understood(
+    family_folder, family, sampler, monkeypatch
+):
+    process = load(family_folder(family), family, sampler, 1.0, dtype="float64")
+    network: Any = next(iter(process.family.networks.values()))
+    monkeypatch.setattr(network, "forward", Oracle(process, family))
+    torch.manual_seed(0)
+    x = torch.randn(2, *process.shape).double()
+    mean, variance = Oracle.mean, Oracle.variance
+    for i in range(STEPS):
+        said = process.predict(x, i, ["cat", "dog"])
+        alpha, sigma = process.grid.at(i)
+        spread = alpha**2 * variance + sigma**2
+        noise = sigma / spread * (x - alpha * mean)
+        picture = mean + alpha * variance / spread * (x - alpha * mean)
+        # Schedulers keep their levels in float32, and Euler interpolates between timesteps.
+        torch.testing.assert_close(said.noise, noise, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(said.picture, picture, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_a_variance_of_the_prompt_is_compared_as_such(family_folder, guidance):
+    """DeepFloyd's steps differ in variance too: the general KL of two Gaussians."""
+    process = load(family_folder("deepfloyd"), "deepfloyd", "ddpm", guidance, dtype="float64")
+    assert process.is_kl("ancestral")
+    assert not process.is_kl("girsanov")
+    result = conjure.compare("cat", "dog", process=process, samples=2, seed=3)
+    naive, _ = naive_distances(process, "cat", "dog", samples=2, seed=3)
+    found = result.estimands["ancestral"]
+    assert found is not None
+    halves = found.per_state.sum(1) / 2
+    assert halves == pytest.approx(naive["ancestral"], rel=1e-9)
+    fixed = load(family_folder("deepfloyd"), "deepfloyd", "ddim", guidance, dtype="float64")
+    other = conjure.compare("cat", "dog", process=fixed, samples=2, seed=3).estimands["ancestral"]
+    assert other is not None
+    assert other.distance != found.distance
+    # Paths that were kept for other pairs remember the variance that the network said there.
+    pairs = [("cat", "dog"), ("cat", "owl"), ("dog", "owl")]
+    run = list(conjure.compare_pairs(pairs, process=replace(process, batch_size=2), samples=1))
+    alone = conjure.compare("dog", "owl", process=process, samples=1).estimands["ancestral"]
+    assert alone is not None
+    kept = run[2].estimands["ancestral"]
+    assert kept is not None
+    assert kept.distance == pytest.approx(alone.distance, rel=1e-9)

@@ -67,8 +67,9 @@ def find_pace(process: Process, prompt: str, planned: int) -> Speed | None:
         sizes = dict.fromkeys([1, *(size for size in around if size)])
         return measure_speed(process, prompt, sizes=tuple(sizes))
     # From one row upwards: where the usual batch does not fit, the run will halve it.
+    # One pass is enough to say how long it will take.
     sizes = tuple({1: None, process.batch_size: None})
-    found = measure_speed(process, prompt, sizes=sizes)
+    found = measure_speed(process, prompt, sizes=sizes, repeats=1)
     return Speed(process.batch_size, found.seconds_per_call, found.calls)
 
 
