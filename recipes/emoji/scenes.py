@@ -86,26 +86,32 @@ class Scene:
         return int.from_bytes(digest, "little") % HELD_OUT == 0
 
 
+GROUPS = ("animals-nature", "food-drink", "travel-places", "objects", "activities")
+SCENERY = ("sky", "place-geo", "place-map", "time", "emotion")
+UNFIT = frozenset(
+    ("face", "with", "and", "of", "medal", "person", "paw", "prints", "foggy", "wedding", "oden")
+)
+
+
 def composable(table: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Rows of things that can stand in a scene: one or two plain words, no faces, no gestures."""
-    groups = ("animals-nature", "food-drink", "travel-places", "objects", "activities")
-    rows = []
-    for row, entry in enumerate(table):
-        words = entry["label"].split()
-        plain = entry["label"].replace(" ", "").replace("-", "").isalpha()
-        last = words[-1]
-        several = last.endswith(("ing", "pants", "glasses")) or (
-            last.endswith("s") and not last.endswith(("ss", "us", "os"))
-        )
-        scenery = several or entry["subgroup"].startswith(
-            ("sky", "place-geo", "place-map", "time", "emotion")
-        )
-        if (
-            entry["group"] in groups and plain and len(words) <= 2 and not scenery
-            and not set(words) & {"face", "with", "and", "of", "medal", "person", "paw", "prints", "foggy"}
-        ):  # fmt: skip
-            rows.append(row)
-    return rows
+    """Rows of things that can stand in a scene: one or two plain words for one thing."""
+    return [row for row, entry in enumerate(table) if _is_thing(entry)]
+
+
+def _is_thing(entry: Mapping[str, Any]) -> bool:
+    label, words = entry["label"], entry["label"].split()
+    last = words[-1]
+    several = last.endswith(("ing", "pants", "glasses")) or (
+        last.endswith("s") and not last.endswith(("ss", "us", "os"))
+    )
+    return (
+        entry["group"] in GROUPS
+        and label.replace(" ", "").replace("-", "").isalpha()
+        and len(words) <= 2
+        and not several
+        and not entry["subgroup"].startswith(SCENERY)
+        and not UNFIT & set(words)
+    )
 
 
 def plural(label: str) -> str:
