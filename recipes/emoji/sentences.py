@@ -2,8 +2,8 @@
 
 Dictionary glosses say what words mean; they hardly ever say that a dog is running on a beach.
 These do, in forms of our own, with words drawn from WordNet by what they are (animals, artifacts,
-verbs of motion) and by how common they are. No sentence of any benchmark is among them, and none was
-looked at to write the forms.
+verbs of motion) and by how common they are. No sentence of any benchmark is among them, and none
+was looked at to write the forms.
 """
 
 from __future__ import annotations
