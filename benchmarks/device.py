@@ -112,7 +112,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype, side: int = 8192) -> fl
     """Of a large product of matrices, as it is measured: FLOP/s."""
     side = side if device.type == "cuda" else 512
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    a @ b
+    torch.matmul(a, b)
     return 2 * side**3 / min(seconds(lambda: a @ b, device) for _ in range(10))
 
 
@@ -121,6 +121,7 @@ def flops_per_call(process: PipelineProcess) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     x = process.place(torch.randn(1, *process.shape))
+    process.prepare(["a"])
     with FlopCounterMode(display=False) as counter:
         process.predict(x, 0, ["a"])
     return float(counter.get_total_flops())

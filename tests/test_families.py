@@ -32,7 +32,7 @@ FLOW_SCHEDULERS = {
 FLOWS = ("sd3", "flux", "flux-schnell", "sana", "aura-flow")
 # What a pipeline of diffusers asks of its scheduler leaves some of them out.
 UNASKED = {
-    "flux": ("heun", "dpm++", "dpm++-sde", "unipc"),  # it hands over its own levels
+    "flux": ("heun",),  # it hands over levels that this one does not take
     "flux-schnell": ("heun", "dpm++", "dpm++-sde", "unipc"),
     "aura-flow": (),
     "lcm": tuple(name for name in SCHEDULERS if name != "lcm"),
@@ -86,14 +86,14 @@ def diffusers_path(process, family: str, prompt: str, monkeypatch) -> list[torch
         "prompt": prompt, "num_inference_steps": STEPS, "height": height, "width": width,
         "output_type": "latent", "guidance_scale": process.guidance,
     }  # fmt: skip
-    if family != "lcm":
-        call["negative_prompt"] = process.negative
+    if family != "lcm" and str(process.negative):
+        call["negative_prompt"] = str(process.negative)
     if family.startswith("flux"):
         channels, h, w = process.shape
         start = pipeline._pack_latents(start, 1, channels, h, w)
         call |= {"true_cfg_scale": process.guidance, "guidance_scale": 3.5}
     if family == "lcm":
-        call["guidance_scale"] = 8.5
+        call["guidance_scale"] = process.family.embedded_guidance
     if family == "deepfloyd":
         place = __import__(type(pipeline).__module__, fromlist=["randn_tensor"])
         monkeypatch.setattr(place, "randn_tensor", lambda *a, **k: start)
@@ -140,15 +140,25 @@ def pixels_by(pipeline: Any, family: str) -> int:
 @pytest.mark.parametrize(("family", "sampler"), CASES)
 @pytest.mark.parametrize("guidance", [1.0, 5.0])
 def test_paths_are_those_of_diffusers(family_folder, family, sampler, guidance, monkeypatch):
-    if family == "lcm" and guidance > 1:
-        pytest.skip("its guidance is an input of the network")
+    negative = "fog" if guidance > 1 else ""
+    assert_is_diffusers_path(
+        family_folder(family), family, sampler, guidance, negative, monkeypatch
+    )
+
+
+@pytest.mark.parametrize("family", ["stable-diffusion", "sdxl", "sana", "sd3", "hunyuan"])
+def test_no_negative_prompt_is_what_it_is_in_diffusers(family_folder, family, monkeypatch):
+    assert_is_diffusers_path(family_folder(family), family, "euler", 5.0, "", monkeypatch)
+
+
+def assert_is_diffusers_path(folder, family, sampler, guidance, negative, monkeypatch):
+    """Step by step, in the units of diffusers' scheduler. LCM's guidance is an input instead."""
     more: dict[str, Any] = {"eta": 0.0} if sampler == "ddim" else {}
     if sampler in STRIDING:  # where diffusers supposes even strides, even where they are not
         more["spacing"] = "leading"
-    process = load(
-        family_folder(family), family, sampler, guidance, negative="fog" if guidance > 1 else "",
-        **more,
-    )  # fmt: skip
+    if family == "lcm":
+        guidance, more["embedded_guidance"] = 1.0, 8.5 if guidance == 1 else guidance
+    process = load(folder, family, sampler, guidance, negative=negative, **more)
     theirs = diffusers_path(process, family, "cat", monkeypatch)
     ours = our_path(process, "cat")
     assert len(ours) == len(theirs) == len(process.visits)

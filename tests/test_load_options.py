@@ -12,8 +12,15 @@ import tiny
 import torch
 
 import conjure
-from conjure.errors import ConjureError, ModelError, PromptTooLongError, UnknownNameError
-from conjure.loading import parse_lora
+from conjure.errors import (
+    ConjureError,
+    ModelError,
+    PromptTooLongError,
+    UnknownNameError,
+    UnsafeWeightsError,
+)
+from conjure.loading import vary
+from conjure.sources import parse_lora
 
 
 def distance(process: conjure.Process, a: str = "cat", b: str = "dog") -> float:
@@ -137,10 +144,11 @@ def test_a_lora_changes_what_prompts_mean(family_folder, tmp_path):
     assert "loras" not in plain.describe()
     with pytest.raises(ModelError, match="cannot be put on"):
         conjure.load(folder, lora="nowhere/nothing", offline=True)
-    assert parse_lora("C:style") == ("C:style", 1.0)
+    assert parse_lora("a/b") == ("a/b", 1.0)
+    assert parse_lora("a/b/c/d.safetensors:2") == ("a/b/c/d.safetensors", 2.0)
 
 
-def test_passes_of_a_compiled_network_are_of_one_size(pipeline_folder, monkeypatch):
+def test_passes_of_a_compiled_network_are_of_few_sizes(pipeline_folder, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compiled.append(how))
     process: Any = conjure.load(pipeline_folder, steps=3, compiled=True, batch_size=8)
@@ -149,7 +157,7 @@ def test_passes_of_a_compiled_network_are_of_one_size(pipeline_folder, monkeypat
     network = process.family.pipeline.unet
     network.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])))
     found = conjure.compare("cat", "dog", process=process, samples=3)
-    assert set(rows) == {8}
+    assert all(count & (count - 1) == 0 for count in rows)  # of few sizes: powers of two
     plain = conjure.compare("cat", "dog", process=conjure.load(pipeline_folder, steps=3), samples=3)
     assert found.distance == pytest.approx(plain.distance, rel=1e-4)
     assert found.calls == plain.calls
@@ -258,8 +266,70 @@ def test_a_pipeline_in_memory_is_a_model(pipeline_folder):
     )
     assert not pipeline.unet.training
     assert all(weight.requires_grad for weight in pipeline.unet.parameters())
-    half = conjure.load(pipeline, steps=3, dtype="bfloat16")
-    assert pipeline.dtype == half.dtype == torch.bfloat16
+    for change in ({"dtype": "bfloat16"}, {"lora": "a/b"}, {"compiled": True}, {"offload": True}):
+        with pytest.raises(ConjureError, match="would change the pipeline"):
+            conjure.load(pipeline, **change)  # pyright: ignore[reportArgumentType]
+    pipeline.to(torch.bfloat16)
     assert conjure.load(pipeline, steps=3).dtype == torch.bfloat16
+    other: Any = type("KandinskyPipeline", (), {"name_or_path": "", "dtype": torch.float32})()
     with pytest.raises(ModelError, match="is a KandinskyPipeline"):
-        conjure.load(type("KandinskyPipeline", (), {"name_or_path": "", "dtype": torch.float32})())
+        conjure.load(other)
+
+
+def test_other_processes_on_the_same_weights(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=3, eta=0.5)
+    other = vary(process, guidance=3.0, sampler="ddpm", steps=4)
+    assert other.family is process.family
+    assert (
+        other.describe()
+        == conjure.load(pipeline_folder, guidance=3.0, sampler="ddpm", steps=4).describe()
+    )
+    assert vary(process, steps=4).describe()["eta"] == 0.5
+    with pytest.raises(ConjureError, match="cannot be varied on loaded weights"):
+        vary(process, dtype="float16")
+    with pytest.raises(ConjureError, match="at least 1"):
+        vary(process, guidance=0.5)
+
+
+def test_what_would_be_ignored_is_refused(pipeline_folder, family_folder):
+    for name in ("config", "revision"):
+        with pytest.raises(ConjureError, match=f"{name} says nothing about"):
+            conjure.load(pipeline_folder, **{name: str(pipeline_folder)})  # pyright: ignore
+    with pytest.raises(ConjureError, match="spacing of its own"):
+        conjure.load(family_folder("lcm"), sampler="lcm", spacing="trailing")
+    for size in ((16,), (16, 16, 16), 0, (16.0, 16.0), "large"):
+        with pytest.raises(ConjureError, match="size is"):
+            conjure.load(pipeline_folder, size=size)  # pyright: ignore[reportArgumentType]
+    for sampler in ("dpm++", "unipc"):
+        with pytest.raises(ConjureError, match="no karras spacing for flows"):
+            conjure.load(family_folder("sd3"), sampler=sampler, spacing="karras")
+    karras = conjure.load(family_folder("sd3"), sampler="euler", spacing="karras", steps=4)
+    assert np.all(np.diff(karras.levels.log_snr) > 0)
+
+
+def test_loras_that_cannot_be_are_refused(pipeline_folder, tmp_path):
+    from safetensors.torch import save_file
+
+    with pytest.raises(UnsafeWeightsError, match="is a pickle"):
+        conjure.load(pipeline_folder, lora="style.bin")
+    with pytest.raises(ConjureError, match="no LoRA"):
+        conjure.load(pipeline_folder, lora="./style.safetensors")
+    with pytest.raises(ConjureError, match="is a number"):
+        conjure.load(pipeline_folder, lora="a/b:nan")
+    stranger = {
+        f"unet.nowhere.attn.to_q.lora_{name}.weight": torch.ones(*shape)
+        for name, shape in (("A", (2, 4)), ("B", (4, 2)))
+    }
+    save_file(stranger, tmp_path / "stranger.safetensors")
+    with pytest.raises(ModelError, match="cannot be put on"):
+        conjure.load(pipeline_folder, lora=str(tmp_path / "stranger.safetensors"))
+
+
+def test_a_long_negative_prompt_is_read_in_windows_too(family_folder):
+    long = "x" * 14
+    folder = family_folder("sdxl")
+    found = [
+        distance(conjure.load(folder, steps=2, guidance=4.0, long="chunk", negative=long + end))
+        for end in "ab"
+    ]
+    assert found[0] != found[1]

@@ -13,11 +13,11 @@ from conftest import each_sampler, gaussians
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.between import Between, why_apart
 from conjure.divergence import estimate
 from conjure.engine.noise import standard_normal
 from conjure.oracle import expected_squares
 from conjure.process.base import guide
-from conjure.process.between import Between, why_apart
 from conjure.process.blind import Blind
 
 PROMPTS = ["cat", "dog", "owl", "fox"]

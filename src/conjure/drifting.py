@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conjure.between import FIRST, SECOND, Between, why_apart
 from conjure.comparison import Comparison, check_arguments
 from conjure.engine import Network
 from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError
 from conjure.pairs import PairRun, compare_pairs
 from conjure.process.base import Process
-from conjure.process.between import FIRST, SECOND, Between, why_apart
 from conjure.processes import Processes, compare_processes
 
 if TYPE_CHECKING:
@@ -135,8 +135,8 @@ def drift(
         seed: Of the noise.
         estimand: What the distances are.
         out: A run directory to go on from and to keep what is computed.
-        announce: Called with the planned calls and, if it was measured, the seconds that one
-            takes, before the run starts.
+        announce: Called with the planned calls and, if that was measured, the seconds that they
+            will take, before the run starts.
         progress: Show a bar on standard error.
 
     Raises:
@@ -168,7 +168,8 @@ def drift(
         seed=seed, estimand=estimand, out=out, progress=progress,
     )  # fmt: skip
     if announce is not None:
-        announce(both.calls(run.planned), run.seconds_per_call)
+        pace = run.seconds_per_call  # of a guided prediction
+        announce(both.calls(run.planned), None if pace is None else pace * run.planned)
     results = tuple(run)
     return Drift(names, process, against, results, seed, both.calls(run.calls))
 

@@ -32,6 +32,8 @@ class NoiseLevels:
             raise ValueError("alpha and sigma are two vectors of one length, at least 1")
         if not np.allclose(self.alpha**2 + self.sigma**2, 1, atol=1e-6):
             raise ValueError("noise levels are given in variance-preserving units, α² + σ² = 1")
+        if not (np.all(self.alpha >= 0) and np.all(self.sigma > 0)):
+            raise ValueError("noise levels have α at least 0 and σ above 0")
         if np.any(np.diff(self.alpha) <= 0):
             raise ValueError("noise levels run from the noisiest to the cleanest, without repeats")
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWeightsError
 from conjure.process.families import Family, Source
 from conjure.process.pipeline import Negative, PipelineProcess
-from conjure.registry import EMBEDDED, FAMILIES, SAMPLERS
+from conjure.registry import FAMILIES, SAMPLERS
+from conjure.sources import (
+    find_config,
+    locate,
+    parse_lora,
+    read_index,
+    refuse_incomplete,
+    refuse_pickles,
+)
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -90,7 +96,7 @@ def load(
         batch_size: Network rows a pass; None chooses by the size of a state, and in long runs by
             measuring. Results do not depend on it.
         offload: Keep each network on the CPU until it is needed, to save the device's memory.
-        compiled: Compile the network with ``torch.compile``; every pass is then of one size.
+        compiled: Compile the network with ``torch.compile``; passes are then of few sizes.
         config: Folder in diffusers' layout, or hub id, that says what a single checkpoint is; None
             to ask the hub.
         revision: Branch, tag or commit on the hub.
@@ -105,35 +111,37 @@ def load(
         UnsafeWeightsError: Its weights are pickles.
         ConjureError: Any other argument is out of range.
     """
-    w = _check_guidance(guidance)
     given = None if isinstance(model, str | Path) else model
-    kind = _check_dtype(dtype or ("float32" if given is None else given.dtype))
-    place = _check_device(device)
-    if long not in LONG:
-        raise UnknownNameError("choice for long prompts", long, LONG)
-    _check_whole("steps", steps)
+    _check_given(given, lora=lora, dtype=dtype, offload=offload, compiled=compiled)
     if embedded_guidance is not None and not math.isfinite(embedded_guidance):
         raise ConjureError(f"embedded_guidance is a number, not {embedded_guidance!r}.")
-    if batch_size is not None:
-        _check_whole("batch_size", batch_size)
-    make_sampler = SAMPLERS[sampler]
-
+    asked = {
+        "sampler": sampler, "eta": eta, "spacing": spacing, "shift": shift, "steps": steps,
+        "guidance": _check_guidance(guidance), "negative": negative, "long": long,
+        "batch_size": batch_size,
+    }  # fmt: skip
+    check_settings(asked)
+    place = _check_device(device)
     source = Source(
         str(model) if given is None else str(given.name_or_path or type(given).__name__),
-        locate(model) if given is None else "",
+        locate(model) if isinstance(model, str | Path) else "",
         place,
-        kind,
+        _check_dtype(dtype or ("float32" if given is None else _dtype_of(given))),
         revision,
         variant,
         allow_pickle=allow_pickle,
         config=None if config is None else str(locate(config)),
-        loras=tuple(parse_lora(one) for one in ([lora] if isinstance(lora, str) else lora)),
+        loras=tuple(
+            parse_lora(one, allow_pickle=allow_pickle)
+            for one in ([lora] if isinstance(lora, str) else lora)
+        ),
         offload=_check_offload(place, offload=offload),
         offline=offline,
         embedded_guidance=embedded_guidance,
-        size=(size, size) if isinstance(size, int) else size,
+        size=_check_size(size),
         pipeline=given,
     )
+    _check_source(source)
     if isinstance(source.location, Path) and source.location.is_file():
         source = replace(source, config=source.config or find_config(source))
     index = read_index(source) if given is None else {"_class_name": type(given).__name__}
@@ -144,172 +152,105 @@ def load(
             f"{', '.join(FAMILIES)}."
         )
     if isinstance(source.location, Path) and source.location.is_dir():
-        _refuse_incomplete(source.location, index, source.name)
+        refuse_incomplete(source.location, index, source.name)
         if not allow_pickle:
-            _refuse_pickles(source.location, source.name)
+            refuse_pickles(source.location, source.name)
+    if place.type == "cuda":  # sums in float32 also inside products of half precision
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     family = _load_family(source, class_name)
-    _check_family(source, family, w, long)
+    if embedded_guidance is not None and family.embedded_guidance is None:
+        raise ConjureError(
+            f"The network of {source.name!r} takes no guidance as an input: use guidance."
+        )
     if compiled:
-        family = _compiled(family)
+        next(iter(family.networks.values())).compile(dynamic=False)
+    return _assemble(family, source, asked, compiled=compiled)
+
+
+def vary(process: PipelineProcess, **changes: Any) -> PipelineProcess:
+    """Another process on the same weights, which are not loaded again.
+
+    Args:
+        process: From :func:`load`.
+        changes: Of ``sampler``, ``eta``, ``spacing``, ``shift``, ``steps``, ``guidance``,
+            ``negative``, ``long`` and ``batch_size``. An η is not carried over to another sampler.
+
+    Raises:
+        ConjureError: Another argument, or one that is out of range.
+    """
+    unknown = [name for name in changes if name not in process.asked]
+    if unknown:
+        raise ConjureError(
+            f"{unknown[0]!r} cannot be varied on loaded weights: {', '.join(process.asked)} can."
+        )
+    asked = {**process.asked, **changes}
+    if "sampler" in changes and "eta" not in changes:
+        asked["eta"] = None
+    asked["guidance"] = _check_guidance(asked["guidance"])
+    check_settings(asked)
+    assert process.source is not None  # of every process that load makes
+    return _assemble(process.family, process.source, asked, compiled=process.padded)
+
+
+def check_settings(asked: Mapping[str, Any]) -> None:
+    """Refuse settings of a process that none can have, whatever the model.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    if asked["long"] not in LONG:
+        raise UnknownNameError("choice for long prompts", asked["long"], LONG)
+    _check_whole("steps", asked["steps"])
+    if asked["batch_size"] is not None:
+        _check_whole("batch_size", asked["batch_size"])
+    SAMPLERS[asked["sampler"]]
+    if asked["spacing"] in TIMESTEP_SPACINGS and asked["sampler"] == "lcm":
+        raise ConjureError("lcm has a spacing of its own, that of its distillation: leave it out.")
+
+
+def _assemble(
+    family: Family, source: Source, asked: Mapping[str, Any], *, compiled: bool
+) -> PipelineProcess:
+    """A loaded model with a sampler, its steps and its guidance."""
+    distilled = hasattr(family.pipeline, "unet") and family.embedded_guidance is not None
+    if asked["guidance"] > 1 and distilled:
+        raise ConjureError(
+            f"{source.name!r} is distilled: its guidance is an input of the network, which knows "
+            "no unconditional branch. Use embedded_guidance, and leave guidance at 1."
+        )
+    if asked["long"] == "chunk" and family.encode_windows is None:
+        raise ConjureError(
+            f"The architecture of {source.name!r} does not read prompts in windows: use "
+            "long='truncate'."
+        )
+    spacing, shift, steps = asked["spacing"], asked["shift"], asked["steps"]
     schedule = spaced(family.scheduler_config, spacing, shift)
-    made = make_sampler(schedule, eta)
+    made = SAMPLERS[asked["sampler"]](schedule, asked["eta"])
+    negative, batch_size = asked["negative"], asked["batch_size"]
     process = PipelineProcess(
         model=source.name,
         family=family,
         sampler=made,
         grid=made.grid(schedule, steps, _timing(family, steps, shift)),
-        guidance=w,
+        guidance=asked["guidance"],
         negative=negative if family.encode_negative is None else Negative(negative),
-        device=place,
-        dtype=kind,
+        device=source.device,
+        dtype=source.dtype,
         batch_size=batch_size or max(1, min(128, STATE_BUDGET // math.prod(family.shape))),
-        tunable=batch_size is None,
-        revision=revision,
-        variant=variant,
-        long=long,
+        tunable=batch_size is None and not compiled,
+        revision=source.revision,
+        variant=source.variant,
+        long=asked["long"],
         padded=compiled,
         spacing=spacing,
         shift=shift,
         loras=source.loras,
+        source=source,
+        asked=asked,
     )
     process.check(negative)
     return process
-
-
-def locate(model: str | Path) -> str | Path:
-    """The folder or the hub id that a model's name stands for.
-
-    Raises:
-        ModelError: It is neither.
-    """
-    name = str(model)
-    if name in EMBEDDED:
-        return EMBEDDED[name]
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.is_file():
-        if folder.suffix == ".safetensors":
-            return folder
-        raise ModelError(
-            f"{name!r} is a file that is no .safetensors checkpoint; a model is a folder in the "
-            "layout of diffusers' save_pretrained, or such a file."
-        )
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith("."):
-        return name
-    near = difflib.get_close_matches(name, EMBEDDED, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise ModelError(
-        f"Unknown model {name!r}. {hint}A model is {' or '.join(map(repr, EMBEDDED))}, a folder "
-        "that exists, or a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5'."
-    )
-
-
-def read_index(source: Source) -> dict[str, Any]:
-    """A pipeline's ``model_index.json``.
-
-    Raises:
-        ModelError: There is none, or it cannot be had.
-    """
-    if isinstance(source.location, Path) and source.location.is_file():
-        assert source.config is not None
-        source = replace(source, location=locate(source.config), revision=None)
-    if isinstance(source.location, Path):
-        path = source.location / "model_index.json"
-        if not path.is_file():
-            raise ModelError(
-                f"The folder {source.name!r} is no text-to-image pipeline: it has no "
-                "model_index.json. Save one with diffusers' save_pretrained."
-            )
-    else:
-        path = _download_index(source)
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"The model_index.json of {source.name!r} cannot be read: {error}.") from (
-            error
-        )
-    if not isinstance(index, dict):
-        raise ModelError(f"The model_index.json of {source.name!r} does not describe a pipeline.")
-    return index
-
-
-def _download_index(source: Source) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    name = source.name
-    try:
-        return Path(
-            hf_hub_download(
-                str(source.location),
-                "model_index.json",
-                revision=source.revision,
-                local_files_only=source.offline,
-            )
-        )
-    except LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{name!r} is neither a folder here nor in the hub's cache, and the hub "
-            f"{'may not be asked (offline)' if source.offline else 'cannot be reached'}. Check the "
-            "name and the network, or give a local folder."
-        ) from error
-    except GatedRepoError as error:
-        raise ModelError(
-            f"The hub's model {name!r} is gated: accept its terms on its page and log in with "
-            "'hf auth login'."
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise ModelError(
-            f"Unknown model {name!r}: no such folder, and no such model on the hub (or it is "
-            "private: 'hf auth login')."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ModelError(f"{name!r} has no revision {source.revision!r} on the hub.") from error
-    except EntryNotFoundError as error:
-        raise ModelError(
-            f"The hub's model {name!r} is no text-to-image pipeline: it has no model_index.json."
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise ModelError(f"The hub could not be asked for {name!r}: {error}") from error
-
-
-UNREAD = ("safety_checker", "feature_extractor", "watermarker")
-"""Components that are left out when a pipeline is loaded."""
-
-
-def _refuse_incomplete(folder: Path, index: Mapping[str, Any], name: str) -> None:
-    """Refuse a folder that lacks a component."""
-    for component, said in index.items():
-        wanted = isinstance(said, list) and len(said) == 2 and said[0] is not None
-        if wanted and component not in UNREAD and not (folder / component).is_dir():
-            raise ModelError(
-                f"{name!r} lacks its component {component!r}, which its model_index.json names. "
-                "Save or download the pipeline whole."
-            )
-
-
-def _refuse_pickles(folder: Path, name: str) -> None:
-    """Refuse a folder in which some component's weights exist only as pickles."""
-    pickles = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
-    for component in sorted(p for p in folder.iterdir() if p.is_dir()):
-        if component.name in UNREAD:
-            continue
-        endings = {p.suffix for p in component.iterdir()}
-        if endings & pickles and ".safetensors" not in endings:
-            raise UnsafeWeightsError(
-                f"The weights in {component.name!r} of {name!r} are pickles, which can run any "
-                "code when they are read. Convert them to safetensors, or, if you trust their "
-                "maker, load with allow_pickle=True (--allow-pickle)."
-            )
 
 
 def _load_family(source: Source, class_name: str) -> Any:
@@ -333,49 +274,18 @@ def _load_family(source: Source, class_name: str) -> Any:
                 "Pickles are read only with allow_pickle=True (--allow-pickle)."
             ) from error
         raise ModelError(f"{source.name!r} cannot be loaded: {error}") from error
-    except (ValueError, KeyError, AttributeError, TypeError, RuntimeError) as error:
+    except ImportError as error:
+        raise ModelError(
+            f"{source.name!r} needs a library that is not there: {error} "
+            "pip install 'conjure[models]' brings what models need."
+        ) from error
+    except (
+        ValueError, KeyError, AttributeError, TypeError, RuntimeError, SafetensorError,
+    ) as error:  # fmt: skip
         raise ModelError(f"{source.name!r} cannot be loaded as a {class_name}: {error}") from error
     finally:
         if bars:
             logging.enable_progress_bar()
-
-
-def parse_lora(text: str) -> tuple[str, float]:
-    """A LoRA and its scale.
-
-    >>> parse_lora("style.safetensors:0.8"), parse_lora("someone/some-lora")
-    (('style.safetensors', 0.8), ('someone/some-lora', 1.0))
-    """
-    name, colon, scale = str(text).rpartition(":")
-    if colon:
-        try:
-            return name, float(scale)
-        except ValueError:
-            pass
-    return str(text), 1.0
-
-
-def find_config(source: Source) -> str:
-    """The hub's id of the model that a single checkpoint is built like.
-
-    Raises:
-        ModelError: Not to be told, or the hub may not be asked.
-    """
-    from diffusers.loaders.single_file_utils import (
-        fetch_diffusers_config,
-        load_single_file_checkpoint,
-    )
-
-    if source.offline:
-        raise ModelError(
-            f"What {source.name!r} is built like is on the hub, which may not be asked (offline): "
-            "name a folder in diffusers' layout with config=... (--config)."
-        )
-    try:
-        checkpoint = load_single_file_checkpoint(str(source.location))
-        return str(fetch_diffusers_config(checkpoint)["pretrained_model_name_or_path"])
-    except Exception as error:
-        raise ModelError(f"{source.name!r} cannot be read as a checkpoint: {error}") from error
 
 
 def spaced(
@@ -422,30 +332,51 @@ def _timing(family: Family, steps: int, shift: float | None) -> Mapping[str, Any
     return told
 
 
-def _compiled(family: Family) -> Family:
-    """The same with its denoiser compiled, for passes of one size."""
-    denoiser = next(iter(family.networks.values()))
-    denoiser.compile(dynamic=False)
-    return family
+def _check_given(given: Any, **others: Any) -> None:
+    """Refuse what would change a pipeline in memory, which may be in use by others."""
+    asked = [name for name, value in others.items() if value]
+    if given is not None and asked:
+        raise ConjureError(
+            f"{asked[0]} would change the pipeline that was given, which others may use: put it on "
+            "before, or load from where the pipeline was saved."
+        )
 
 
-def _check_family(source: Source, family: Family, guidance: float, long: str) -> None:
-    """Refuse what this model would ignore."""
-    if source.embedded_guidance is not None and family.embedded_guidance is None:
-        raise ConjureError(
-            f"The network of {source.name!r} takes no guidance as an input: use guidance."
-        )
-    distilled = hasattr(family.pipeline, "unet") and family.embedded_guidance is not None
-    if guidance > 1 and distilled:
-        raise ConjureError(
-            f"{source.name!r} is distilled: its guidance is an input of the network, which knows "
-            "no unconditional branch. Use embedded_guidance, and leave guidance at 1."
-        )
-    if long == "chunk" and family.encode_windows is None:
-        raise ConjureError(
-            f"The architecture of {source.name!r} does not read prompts in windows: use "
-            "long='truncate'."
-        )
+def _dtype_of(given: Any) -> torch.dtype:
+    """Of the network that is asked along paths."""
+    for name in ("unet", "transformer"):
+        if getattr(given, name, None) is not None:
+            return getattr(given, name).dtype
+    return getattr(given, "dtype", torch.float32)
+
+
+def _check_source(source: Source) -> None:
+    """Refuse what a source of this kind would ignore."""
+    local = isinstance(source.location, Path) or source.pipeline is not None
+    single = isinstance(source.location, Path) and source.location.is_file()
+    for name, value, fits in (
+        ("config", source.config, single),
+        ("revision", source.revision, not local),
+        ("variant", source.variant, not single and source.pipeline is None),
+    ):
+        if value is not None and not fits:
+            raise ConjureError(
+                f"{name} says nothing about {source.name!r}: it is for "
+                f"{'single checkpoints' if name == 'config' else 'models in folders on the hub'}."
+            )
+
+
+def _check_size(size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    sides = (size, size) if isinstance(size, int) and not isinstance(size, bool) else size
+    if (
+        not isinstance(sides, tuple | list)
+        or len(sides) != 2
+        or not all(isinstance(side, int) and side > 0 for side in sides)
+    ):
+        raise ConjureError(f"size is one whole number of pixels, or (height, width), not {size!r}.")
+    return sides[0], sides[1]
 
 
 def _check_offload(place: torch.device, *, offload: bool) -> bool:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from conjure.errors import ConjureError
-from conjure.levels import Floats
+from conjure.levels import Floats, NoiseLevels
 from conjure.matrices import Matrix, matrix
 from conjure.process.base import Process
 
@@ -19,6 +19,32 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Load = Callable[[], Process]
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is told of a process when its model is gone.
+
+    Args:
+        model: Its name.
+        levels: Its noise levels.
+        guidance: w.
+        settings: All that :meth:`Process.describe` said.
+    """
+
+    model: str
+    levels: NoiseLevels
+    guidance: float
+    settings: dict[str, Any]
+
+    @staticmethod
+    def of(process: Process) -> Account:
+        """Of a process."""
+        return Account(process.model, process.levels, process.guidance, process.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that made the process what it was."""
+        return self.settings
 
 
 @dataclass(frozen=True)
@@ -64,7 +90,7 @@ class Processes:
         NaN where a process has no meaning: all its distances are the same.
         """
         rows = self.pairs()
-        said = np.array([np.ptp(row) > 1e-9 * max(1.0, float(np.max(row))) for row in rows])
+        said = _meant(rows)
         ranks = _ranks(rows)
         count = len(rows)
         found = np.full((count, count), np.nan)
@@ -75,10 +101,9 @@ class Processes:
     def moves(self, count: int = 10) -> list[Move]:
         """The pairs whose place differs most between those processes that have a meaning."""
         rows = self.pairs()
-        meant = [row for row in rows if np.ptp(row) > 0]
         ranks = (_ranks(rows) - 1) / max(1, rows.shape[1] - 1)
-        used = np.array([np.ptp(row) > 0 for row in rows])
-        if len(meant) < 2:
+        used = _meant(rows)
+        if used.sum() < 2:
             return []
         spread = np.ptp(ranks[used], axis=0)
         pairs = list(combinations(self.prompts, 2))
@@ -131,7 +156,8 @@ def compare_processes(
 
     Args:
         prompts: Distinct, at least three.
-        processes: By name; or functions that load them, called one after another.
+        processes: By name; or functions that load them, called one after another, of whose models
+            none is kept.
         samples: Monte Carlo samples a pair.
         seed: Of the noise, which all processes over states of one shape share.
         estimand: What the distances are; one that each process has.
@@ -146,18 +172,26 @@ def compare_processes(
         raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
     if len(processes) < 2:
         raise ConjureError("There is one process only: vary something.")
-    matrices = []
+    matrices: list[Matrix] = []
     for name, given in processes.items():
-        process: Process = given() if not hasattr(given, "predict") else given  # type: ignore[operator,assignment]
+        loads = not hasattr(given, "predict")
+        process: Process = given() if loads else given  # type: ignore[operator,assignment]
         told = None if announce is None else (lambda run, name=name: announce(name, run))
         folder = None if out is None else Path(out) / name.replace("/", "_").replace(", ", "_")
-        matrices.append(
-            matrix(
-                prompts, process=process, samples=samples, seed=seed, estimand=estimand,
-                out=folder, announce=told, progress=progress,
-            )
+        found = matrix(
+            prompts, process=process, samples=samples, seed=seed, estimand=estimand, out=folder,
+            announce=told, progress=progress,
         )  # fmt: skip
+        # A matrix remembers its process; a model that was loaded for it alone need not stay.
+        matrices.append(
+            replace(found, process=cast(Process, Account.of(process))) if loads else found
+        )
     return Processes(tuple(processes), tuple(matrices))
+
+
+def _meant(rows: Floats) -> np.ndarray:
+    """Of each process, whether it tells pairs apart by more than a network's rounding."""
+    return np.ptp(rows, axis=1) > 1e-6 * np.maximum(rows.max(axis=1), 1e-3)
 
 
 def _ranks(rows: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from conjure.errors import ConjureError
@@ -13,6 +13,9 @@ KINDS: dict[str, type] = {
     "negative": str, "dtype": str,
 }  # fmt: skip
 """Arguments of :func:`conjure.load` that can be varied."""
+
+WEIGHTS = ("model", "revision", "variant", "lora", "dtype", "embedded_guidance")
+"""Those that decide which weights are loaded, and how."""
 
 SAMPLES = {"samples": int}
 """What else an evaluation can vary."""
@@ -61,6 +64,26 @@ def parse_changes(options: Sequence[str]) -> dict[str, Any]:
         if name in found:
             raise ConjureError(f"{name} is changed twice.")
         found[name] = _value(name, value, KINDS[name], option)
+    return found
+
+
+def other_weights(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :func:`conjure.load` for other weights than a command's own.
+
+    What was said of the one model (its revision, its adapters) does not hold for another. ``none``
+    is no LoRA.
+
+    >>> other_weights({"model": "b"})
+    {'revision': None, 'variant': None, 'config': None, 'lora': [], 'model': 'b'}
+    >>> other_weights({"lora": "none"})
+    {'lora': []}
+    """
+    found: dict[str, Any] = {}
+    if "model" in changes:
+        found = {"revision": None, "variant": None, "config": None, "lora": []}
+    found |= changes
+    if isinstance(found.get("lora"), str):
+        found["lora"] = [] if found["lora"] == "none" else [found["lora"]]
     return found
 
 

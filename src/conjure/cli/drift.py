@@ -23,7 +23,7 @@ from conjure.cli.options import (
 )
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
-from conjure.settings import parse_changes
+from conjure.settings import other_weights, parse_changes
 from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ Change = Annotated[
     list[str],
     typer.Option(
         metavar="NAME=VALUE",
-        help="What else is different about B: lora=…, dtype=bfloat16, guidance=3, negative=…  May "
-        "be given more than once.",
+        help="What else is different about B: lora=… (or none), dtype=bfloat16, guidance=3, "
+        "negative=…  May be given more than once.",
     ),
 ]
 
@@ -79,19 +79,20 @@ def drift(
     if figure is not None:
         check_figure_path(figure)
     changes = parse_changes(change)
-    if "lora" in changes:
-        changes["lora"] = [changes["lora"]]
     if against is not None:
         changes["model"] = against
+    if changes.get("sampler", load.sampler) != load.sampler:
+        changes.setdefault("eta", None)
+    changes = other_weights(changes)
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     first, second = load(), load(**changes)
+    from conjure.between import why_apart
     from conjure.cli.console import duration, say, show, status
     from conjure.cli.processes import screen as matrices_screen
     from conjure.drifting import compare_by_matrices
     from conjure.drifting import drift as compare_prompts
-    from conjure.process.between import why_apart
 
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")
@@ -113,7 +114,7 @@ def drift(
         return
 
     def announce(calls: int, seconds: float | None) -> None:
-        told = "" if seconds is None else f", about {duration(calls * seconds)}"
+        told = "" if seconds is None else f", about {duration(seconds)}"
         say(f"{len(prompts):,} prompts, {calls:,} network calls{told}.")
 
     found = compare_prompts(

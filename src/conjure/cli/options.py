@@ -20,11 +20,15 @@ class LoadProcess(Protocol):
         model: The name that was asked for.
         device: Likewise.
         allow_pickle: Likewise.
+        sampler: Likewise.
+        eta: Likewise.
     """
 
     model: str
     device: str | None
     allow_pickle: bool
+    sampler: str
+    eta: float | None
 
     def __call__(self, **changes: Any) -> Any: ...
 
@@ -335,7 +339,7 @@ def takes_process(command: Callable[..., None]) -> Callable[..., None]:
                 asked = {**settings, **changes}
                 return load_process(asked.pop("model"), **asked)
 
-        for name in ("model", "device", "allow_pickle"):
+        for name in ("model", "device", "allow_pickle", "sampler", "eta"):
             setattr(load, name, settings[name])
         command(load, **options)
 

@@ -22,7 +22,7 @@ from conjure.cli.options import (
 )
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
-from conjure.settings import PROMPT, parse_vary
+from conjure.settings import PROMPT, WEIGHTS, other_weights, parse_vary
 from conjure.tables import choose_columns, open_table, texts
 
 if TYPE_CHECKING:
@@ -71,22 +71,38 @@ def processes(
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     from conjure.cli.console import say, show, status
     from conjure.cli.pairs import cost
+    from conjure.loading import vary as change
     from conjure.process.blind import Blind
     from conjure.processes import compare_processes
 
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")
 
+    loaded: list[Any] = []  # the weights of the last point, which the next may share
+
     def loader(point: dict[str, Any]) -> Any:
-        changes = {k: v for k, v in point.items() if k != "prompt"}
+        weights = {k: v for k, v in point.items() if k in WEIGHTS}
+        rest = {k: v for k, v in point.items() if k not in (*WEIGHTS, "prompt")}
 
         def start() -> Any:
-            made = load(**changes)
+            if not loaded or loaded[0] != weights:
+                loaded.clear()
+                loaded[:] = [weights, load(**other_weights(weights), **rest)]
+                made = loaded[1]
+            else:
+                made = change(loaded[1], **rest)
             return Blind(made) if point.get("prompt") == "ignored" else made
 
         return start
 
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    for point in points:
+        sampler = point.get("sampler", load.sampler)
+        if "eta" in point and sampler != "ddim":
+            raise ConjureError(f"eta is an option of ddim: it cannot be varied with {sampler}.")
+        if sampler == "ddim" and "sampler" in point:
+            point.setdefault("eta", load.eta)
+    points.sort(key=lambda point: [str(point.get(name)) for name in WEIGHTS])
     named = {_name(point): loader(point) for point in points}
 
     def announce(name: str, run: Any) -> None:
@@ -107,7 +123,8 @@ def processes(
 
 def _name(point: dict[str, Any]) -> str:
     """``guidance 3, sampler ddim``."""
-    said = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in point.items())
+    shown = {k: v for k, v in point.items() if v is not None}
+    said = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown.items())
     return ", ".join(said)
 
 

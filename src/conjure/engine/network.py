@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from conjure.errors import ConjureError, NonFinitePredictionError
+from conjure.errors import ConjureError, NonFinitePredictionError, is_out_of_memory
 from conjure.process.base import Prediction, Process
 
 
@@ -56,7 +56,7 @@ class Network:
                     ) from error
                 self.batch_size = max(1, len(prompts[rows]) // 2)
                 continue
-            self._check(part, step)
+            check_finite(part, step, self._process)
             parts.append(part)
             count = len(prompts[rows])
             done += count
@@ -65,21 +65,26 @@ class Network:
                 self.on_calls(count)
         return parts[0] if len(parts) == 1 else Prediction.concatenate(parts)
 
-    def _check(self, prediction: Prediction, step: int) -> None:
-        if torch.isfinite(prediction.noise).all() and torch.isfinite(prediction.picture).all():
-            return
-        process = self._process.describe()
-        dtype = process.get("dtype", "float64")
-        remedy = (
-            f"{dtype} overflows in some networks: use dtype='float32' (or 'bfloat16')."
-            if dtype == "float16"
-            else "The weights may be damaged, or the model may not fit its scheduler: try its "
-            "pipeline in diffusers, or another sampler."
-        )
-        raise NonFinitePredictionError(
-            f"The network's prediction is not finite at step {step + 1} of "
-            f"{len(self._process.levels)}, in {dtype}. {remedy}"
-        )
+
+def check_finite(prediction: Prediction, step: int, process: Process) -> None:
+    """Refuse infinities and NaNs.
+
+    Raises:
+        NonFinitePredictionError: With the step, the precision and a way out.
+    """
+    if torch.isfinite(prediction.noise).all() and torch.isfinite(prediction.picture).all():
+        return
+    dtype = process.describe().get("dtype", "float64")
+    remedy = (
+        f"{dtype} overflows in some networks: use dtype='float32' (or 'bfloat16')."
+        if dtype == "float16"
+        else "The weights may be damaged, or the model may not fit its scheduler: try its "
+        "pipeline in diffusers, or another sampler."
+    )
+    raise NonFinitePredictionError(
+        f"The network's prediction is not finite at step {process.visits[step] + 1} of "
+        f"{len(process.levels)}, in {dtype}. {remedy}"
+    )
 
 
 def even_size(rows: int, most: int) -> int:
@@ -89,11 +94,3 @@ def even_size(rows: int, most: int) -> int:
     (50, 64, 3)
     """
     return math.ceil(rows / max(1, math.ceil(rows / most)))
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocator gave up; those of the CPU and of MPS have no class of their own."""
-    said = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        sign in said for sign in ("out of memory", "can't allocate memory", "not enough memory")
-    )

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from conjure.engine import noise
-from conjure.engine.network import is_out_of_memory
-from conjure.errors import ConjureError
+from conjure.errors import ConjureError, is_out_of_memory
 from conjure.process.base import Process
 
 SIZES = (1, 4, 16, 32, 64, 128, 256, 512)

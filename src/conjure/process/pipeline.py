@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,16 @@ from torch import Tensor
 from conjure.errors import PromptTooLongError
 from conjure.levels import NoiseLevels
 from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.families import Condition, Family
+from conjure.process.families import Condition, Family, Source
 from conjure.process.fingerprint import hash_weights
 from conjure.process.parametrization import network_input, to_prediction
 from conjure.process.samplers import Grid, Sampler
 
 CACHED_PROMPTS = 256
 """Encoded prompts kept at least; each is about 0.2 MB for Stable Diffusion."""
+
+LARGE = 2**20
+"""Bytes from which an encoded prompt is kept on the CPU: T5's are megabytes."""
 
 ENCODED_TOGETHER = 32
 """Prompts in a pass of the text encoder."""
@@ -69,7 +73,10 @@ class PipelineProcess:
         spacing: Of the steps, as it was asked for.
         shift: Of a flow's levels, likewise.
         loras: Put on the weights, each with its scale.
-        padded: Whether every pass is filled up to the batch size, as a compiled network wants.
+        padded: Whether passes are filled up to a power of two, so that a compiled network meets
+            few sizes.
+        source: Where the model came from.
+        asked: The settings that :func:`conjure.loading.vary` can change.
     """
 
     model: str
@@ -89,6 +96,8 @@ class PipelineProcess:
     shift: float | None = None
     loras: tuple[tuple[str, float], ...] = ()
     padded: bool = False
+    source: Source | None = field(default=None, repr=False, compare=False)
+    asked: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _encoded: OrderedDict[str, Condition] = field(
         default_factory=OrderedDict, repr=False, compare=False
     )
@@ -194,7 +203,7 @@ class PipelineProcess:
                 output[rows] = part
             assert output is not None
             return output
-        missing = self.batch_size - len(x) if self.padded else 0
+        missing = 2 ** math.ceil(math.log2(len(x))) - len(x) if self.padded else 0
         if missing > 0:
             x = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
             conditions += conditions[-1:] * missing
@@ -240,19 +249,24 @@ class PipelineProcess:
         room = max(CACHED_PROMPTS, len(wanted)) - len(missing)
         while len(self._encoded) > room:  # before the new ones come, so that they share the room
             self._encoded.popitem(last=False)
-        for prompt in [prompt for prompt in missing if isinstance(prompt, Negative)]:
-            assert self.family.encode_negative is not None
-            self._encoded[prompt] = self.family.encode_negative(str(prompt))
-        missing = [prompt for prompt in missing if prompt not in self._encoded]
+        if missing and self.source is not None and self.source.offload:
+            self.family.pipeline.maybe_free_model_hooks()  # or the denoiser would stay beside them
         windows = self.family.encode_windows if self.long == "chunk" else None
-        if windows is not None:
-            limit = self.family.max_tokens
-            beyond = [prompt for prompt in missing if self.family.count_tokens(prompt) > limit]
-            for prompt in beyond:
-                self._encoded[prompt] = windows(prompt)
-            missing = [prompt for prompt in missing if prompt not in self._encoded]
+        for prompt in list(missing):
+            beyond = self.family.count_tokens(prompt) > self.family.max_tokens
+            if windows is not None and beyond:
+                self._encoded[prompt] = windows(str(prompt))
+            elif isinstance(prompt, Negative) and self.family.encode_negative is not None:
+                self._encoded[prompt] = self.family.encode_negative(str(prompt))
+        missing = [prompt for prompt in missing if prompt not in self._encoded]
         for start in range(0, len(missing), ENCODED_TOGETHER):
             some = missing[start : start + ENCODED_TOGETHER]
             rows = self.family.encode(some)
             for row, prompt in enumerate(some):
-                self._encoded[prompt] = {k: v[row : row + 1] for k, v in rows.items()}
+                self._encoded[prompt] = {k: _kept(v[row : row + 1]) for k, v in rows.items()}
+
+
+def _kept(row: Tensor) -> Tensor:
+    """A row of its own, so that the rest of its pass is free; a large one waits on the CPU."""
+    large = row.numel() * row.element_size() > LARGE
+    return row.cpu().clone() if large else row.clone()

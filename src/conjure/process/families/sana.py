@@ -19,6 +19,10 @@ from conjure.process.families.shared import (
 )
 
 LENGTH = 300
+"""States that the network is given."""
+
+PROMPT = 299
+"""Tokens of a prompt with its start: diffusers takes one off, beside the instruction's."""
 
 
 def load(source: Source) -> Family:
@@ -70,7 +74,7 @@ def load(source: Source) -> Family:
         ),
         scheduler_config=schedule,
         prediction_type=prediction,
-        max_tokens=LENGTH,
+        max_tokens=PROMPT,
         count_tokens=count_tokens,
         encode=encode,
         text_features=text_features,

@@ -49,7 +49,7 @@ def load(source: Source) -> Family:
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
         return pipeline.transformer(
-            hidden_states=x, timestep=times(timestep, x).to(x.dtype), **condition, return_dict=False
+            hidden_states=x, timestep=times(timestep, x).float(), **condition, return_dict=False
         )[0]
 
     def timing(steps: int) -> Mapping[str, Any]:

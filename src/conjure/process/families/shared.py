@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjure.errors import ConjureError, ModelError
+from conjure.errors import ConjureError, ModelError, is_out_of_memory
 from conjure.process.families.base import Source
 
-DECODE_BATCH = 16
-"""Pictures decoded at a time: at full size they need far more memory than latents."""
+DECODED = 16 * 512 * 512
+"""Pixels decoded at a time: pictures need far more memory than latents."""
 
 
 def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
@@ -70,12 +70,20 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
     path = Path(name).expanduser()
     where: dict[str, Any] = {}
     if path.is_file():
-        where, name = {"weight_name": path.name}, str(path.parent)
+        where, place = {"weight_name": path.name}, str(path.parent)
+    elif name.endswith(".safetensors"):  # someone/repository/folder/file
+        parts = name.split("/")
+        where, place = {"weight_name": "/".join(parts[2:])}, "/".join(parts[:2])
+    else:
+        place = str(path) if path.exists() else name
     try:
         pipeline.load_lora_weights(
-            name, adapter_name=adapter, use_safetensors=None if source.allow_pickle else True,
+            place, adapter_name=adapter, use_safetensors=None if source.allow_pickle else True,
             local_files_only=source.offline, **where,
         )  # fmt: skip
+        listed = pipeline.get_list_adapters()
+        if not any(adapter in adapters for adapters in listed.values()):
+            raise ValueError("none of its layers is one of the model's.")
         pipeline.fuse_lora(lora_scale=scale, adapter_names=[adapter])
         pipeline.unload_lora_weights()
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
@@ -100,21 +108,62 @@ def decoder(pipeline: Any, source: Source) -> Callable[[Tensor], np.ndarray]:
 
     def decode(states: Tensor) -> np.ndarray:
         vae = pipeline.vae
-        if not source.offload:
+        if source.offload:
+            pipeline.maybe_free_model_hooks()
+        else:
             vae.to(source.device)
-        scale = vae.config.scaling_factor
-        shift = getattr(vae.config, "shift_factor", None) or 0.0
-        pictures = []
-        for part in states.to(source.device, vae.dtype).split(DECODE_BATCH):
-            decoded = vae.decode(part / scale + shift, return_dict=False)[0]
-            pictures.append(as_pictures(decoded))
+        config, own = vae.config, vae.dtype
+        # SDXL's overflows in half precision, as its configuration says.
+        upcast = own == torch.float16 and getattr(config, "force_upcast", False)
+        if upcast:
+            vae.to(torch.float32)
+        shift = getattr(config, "shift_factor", None) or 0.0
+        latents = states.to(source.device, vae.dtype) / config.scaling_factor
+        if getattr(config, "latents_mean", None) and getattr(config, "latents_std", None):
+            mean, std = (
+                torch.tensor(part).view(1, -1, 1, 1).to(latents)
+                for part in (config.latents_mean, config.latents_std)
+            )
+            latents = latents * std + mean
+        scale = getattr(pipeline, "vae_scale_factor", 8)
+        size = max(1, DECODED // (scale**2 * states.shape[-1] * states.shape[-2]))
+        pictures: list[np.ndarray] = []
+        done = 0
+        try:
+            while done < len(latents):
+                part = latents[done : done + size] + shift
+                try:
+                    pictures.append(as_pictures(vae.decode(part, return_dict=False)[0]))
+                except RuntimeError as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    if size == 1:
+                        raise ConjureError(
+                            "Memory ran out while one picture was decoded. Use offload=True "
+                            "(--offload), a smaller size, or another device."
+                        ) from error
+                    size = max(1, size // 2)
+                    continue
+                done += len(part)
+        finally:
+            if upcast:
+                vae.to(own)
         return np.concatenate(pictures)
 
     return decode
 
 
 def as_pictures(pixels: Tensor) -> np.ndarray:
-    """Pixels in [−1, 1], channels first, as pictures in [0, 1], channels last."""
+    """Pixels in [−1, 1], channels first, as pictures in [0, 1], channels last.
+
+    Raises:
+        ConjureError: They are no numbers.
+    """
+    if not torch.isfinite(pixels).all():
+        raise ConjureError(
+            f"The decoder's pictures are not finite in {str(pixels.dtype).removeprefix('torch.')}: "
+            "use dtype='float32' (or 'bfloat16')."
+        )
     return (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu().numpy()
 
 

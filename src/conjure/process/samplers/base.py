@@ -258,7 +258,7 @@ def set_timesteps(scheduler: Any, steps: int, timing: Timing) -> None:
             scheduler.set_timesteps(**timing)
         else:
             scheduler.set_timesteps(steps, **timing)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError, AssertionError) as error:
         raise ConjureError(f"diffusers cannot lay out {steps} steps: {error}") from error
 
 
@@ -294,6 +294,29 @@ def vp_from_flow(level: Floats) -> tuple[Floats, Floats]:
     """α and σ where a flow's s is given: (1 − s, s), scaled to α² + σ² = 1."""
     size = np.hypot(1 - level, level)
     return (1 - level) / size, level / size
+
+
+def flow_solver_grid(
+    name: str, config: SchedulerConfig, steps: int, timing: Timing, **changes: Any
+) -> Grid:
+    """The noise levels that one of diffusers' solvers lays out, on a flow or not.
+
+    Raises:
+        ConjureError: A spacing of levels was asked for, which they compute in σ/α on flows too.
+    """
+    flow = is_flow(config)
+    if flow:
+        spacing = next((key for key, said in SPACINGS.items() if config.get(said)), None)
+        if spacing is not None:
+            raise ConjureError(
+                f"diffusers' {name} has no {spacing} spacing for flows. Take euler or heun."
+            )
+        shift = config.get("flow_shift", config.get("shift", 1.0))
+        changes |= {"prediction_type": "flow_prediction", "flow_shift": shift}
+        timing = {key: value for key, value in timing.items() if key != "sigmas"}
+    scheduler = make_scheduler(name, config, use_flow_sigmas=flow, **changes)
+    set_timesteps(scheduler, steps, timing)
+    return grid_from_sigmas(scheduler, flow=flow)
 
 
 def flow_grid(config: SchedulerConfig, steps: int, timing: Timing) -> Grid:

@@ -36,15 +36,21 @@ def build(config: SchedulerConfig, eta: float | None) -> Sampler:
             f"another: {', '.join(name for name in SAMPLERS if name != 'own')}."
         )
     name = NAMES[kind]
+    # diffusers' configurations keep the keys of other schedulers that they came from.
     algorithm = str(config.get("algorithm_type", "dpmsolver++"))
+    if name == "pndm" and not config.get("skip_prk_steps"):
+        raise ConjureError(
+            "The pipeline's own sampler is PNDM with Runge–Kutta steps, which conjure does not "
+            "run: choose pndm, which leaves them out, or another."
+        )
     if name == "dpm++" and algorithm not in ("dpmsolver++", "sde-dpmsolver++"):
         raise ConjureError(
             f"The pipeline's own sampler is DPM-Solver by {algorithm!r}, of which conjure runs the "
             "++ forms: choose dpm++ or dpm++-sde."
         )
-    if algorithm.startswith("sde"):
+    if name == "dpm++" and algorithm.startswith("sde"):
         name = "dpm++-sde"
-    if config.get("stochastic_sampling"):
+    if kind == "FlowMatchEulerDiscreteScheduler" and config.get("stochastic_sampling"):
         name = "flow-stochastic"
     if name == "ddim" and eta is None:
         eta = 0.0

@@ -19,12 +19,9 @@ from conjure.process.samplers.base import (
     Timing,
     bound_from,
     check_steps,
-    grid_from_sigmas,
+    flow_solver_grid,
     half_log_snr,
-    is_flow,
-    make_scheduler,
     refuse_eta,
-    set_timesteps,
 )
 
 
@@ -57,14 +54,8 @@ class UniPC:
     def grid(self, config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
         """Noise levels of diffusers' UniPCMultistepScheduler."""
         check_steps(config, steps)
-        flow = is_flow(config)
-        changes: dict[str, Any] = {"use_flow_sigmas": flow, "predict_x0": True, "solver_p": None}
-        if flow:
-            shift = config.get("flow_shift", config.get("shift", 1.0))
-            changes |= {"prediction_type": "flow_prediction", "flow_shift": shift}
-        scheduler = make_scheduler("UniPCMultistepScheduler", config, **changes)
-        set_timesteps(scheduler, steps, timing)
-        return grid_from_sigmas(scheduler, flow=flow)
+        name = "UniPCMultistepScheduler"
+        return flow_solver_grid(name, config, steps, timing, predict_x0=True, solver_p=None)
 
     def transition(
         self, grid: Grid, x: Tensor, step: int, prediction: Prediction, memory: Memory

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from conjure.engine.network import check_finite
 from conjure.levels import NoiseLevels
 from conjure.process.base import Memory, Prediction, Process, Transition, guide
 
@@ -66,9 +67,8 @@ class Between:
 
     @property
     def batch_size(self) -> int:
-        """A guided row is asked as two."""
-        sizes = [p.batch_size // (2 if p.guidance > 1 else 1) for p in (self.first, self.second)]
-        return max(1, min(sizes))
+        """Of its rows either has about half, in passes of its own."""
+        return 2 * min(self.first.batch_size, self.second.batch_size)
 
     @property
     def tunable(self) -> bool:
@@ -134,6 +134,7 @@ class Between:
             if process.guidance > 1:
                 free = process.predict(there, step, [process.negative] * len(rows))
                 said = guide(said, free, process.guidance)
+            check_finite(said, step, process)
             variance = None if said.variance is None else said.variance.to(x)
             parts.append(Prediction(said.noise.to(x), said.picture.to(x), variance))
             order += rows
@@ -159,10 +160,13 @@ def why_apart(first: Process, second: Process) -> str | None:
     """Why no path divergence can be taken between two processes, or None if it can."""
     if first.shape != second.shape:
         return f"their states differ in shape ({first.shape} and {second.shape})"
-    one, other = first.describe(), second.describe()
-    for name in ("sampler", "eta", "clip", "threshold", "variance", "scaling"):
-        if one.get(name) != other.get(name):
-            return f"their samplers differ ({name} {one.get(name)} and {other.get(name)})"
+    samplers = [getattr(process, "sampler", None) for process in (first, second)]
+    if samplers[0] != samplers[1]:
+        return f"their samplers differ ({samplers[0]} and {samplers[1]})"
+    grids = [getattr(process, "grid", None) for process in (first, second)]
+    ends = [None if grid is None else (grid.prior_scale, grid.final) for grid in grids]
+    if not np.allclose(*(np.hstack(end or (0, 0, 0)) for end in ends), atol=1e-6):
+        return "their paths begin or end otherwise"
     if list(first.visits) != list(second.visits) or not (
         np.allclose(first.levels.alpha, second.levels.alpha, atol=1e-6)
         and np.allclose(first.levels.sigma, second.levels.sigma, atol=1e-6)
