@@ -20,6 +20,7 @@ import torch
 
 import conjure
 from conjure.engine.speed import measure_speed
+from conjure.loading import vary
 from conjure.process.pipeline import PipelineProcess
 
 SCHEDULE = {
@@ -136,9 +137,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    process = conjure.load(
-        pipeline(arguments.model, arguments.size), steps=arguments.steps, dtype=arguments.dtype
-    )
+    made = pipeline(arguments.model, arguments.size).to(getattr(torch, arguments.dtype))
+    process = conjure.load(made, steps=arguments.steps)
     device = process.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"{arguments.model} ({arguments.size}), {arguments.dtype}, {name}, torch "
@@ -157,9 +157,7 @@ def main() -> None:
 
     bare()
     each = min(seconds(bare, device) for _ in range(5)) / batch
-    process = conjure.load(
-        process.family.pipeline, steps=arguments.steps, dtype=arguments.dtype, batch_size=batch
-    )
+    process = vary(process, batch_size=batch)
     pairs = [(LETTERS[2 * n], LETTERS[2 * n + 1]) for n in range(arguments.pairs)]
     run = conjure.compare_pairs(pairs, process=process, samples=2)
     spent = seconds(lambda: list(run), device)
