@@ -253,8 +253,7 @@ class PipelineProcess:
             self.family.pipeline.maybe_free_model_hooks()  # or the denoiser would stay beside them
         windows = self.family.encode_windows if self.long == "chunk" else None
         for prompt in list(missing):
-            beyond = self.family.count_tokens(prompt) > self.family.max_tokens
-            if windows is not None and beyond:
+            if windows and self.family.count_tokens(prompt) > self.family.max_tokens:
                 self._encoded[prompt] = windows(str(prompt))
             elif isinstance(prompt, Negative) and self.family.encode_negative is not None:
                 self._encoded[prompt] = self.family.encode_negative(str(prompt))
