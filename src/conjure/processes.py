@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -53,7 +53,8 @@ class Move:
 
     Args:
         prompts: The two.
-        ranks: Its place by each process, from 0 (the nearest pair) to 1 (the furthest).
+        ranks: Its place by each process, from 0 (the nearest pair) to 1 (the furthest); NaN by one
+            without meaning.
         spread: Between the largest and the smallest of them.
     """
 
@@ -106,6 +107,7 @@ class Processes:
         if used.sum() < 2:
             return []
         spread = np.ptp(ranks[used], axis=0)
+        ranks[~used] = np.nan
         pairs = list(combinations(self.prompts, 2))
         return [
             Move(pairs[n], tuple(ranks[:, n].tolist()), float(spread[n]))
@@ -114,7 +116,7 @@ class Processes:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
-        agreement = [[None if np.isnan(v) else float(v) for v in row] for row in self.agreement()]
+        agreement = [_listed(row) for row in self.agreement()]
         return {
             "prompts": list(self.prompts),
             "processes": {
@@ -122,7 +124,7 @@ class Processes:
             },
             "agreement": agreement,
             "moves": [
-                {"prompts": list(m.prompts), "ranks": list(m.ranks), "spread": m.spread}
+                {"prompts": list(m.prompts), "ranks": _listed(m.ranks), "spread": m.spread}
                 for m in self.moves()
             ],
         }
@@ -187,6 +189,11 @@ def compare_processes(
             replace(found, process=cast(Process, Account.of(process))) if loads else found
         )
     return Processes(tuple(processes), tuple(matrices))
+
+
+def _listed(values: Iterable[float]) -> list[float | None]:
+    """As JSON has them."""
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _meant(rows: Floats) -> np.ndarray:

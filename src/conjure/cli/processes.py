@@ -158,7 +158,8 @@ def screen(found: Processes) -> Any:
             table.add_column(str(number + 1), justify="right")
         for move in moves:
             a, b = move.prompts
-            table.add_row(Text(f"“{a}” and “{b}”"), *(f"{rank:.2f}" for rank in move.ranks))
+            ranks = ("–" if np.isnan(rank) else f"{rank:.2f}" for rank in move.ranks)
+            table.add_row(Text(f"“{a}” and “{b}”"), *ranks)
         parts += [Text(), table]
     if np.isnan(agreement).any():
         note = "– all distances are the same: that process gives these prompts no meaning"

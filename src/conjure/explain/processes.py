@@ -32,17 +32,17 @@ def processes_figure(found: Processes) -> Figure:
     columns = min(PER_ROW, count)
     rows = math.ceil(count / columns)
     table = min(2.6, 0.5 * count + 0.6)
-    longest = max(map(len, found.names))
-    side = 0.075 * longest + 0.3
+    numbered = [f"{number}  {name}" for number, name in enumerate(found.names, 1)]
+    side = 0.075 * max(map(len, numbered)) + 0.3
     width = label + columns * (MAP + GAP)
     width = max(width, side + table + 1.6)
-    height = rows * (MAP + GAP) + 0.3 + table + 0.085 * longest + 0.9
+    height = rows * (MAP + GAP) + table + 1.1
     figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
 
     def place(left: float, bottom: float, w: float, h: float):
         return figure.add_axes((left / width, bottom / height, w / width, h / height))
 
-    for number, (name, one) in enumerate(zip(found.names, found.matrices, strict=True)):
+    for number, (name, one) in enumerate(zip(numbered, found.matrices, strict=True)):
         row, column = divmod(number, columns)
         left = label + column * (MAP + GAP)
         bottom = height - (row + 1) * (MAP + GAP) + 0.1
@@ -62,12 +62,11 @@ def processes_figure(found: Processes) -> Figure:
         axes.set_xlabel(f"up to {largest:.3g} {unit}".strip(), fontsize=7, color=INK)
         for edge in axes.spines.values():
             edge.set_visible(False)
-    bottom = 0.085 * longest + 0.35
-    axes = place(side, bottom, table, table)
+    axes = place(side, 0.4, table, table)
     agreement = found.agreement()
     axes.imshow(agreement, cmap="viridis", vmin=min(0.0, np.nanmin(agreement, initial=0)), vmax=1)
-    axes.set_xticks(range(count), found.names, rotation=90, fontsize=7, parse_math=False)
-    axes.set_yticks(range(count), found.names, fontsize=7, parse_math=False)
+    axes.set_xticks(range(count), [str(n + 1) for n in range(count)], fontsize=7)
+    axes.set_yticks(range(count), numbered, fontsize=7, parse_math=False)
     axes.tick_params(length=0)
     for i, j in np.ndindex(count, count):
         value = agreement[i, j]
