@@ -87,6 +87,22 @@ def other_weights(changes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def load_arguments(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :func:`conjure.load` for the process that gave this description of itself.
+
+    >>> load_arguments({"sampler": "ddim", "steps": 5, "shift": None, "loras": [["a/b", 0.5]]})
+    {'sampler': 'ddim', 'steps': 5, 'lora': ['a/b:0.5']}
+    """
+    names = (
+        "sampler", "eta", "steps", "guidance", "negative", "dtype", "long", "spacing", "shift",
+        "embedded_guidance",
+    )  # fmt: skip
+    found = {name: said[name] for name in names if said.get(name) is not None}
+    if said.get("loras"):
+        found["lora"] = [f"{name}:{scale:g}" for name, scale in said["loras"]]
+    return found
+
+
 def _split(option: str, known: Collection[str], form: str) -> tuple[str, str]:
     name, sign, rest = option.partition("=")
     name = name.strip().replace("-", "_")

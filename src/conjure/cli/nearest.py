@@ -10,6 +10,7 @@ import typer
 
 from conjure.cli.options import MODEL, AsJson
 from conjure.errors import ConjureError
+from conjure.settings import load_arguments
 
 if TYPE_CHECKING:
     from conjure.embedding import Embeddings, Neighbour
@@ -91,11 +92,9 @@ def reload(manifest: dict[str, Any], device: str | None) -> Any:
     """The process that a manifest describes."""
     from conjure.loading import load
 
-    settings = manifest["process"]
-    names = ("sampler", "eta", "steps", "guidance", "negative", "dtype", "long")
     return load(
         manifest["model"], device=device, revision=manifest["revision"],
-        variant=manifest["variant"], **{name: settings[name] for name in names},
+        variant=manifest["variant"], **load_arguments(manifest["process"]),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import typer
 
 from conjure.errors import ConjureError
 from conjure.files import check_place, written_whole
+from conjure.settings import load_arguments
 
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="The --out directory of conjure evaluate.")
@@ -59,12 +60,9 @@ def _process(settings: dict[str, Any]) -> Any:
 
     said = settings["process"]
     quiet_libraries()
-    asked = {name: said[name] for name in ("sampler", "steps", "guidance", "negative", "long")}
-    if said["sampler"] == "ddim":
-        asked["eta"] = said.get("eta")
     try:
         with status("Loading the model"):
-            process = load(settings["model"], dtype=said["dtype"], **asked)
+            process = load(settings["model"], **load_arguments(said))
     except ConjureError as error:
         say(f"Without pictures, since the model cannot be loaded: {error}")
         return None
