@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError
-from conjure.levels import NoiseLevels
 from conjure.process.base import Memory, Prediction, Transition
 from conjure.process.parametrization import to_prediction
 from conjure.process.samplers.base import (
@@ -66,9 +65,7 @@ class Pndm:
         if grid.levels.alpha[0] == 0:
             raise ConjureError("pndm cannot start at zero signal-to-noise: use ddim.")
         visits = (0,) if steps < 2 else (0, 1, *range(1, steps))
-        return Grid(
-            NoiseLevels(grid.levels.alpha, grid.levels.sigma), timesteps, grid.final, visits=visits
-        )
+        return replace(grid, timesteps=timesteps, visits=visits)
 
     def transition(
         self, grid: Grid, x: Tensor, step: int, prediction: Prediction, memory: Memory
