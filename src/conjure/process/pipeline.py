@@ -244,8 +244,9 @@ class PipelineProcess:
         wanted = list(prompts)
         missing = [prompt for prompt in wanted if prompt not in self._encoded]
         for prompt in wanted:
-            if prompt in self._encoded:
-                self._encoded.move_to_end(prompt)
+            if prompt in self._encoded:  # now the last to go
+                there = self._encoded.pop(prompt)
+                self._encoded[prompt] = {k: _alone(row) for k, row in there.items()}
         room = max(CACHED_PROMPTS, len(wanted)) - len(missing)
         while len(self._encoded) > room:  # before the new ones come, so that they share the room
             self._encoded.popitem(last=False)
@@ -266,6 +267,13 @@ class PipelineProcess:
 
 
 def _kept(row: Tensor) -> Tensor:
-    """A row of its own, so that the rest of its pass is free; a large one waits on the CPU."""
-    large = row.numel() * row.element_size() > LARGE
-    return row.cpu().clone() if large else row.clone()
+    """A large row waits on the CPU. Small ones stay in their pass, and go with it.
+
+    A copy of each, between the passes of the denoiser, would break the heap into pieces.
+    """
+    return row.cpu().clone() if row.nbytes > LARGE else row
+
+
+def _alone(row: Tensor) -> Tensor:
+    """A row that outlives its pass must not keep the rest of it alive."""
+    return row.clone() if row.untyped_storage().nbytes() > row.nbytes else row
