@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
+import time
 from itertools import combinations
 
 import numpy as np
@@ -21,6 +23,7 @@ from conjure.engine import (
     Limits,
     Network,
     PathCache,
+    execute,
     last_uses,
     plan_blocks,
     run_block,
@@ -348,3 +351,11 @@ def test_one_step_has_no_path_divergence():
 def test_unknown_estimand_lists_the_known(oracle):
     with pytest.raises(UnknownNameError, match="ancestral, as-printed, epsilon"):
         conjure.compare("a", "b", process=oracle, estimand="zzz")
+
+
+def test_freed_memory_goes_back_whatever_the_c_library(monkeypatch):
+    for library in (lambda name: None, lambda name: dataclasses.replace, ctypes.CDLL):
+        execute._malloc_trim.cache_clear()
+        monkeypatch.setattr(execute.ctypes, "CDLL", library)
+        assert execute._return_freed_memory() <= time.monotonic()
+    execute._malloc_trim.cache_clear()

@@ -229,6 +229,17 @@ def test_prompts_are_encoded_once(pipeline_folder):
     assert sorted(prompt for some in encoded for prompt in some) == ["", "cat", "dog", "owl"]
 
 
+def test_a_prompt_that_is_used_again_holds_no_more_than_itself(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=3)
+    process.prepare(["cat", "dog", "owl"])
+    x = process.place(torch.ones(1, *process.shape, dtype=torch.float64))
+    before = process.predict(x, 0, ["cat"]).noise
+    process.prepare(["cat", "fox"])
+    (row,) = process._encoded["cat"].values()
+    assert row.untyped_storage().nbytes() == row.nbytes
+    assert torch.equal(process.predict(x, 0, ["cat"]).noise, before)
+
+
 def test_an_empty_prompt_is_good_input(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=3, guidance=2.0)
     assert conjure.compare("cat", "", process=process, samples=2).distance > 0
