@@ -69,15 +69,16 @@ def run_jobs(
                 process, network, block, seed, cache=cache, keep=last, antithetic=antithetic
             )
             if time.monotonic() - tidied > TIDY_SECONDS:
-                tidied = _return_freed_memory()
+                _return_freed_memory()
+                tidied = time.monotonic()
             yield Finished(block, squares, walked)
         for key in Block(planned).paths:
             if last.get(key) == number:
                 cache.drop(key)
 
 
-def _return_freed_memory() -> float:
-    """Hand freed pages back to the system, and say when that was.
+def _return_freed_memory() -> None:
+    """Hand freed pages back to the system.
 
     glibc keeps what a pass has freed, in pieces that the next one, of another size, cannot always
     use: over thousands of passes the peak would creep up, though no more is held.
@@ -85,7 +86,6 @@ def _return_freed_memory() -> float:
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
-    return time.monotonic()
 
 
 @once
