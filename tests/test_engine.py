@@ -24,6 +24,7 @@ from conjure.engine import (
     PathCache,
     execute,
     last_uses,
+    memory,
     plan_blocks,
     run_block,
 )
@@ -352,12 +353,43 @@ def test_unknown_estimand_lists_the_known(oracle):
         conjure.compare("a", "b", process=oracle, estimand="zzz")
 
 
-def test_freed_memory_goes_back_whatever_the_c_library(monkeypatch):
-    trimmed = []
-    glibc = SimpleNamespace(malloc_trim=trimmed.append)
-    for library in (lambda name: glibc, lambda name: object()):
-        execute._malloc_trim.cache_clear()
-        monkeypatch.setattr(execute.ctypes, "CDLL", library)
-        execute._return_freed_memory()
-    execute._malloc_trim.cache_clear()
-    assert trimmed == [0]
+@pytest.fixture
+def glibc(monkeypatch):
+    """A C library that writes down what it is asked."""
+    asked = []
+    library = SimpleNamespace(
+        malloc_trim=lambda *given: asked.append(("malloc_trim", *given)),
+        mallopt=lambda *given: asked.append(("mallopt", *given)),
+    )
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
+        monkeypatch.delenv(name, raising=False)
+    memory.keep_freed_memory.cache_clear()
+    yield asked
+    memory.keep_freed_memory.cache_clear()
+
+
+def test_a_run_keeps_freed_memory_and_sets_that_once(glibc, oracle):
+    list(conjure.compare_pairs([("a", "b")], process=oracle))
+    list(conjure.compare_pairs([("a", "b")], process=oracle))
+    assert glibc == [("mallopt", -3, 32 << 20), ("mallopt", -1, 1 << 30)]
+
+
+def test_somebodys_own_setting_of_the_heap_stays(glibc, monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
+    memory.keep_freed_memory()
+    assert glibc == []
+
+
+def test_long_runs_give_freed_memory_back_as_they_go(glibc, monkeypatch, oracle):
+    monkeypatch.setattr(execute, "TIDY_SECONDS", -1.0)
+    list(conjure.compare_pairs([("a", "b")], process=oracle))
+    assert ("malloc_trim", 0) in glibc
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
+    memory.keep_freed_memory.cache_clear()
+    memory.keep_freed_memory()
+    memory.return_freed_memory()
+    memory.keep_freed_memory.cache_clear()

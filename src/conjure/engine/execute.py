@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache as once
 
 from conjure.divergence import Squares
 from conjure.engine.block import Block, Job, run_block
+from conjure.engine.memory import keep_freed_memory, return_freed_memory
 from conjure.engine.network import Network
 from conjure.engine.paths import PathCache, PathKey
 from conjure.engine.plan import Limits, last_uses, plan_blocks
@@ -60,6 +59,7 @@ def run_jobs(
     """
     blocks = plan_blocks(jobs, Limits.of(process, network.batch_size))
     last = last_uses(blocks)
+    keep_freed_memory()
     tidied = time.monotonic()
     for number, planned in enumerate(blocks):
         block = missing(planned)
@@ -69,32 +69,12 @@ def run_jobs(
                 process, network, block, seed, cache=cache, keep=last, antithetic=antithetic
             )
             if time.monotonic() - tidied > TIDY_SECONDS:
-                _return_freed_memory()
+                return_freed_memory()
                 tidied = time.monotonic()
             yield Finished(block, squares, walked)
         for key in Block(planned).paths:
             if last.get(key) == number:
                 cache.drop(key)
-
-
-def _return_freed_memory() -> None:
-    """Hand freed pages back to the system.
-
-    glibc keeps what a pass has freed, in pieces that the next one, of another size, cannot always
-    use: over thousands of passes the peak would creep up, though no more is held.
-    """
-    trim = _malloc_trim()
-    if trim is not None:
-        trim(0)
-
-
-@once
-def _malloc_trim() -> Callable[[int], int] | None:
-    """The function of glibc; None with another C library."""
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
-        return None
 
 
 def count_calls(process: Process, jobs: Sequence[Job]) -> int:
