@@ -11,6 +11,7 @@ import typer
 from . import autoencoder as autoencoder_stage
 from . import data as data_stage
 from . import denoiser as denoiser_stage
+from . import examples as examples_stage
 from . import judge as judge_stage
 from . import text_encoder as text_stage
 from .common import HERE
@@ -25,6 +26,9 @@ Work = Annotated[Path, typer.Option(help="Where rasters, latents and checkpoints
 Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run resumes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda …")]
 Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
+Data = Annotated[
+    Path | None, typer.Option(help="A folder with STS-B, SICK-R, RG65 and SimLex-999.")
+]
 WORK = Path(".emoji-work")
 
 
@@ -43,15 +47,20 @@ def judge(work: Work = WORK, minutes: Minutes = 30, device: Device = "cpu") -> N
 
 @app.command()
 def autoencoder(work: Work = WORK, minutes: Minutes = 30, device: Device = "cpu") -> None:
-    """Train the autoencoder and encode the drawings."""
+    """Train the autoencoder on drawings and scenes."""
     autoencoder_stage.train_autoencoder(work, minutes, device)
-    autoencoder_stage.write_latents(work, device)
 
 
 @app.command()
 def text(work: Work = WORK, minutes: Minutes = 8, device: Device = "cpu") -> None:
     """Learn the vocabulary and distil the text encoder."""
     text_stage.train_text_encoder(work, minutes, device)
+
+
+@app.command()
+def examples(work: Work = WORK, device: Device = "cpu") -> None:
+    """Paint the scenes, encode every picture, and say which texts mean it."""
+    examples_stage.prepare_examples(work, device)
 
 
 @app.command()
@@ -73,9 +82,9 @@ def unpack(work: Work = WORK, folder: Target = FOLDER) -> None:
 
 
 @app.command()
-def evaluate(work: Work = WORK, folder: Target = FOLDER) -> None:
-    """Print the judge's ceiling, the generator's score and the neighbours'; write the report."""
-    evaluate_model(work, folder)
+def evaluate(work: Work = WORK, folder: Target = FOLDER, data: Data = None) -> None:
+    """Print every figure of the model card and write them to the report."""
+    evaluate_model(work, folder, data)
 
 
 @app.command(name="all")
@@ -85,6 +94,7 @@ def everything(work: Work = WORK, device: Device = "cpu") -> None:
     judge(work, device=device)
     autoencoder(work, device=device)
     text(work, device=device)
+    examples(work, device=device)
     denoiser(work, device=device)
     export(work)
     evaluate(work)

@@ -13,14 +13,15 @@ from torch.nn import functional
 from .common import (
     GENERATOR_STYLES,
     Budget,
+    fast,
     load_checkpoint,
     log_line,
     save_checkpoint,
     seed_everything,
-    write_atomically,
 )
-from .data import load_pictures
+from .data import load_labels, load_pictures
 from .render import on_white
+from .scenes import painted_scenes, training_scenes
 
 LATENT_CHANNELS = 16
 SPREAD_WEIGHT = 0.02
@@ -39,12 +40,13 @@ def make_autoencoder() -> AutoencoderTiny:
     )
 
 
-def generator_pictures(work: Path) -> tuple[Tensor, Tensor]:
-    """All drawings of the generator's vendors: [N, 3, 64, 64] in [-1, 1], and their label rows."""
-    pairs = [load_pictures(work, style) for style in GENERATOR_STYLES]
-    pixels = np.concatenate([on_white(rgba) for _, rgba in pairs]).transpose(0, 3, 1, 2)
-    rows = np.concatenate([index for index, _ in pairs])
-    return torch.from_numpy(np.ascontiguousarray(pixels)) * 2 - 1, torch.from_numpy(rows)
+def codec_pictures(work: Path, scenes: int = 8000) -> Tensor:
+    """All drawings of the generator's vendors, and scenes: [N, 3, 64, 64] uint8."""
+    drawings = [on_white(load_pictures(work, style)[1]) for style in GENERATOR_STYLES]
+    pixels = [(np.concatenate(drawings) * 255).round().astype(np.uint8)]
+    table = load_labels(work)
+    pixels.append(np.stack(list(painted_scenes(training_scenes(table, scenes, 1), work, 1))))
+    return torch.from_numpy(np.concatenate(pixels).transpose(0, 3, 1, 2).copy())
 
 
 def jitter(pictures: Tensor, random: torch.Generator) -> Tensor:
@@ -81,7 +83,7 @@ def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", ba
                       peak_rate: float = 2e-3, seed: int = 0) -> None:  # fmt: skip
     """Train by wall clock, then make the latents' channels zero-mean and unit-variance."""
     random = seed_everything(seed)
-    pictures, _ = generator_pictures(work)
+    pictures = codec_pictures(work)
     model = make_autoencoder().to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, betas=(0.9, 0.98), fused=True)
     path = work / "autoencoder.pt"
@@ -95,13 +97,14 @@ def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", ba
     budget, saved = Budget(minutes, spent), spent
     while budget.progress < 1:
         rows = torch.randint(len(pictures), (batch,), generator=random)
-        target = jitter(pictures[rows], random)
+        target = jitter(pictures[rows].float() / 127.5 - 1, random)
         if budget.progress < CROPPED_UNTIL:
             target = crop(target, 32, random)
         target = target.to(device).contiguous(memory_format=torch.channels_last)
-        latents = model.encode(target, return_dict=False)[0]
-        noisy = latents + 0.05 * torch.randn(latents.shape, generator=random).to(device)
-        output = model.decode(noisy, return_dict=False)[0]
+        with fast(device):
+            latents = model.encode(target, return_dict=False)[0].float()
+            noisy = latents + 0.05 * torch.randn(latents.shape, generator=random).to(device)
+            output = model.decode(noisy, return_dict=False)[0].float()
         loss = reconstruction_loss(output, target)
         # Pull channels to mean 0 and variance 1, where the decoder's tanh(x/3)·3 is nearly linear.
         flat = latents.transpose(0, 1).flatten(1)
@@ -121,18 +124,6 @@ def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", ba
             saved = budget.spent
             save_checkpoint(path, {"model": model.state_dict(), "step": step, "spent": saved,
                                    "optimizer": optimizer.state_dict()})  # fmt: skip
-
-
-@torch.inference_mode()
-def write_latents(work: Path, device: str = "cpu") -> None:
-    """Encode every generator drawing to `latents.npz`, with its row in the table of labels."""
-    pictures, rows = generator_pictures(work)
-    model = load_autoencoder(work).to(device)
-    parts = [model.encode(part.to(device), return_dict=False)[0] for part in pictures.split(64)]
-    latents = torch.cat(parts).cpu().numpy()
-    write_atomically(
-        work / "latents.npz", lambda p: np.savez(p, rows=rows.numpy(), latents=latents)
-    )
 
 
 def load_autoencoder(work: Path) -> AutoencoderTiny:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -24,6 +25,17 @@ def seed_everything(seed: int) -> torch.Generator:
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
+
+
+def fast(device: str) -> torch.autocast:
+    """Autocast to bfloat16 where that is fast: on GPUs, and on processors with tiles for it."""
+    tiles = torch.cpu._is_amx_tile_supported()  # no public name yet
+    return torch.autocast(torch.device(device).type, torch.bfloat16, device != "cpu" or tiles)
+
+
+def held_out(key: str, one_in: int = 10) -> bool:
+    """Whether a composition, or a concept, is kept from training: by a hash of what it is."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % one_in == 0
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:

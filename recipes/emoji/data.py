@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .common import GENERATOR_STYLES, JUDGE_STYLES, write_atomically, write_json
+from .common import GENERATOR_STYLES, JUDGE_STYLES, held_out, write_atomically, write_json
 from .render import rasterise
 
 PACKAGES = {
@@ -178,9 +178,10 @@ def draw(name: str, icons: dict[str, Any]) -> np.ndarray:
 def build(work: Path) -> None:
     """Rasterise every usable drawing to `pictures.npz` and list the labels in `labels.json`.
 
-    A label is kept where all three of the generator's vendors draw it and at least two of the
-    judge's first three; of animals, plants, food and plain persons, common words all, one of them
-    is enough. Streamline, which draws fewer things, some of them several times, adds to what the
+    A label is kept where all three of the generator's vendors draw it: the more things have
+    pictures, the more words have meanings. Those that the judge's vendors draw too are said to be
+    so (`seen`): two of its first three; of animals, plants, food and plain persons, common words
+    all, one. Streamline, which draws fewer things, some of them several times, adds to what the
     judge learns from.
     """
     packages = work / "packages"
@@ -196,13 +197,11 @@ def build(work: Path) -> None:
             name = find_icon(entry, icons, codes, squashed)
             if name is not None:
                 drawings[style][index] = [draw(n, icons) for n in variants(name, icons)]
-    kept = []
-    for i, entry in enumerate(table):
-        judges = sum(i in drawings[style] for style in JUDGE_STYLES[:3])
-        if re.match("animal|plant|food|person$", entry["subgroup"]):
-            judges += 1
-        if judges >= 2 and all(i in drawings[style] for style in GENERATOR_STYLES):
-            kept.append(i)
+    kept = [i for i in range(len(table)) if all(i in drawings[s] for s in GENERATOR_STYLES)]
+    for i in kept:
+        common = re.match("animal|plant|food|person$", table[i]["subgroup"]) is not None
+        table[i]["seen"] = common + sum(i in drawings[s] for s in JUDGE_STYLES[:3]) >= 2
+        table[i]["held_out"] = not table[i]["seen"] and held_out(table[i]["label"], 6)
     arrays: dict[str, np.ndarray] = {}
     for style, found in drawings.items():
         rows = [row for row, i in enumerate(kept) for _ in found.get(i, [])]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import random as python_random
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +14,32 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 from torch.nn import functional
 
-from .captions import captions
 from .common import (
     Budget,
+    fast,
     load_checkpoint,
     log_line,
     save_checkpoint,
     seed_everything,
     write_atomically,
-    write_json,
 )
-from .data import load_labels
+from .examples import load_examples
 from .text_encoder import LENGTH, WIDTH, encode, load_text_encoder
 
 STEPS = 1000
-LOG_SNR = 10.0
-VARIANTS = 8  # captions of a label beside the bare label
-BARE, EMPTY = 0.55, 0.10
-KEYS = 24
+LOG_SNR, SHIFT = 10.0, -2.0
+KEYS, PADS = 24, 4
 
 
 def make_scheduler() -> DDIMScheduler:
-    """λ(u) = −2·log tan(a + u(b − a)) from +10 to −10: the cosine schedule with sound ends."""
-    first, last = math.atan(math.exp(-LOG_SNR / 2)), math.atan(math.exp(LOG_SNR / 2))
-    angles = np.linspace(first, last, STEPS)
-    alphas = np.cos(angles) ** 2
+    """λ(u) = −2·log tan(a + u(b − a)) + SHIFT from +10 to −10: the cosine schedule, moved.
+
+    At 8×8 latents what a picture shows is decided between log-SNR −5 and −2: there few states of a
+    cosine schedule lie, and there prompts differ most.
+    """
+    first, last = (math.atan(math.exp(-(end - SHIFT) / 2)) for end in (LOG_SNR, -LOG_SNR))
+    log_snr = -2 * np.log(np.tan(np.linspace(first, last, STEPS))) + SHIFT
+    alphas = 1 / (1 + np.exp(-log_snr))
     betas = 1 - alphas / np.concatenate([[1.0], alphas[:-1]])
     return DDIMScheduler(
         num_train_timesteps=STEPS, trained_betas=betas.tolist(), prediction_type="v_prediction",
@@ -57,56 +57,51 @@ def make_denoiser() -> UNet2DConditionModel:
     )  # fmt: skip
 
 
-def prepare_states(work: Path, seed: int = 0) -> None:
-    """Encode every caption once: `states.npy` [C, 77, 256] (half), row 0 the empty prompt.
+def kept_states(length: int, rng: np.random.Generator) -> list[int]:
+    """Which `KEYS` of 77 positions stand for all: the words, the end, and some of the pads."""
+    if length >= KEYS:
+        return [*range(KEYS - PADS - 1), length - 1, *_pads(length, PADS, rng)]
+    words = min(length, KEYS - PADS)
+    ends = [*range(words - 1), length - 1]
+    return [*ends, *_pads(length, KEYS - words, rng)]
 
-    Label i has the rows 1 + i·(VARIANTS + 1) onwards, the bare label first.
+
+def _pads(length: int, count: int, rng: np.random.Generator) -> list[int]:
+    pads = np.arange(length, LENGTH) if length < LENGTH else np.array([LENGTH - 1])
+    return sorted(rng.choice(pads, count, replace=len(pads) < count).tolist())
+
+
+def prepare_states(work: Path, device: str = "cpu", seed: int = 0) -> None:
+    """Encode every caption once: `states.npy` [C, KEYS, 256] (half), row 0 the empty prompt.
+
+    Captions are short, so most of 77 states are pads and nearly alike; some of them are kept.
+    `lengths.npy` says how many are words.
     """
     tokenizer, model = load_text_encoder(work)
-    texts = [""]
-    for entry in load_labels(work):
-        texts += [entry["label"], *captions(entry, VARIANTS, seed)]
-    lengths = [len(ids) for ids in tokenizer(texts, truncation=True).input_ids]
-    unique = list(dict.fromkeys(texts))
-    where = {text: row for row, text in enumerate(unique)}
-    parts = [
-        encode(unique[start : start + 64], tokenizer, model).half()
-        for start in range(0, len(unique), 64)
-    ]
-    states = torch.cat(parts).numpy()
-    write_json(work / "captions.json", {"texts": texts, "lengths": lengths})
-    rows = np.array([where[text] for text in texts])
-    write_atomically(work / "caption_rows.npy", lambda p: np.save(p, rows))
+    model, texts = model.to(device), load_captions(work)
+    lengths = np.array([len(ids) for ids in tokenizer(texts, truncation=True).input_ids])
+    rng = np.random.default_rng(seed)
+    states = np.empty((len(texts), KEYS, WIDTH), dtype=np.float16)
+    for start in range(0, len(texts), 128):
+        part = slice(start, start + 128)
+        with fast(device):
+            full = encode(texts[part], tokenizer, model).float().cpu()
+        keep = torch.tensor([kept_states(int(n), rng) for n in lengths[part]])
+        states[part] = full.gather(1, keep.unsqueeze(-1).expand(-1, -1, WIDTH)).half().numpy()
+    write_atomically(work / "lengths.npy", lambda p: np.save(p, lengths))
     write_atomically(work / "states.npy", lambda p: np.save(p, states))
 
 
-def choose_captions(rows: list[int], rng: python_random.Random) -> list[int]:
-    """A caption's number for each label row: mostly the bare label, at times the empty prompt."""
-    chosen = []
-    for row in rows:
-        draw = rng.random()
-        variant = 0 if draw < EMPTY + BARE * (1 - EMPTY) else rng.randint(1, VARIANTS)
-        chosen.append(0 if draw < EMPTY else 1 + row * (VARIANTS + 1) + variant)
-    return chosen
+def pads_mask(lengths: np.ndarray) -> Tensor:
+    """The attention mask of kept states: [N, KEYS].
 
-
-def thin_pads(
-    states: Tensor, lengths: list[int], rng: python_random.Random
-) -> tuple[Tensor, Tensor]:
-    """Keep `KEYS` of 77 states: all words, and some pads that stand for all of them.
-
-    Captions are short, so most states are pads and nearly alike. A kept pad's attention logit
-    gains log(pads / kept pads), which makes the softmax an estimate of the one over all 77 states
-    at a third of its cost. diffusers adds −10⁴(1 − mask) to the logits: hence this mask.
+    A kept pad's attention logit gains log(pads / kept pads), which makes the softmax an estimate
+    of the one over all 77 states at a third of its cost. diffusers adds −10⁴(1 − mask) to the
+    logits: hence this mask.
     """
-    keep = torch.empty(len(lengths), KEYS, dtype=torch.long)
-    mask = torch.ones(len(lengths), KEYS)
-    for row, length in enumerate(lengths):
-        words = min(length, KEYS - 4)
-        kept = KEYS - words
-        keep[row] = torch.tensor([*range(words), *rng.sample(range(words, LENGTH), kept)])
-        mask[row, words:] += math.log((LENGTH - words) / kept) / 1e4
-    return states.gather(1, keep.unsqueeze(-1).expand(-1, -1, states.shape[-1])), mask
+    words = np.minimum(lengths, KEYS - PADS)[:, None]
+    gain = np.log(np.maximum(LENGTH - lengths[:, None], 1) / (KEYS - words)) / 1e4
+    return torch.from_numpy(1 + gain * (np.arange(KEYS) >= words)).float()
 
 
 def training_state(work: Path, device: str, peak_rate: float) -> dict[str, Any]:
@@ -127,7 +122,7 @@ def training_state(work: Path, device: str, peak_rate: float) -> dict[str, Any]:
             "step": found["step"], "spent": found["spent"]}  # fmt: skip
 
 
-def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch: int = 48,
+def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch: int = 64,
                    peak_rate: float = 8e-4, full_from: float = 0.96,
                    seed: int = 0) -> None:  # fmt: skip
     """Train by wall clock; pads are thinned until the fraction `full_from` of the budget.
@@ -135,41 +130,37 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
     The network is compiled while they are: on two CPU cores it trains 1.6 times as fast.
     """
     if not (work / "states.npy").exists():
-        prepare_states(work, seed)
-    with np.load(work / "latents.npz") as arrays:
-        latents, rows = torch.from_numpy(arrays["latents"]), torch.from_numpy(arrays["rows"])
-    states = torch.from_numpy(np.load(work / "states.npy", mmap_mode="r+"))
-    state_rows = torch.from_numpy(np.load(work / "caption_rows.npy"))
-    lengths = caption_lengths(work)
+        prepare_states(work, device, seed)
+    examples, lengths = load_examples(work), np.load(work / "lengths.npy")
+    states, texts = np.load(work / "states.npy", mmap_mode="r"), load_captions(work)
+    tokenizer, encoder = load_text_encoder(work)
+    encoder = encoder.to(device)
     alphas = make_scheduler().alphas_cumprod.double()
     run = training_state(work, device, peak_rate)
     model, average, optimizer, step = run["model"], run["average"], run["optimizer"], run["step"]
-    random, rng = seed_everything(seed + step), python_random.Random(seed + step)
+    random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
     compiled: Any = torch.compile(model, dynamic=False)
-    budget, saved, queue = Budget(minutes, run["spent"]), run["spent"], []
+    budget, saved, losses = Budget(minutes, run["spent"]), run["spent"], []
     while budget.progress < 1:
-        if len(queue) == 0:
-            whole = len(latents) // batch * batch  # batches of one size: compiled once
-            queue = list(torch.randperm(len(latents), generator=random)[:whole].split(batch))
-        chosen = queue.pop()
-        numbers = choose_captions(rows[chosen].tolist(), rng)
-        text, mask, network = states[state_rows[numbers]].float(), None, model
+        clean, numbers = examples.draw(batch, rng)
         if budget.progress < full_from:
-            network = compiled
-            text, mask = thin_pads(text, [lengths[n] for n in numbers], rng)
-            mask = mask.to(device)
+            network, mask = compiled, pads_mask(lengths[numbers]).to(device)
+            text = torch.from_numpy(states[numbers]).float()
+        else:
+            network, mask = model, None
+            text = encode([texts[n] for n in numbers], tokenizer, encoder).clone()
         # Stratified over the batch, so that every step sees all noise levels.
-        places = torch.arange(len(chosen)) + torch.rand(len(chosen), generator=random)
-        times = (places * (STEPS / len(chosen))).long().clamp(max=STEPS - 1)
+        places = torch.arange(batch) + torch.rand(batch, generator=random)
+        times = (places * (STEPS / batch)).long().clamp(max=STEPS - 1)
         alpha = alphas[times].sqrt().float().view(-1, 1, 1, 1)
         sigma = (1 - alphas[times]).sqrt().float().view(-1, 1, 1, 1)
-        clean = latents[chosen]
         noise = torch.randn(clean.shape, generator=random)
         noisy = (alpha * clean + sigma * noise).to(device, memory_format=torch.channels_last)
         target = (alpha * noise - sigma * clean).to(device)
-        output = network(
-            noisy, times.to(device), text.to(device), encoder_attention_mask=mask
-        ).sample
+        with fast(device):
+            output = network(
+                noisy, times.to(device), text.to(device), encoder_attention_mask=mask
+            ).sample.float()
         loss = functional.mse_loss(output, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -178,12 +169,14 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
             group["lr"] = budget.rate(peak_rate, hold=0.45)
         optimizer.step()
         step += 1
-        decay = min(0.999, (1 + step) / (10 + step))
+        decay = min(0.9995, (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-        if step % 20 == 0:
+        losses.append(loss.item())
+        if step % 50 == 0:
             log_line(work / "denoiser.jsonl", step=step, seconds=round(budget.spent),
-                     loss=loss.item())  # fmt: skip
+                     loss=float(np.mean(losses)))  # fmt: skip
+            losses.clear()
         if budget.spent - saved > 240 or budget.progress >= 1:
             saved = budget.spent
             save_checkpoint(
@@ -193,9 +186,9 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
             )  # fmt: skip
 
 
-def caption_lengths(work: Path) -> list[int]:
-    """Tokens of each caption, start and end included."""
-    return json.loads((work / "captions.json").read_text(encoding="utf-8"))["lengths"]
+def load_captions(work: Path) -> list[str]:
+    """The texts of the examples, in the order of their numbers."""
+    return json.loads((work / "captions.json").read_text(encoding="utf-8"))
 
 
 def load_denoiser(work: Path) -> UNet2DConditionModel:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import typer
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
 
-from .common import HERE, SIZE, write_atomically, write_json
+import conjure
+from conjure.evaluate import evaluate as run_evaluation
+from conjure.evaluate.scoring import correlation
+
+from .common import GENERATOR_STYLES, HERE, SIZE, write_atomically, write_json
 from .data import load_labels
+from .exams import CHOICES, compositions, concepts, neighbours, styles, synonyms_found
 from .judge import Judge, ceiling
 
+GUIDANCE = 3.0  # of pictures
+TASKS = ("STS-B", "SICK-R", "RG65", "SimLex-999")
+METHODS = ("conjuring", "initial-timestep", "direct-output", "text-encoder")
+SETTING = {"steps": 10, "guidance": 1.0}  # chosen on STS-B's development set
+FIRST_UNET: dict[str, Any] = {  # the first version's, whose speed is the yardstick
+    "sample_size": 8, "in_channels": 16, "out_channels": 16, "layers_per_block": 1,
+    "block_out_channels": (96, 192, 256), "attention_head_dim": (3, 6, 8),
+    "cross_attention_dim": 256,
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+}  # fmt: skip
 REPORT = HERE / "report.json"
 SAMPLES = HERE.parents[1] / "docs" / "images" / "emoji.png"
 SHEET = (
@@ -62,30 +79,6 @@ def judged(pipeline: StableDiffusionPipeline, count: int = 500, seed: int = 0,
     return judge.top_of(pictures, rows, seed=seed)
 
 
-def triples(table: list[dict[str, Any]], count: int, seed: int) -> Iterable[tuple[str, str, str]]:
-    """(a, b, c): a and b of one CLDR subgroup, c of another group."""
-    rng = np.random.default_rng([seed, 1])
-    while count:
-        first = table[rng.integers(len(table))]
-        near = [e for e in table if e["subgroup"] == first["subgroup"] and e is not first]
-        far = [e for e in table if e["group"] != first["group"]]
-        if near:
-            second, third = near[rng.integers(len(near))], far[rng.integers(len(far))]
-            yield first["label"], second["label"], third["label"]
-            count -= 1
-
-
-def neighbours(folder: Path, table: list[dict[str, Any]], count: int = 300, seed: int = 0) -> float:
-    """How often conjure finds b nearer to a than c: girsanov, 10 states, 1 sample, no guidance."""
-    import conjure
-
-    process = conjure.load(folder, steps=10, guidance=1.0, device="cpu")
-    pairs = [pair for a, b, c in triples(table, count, seed) for pair in ((a, b), (a, c))]
-    run = conjure.compare_pairs(pairs, process=process, samples=1, seed=seed)
-    distances = np.array([result.distance for result in run]).reshape(count, 2)
-    return float(np.mean(distances[:, 0] < distances[:, 1]))
-
-
 def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...] = SHEET,
           columns: int = 10, seed: int = 1, guidance: float = 3.0) -> None:  # fmt: skip
     """A sheet of samples, as PNG."""
@@ -95,17 +88,103 @@ def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...
     write_atomically(path, lambda p: Image.fromarray(pixels).save(p, optimize=True))
 
 
-def evaluate(work: Path, folder: Path, guidance: float = 3.0) -> dict[str, Any]:
-    """Print every figure; write them to `report.json`, and a sheet of samples for the docs."""
-    pipeline = load_pipeline(folder)
-    figures: dict[str, Any] = {"judge_ceiling": ceiling(work)}
-    for name, value in figures["judge_ceiling"].items():
-        typer.echo(f"judge on real drawings, {name}, top-1 of 20: {value:.3f}")
-    for w in (1.0, guidance):
-        figures[f"generator_top1_of_20_guidance_{w:g}"] = judged(pipeline, guidance=w)
-        typer.echo(f"generator, top-1 of 20 at guidance {w:g}: {list(figures.values())[-1]:.3f}")
-    figures["neighbours"] = neighbours(folder, load_labels(work))
-    typer.echo(f"neighbours, b nearer than c: {figures['neighbours']:.3f}")
-    sheet(pipeline, SAMPLES, guidance=guidance)
+def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, Any]:
+    """Spearman on word and sentence tasks at `SETTING`: ours, and the two diffusion baselines.
+
+    Returns:
+        By task the value and its 95% bootstrap interval over pairs, by part of speech the value,
+        and for sentences our lead over each baseline with its paired interval.
+    """
+    process = conjure.load(folder, **SETTING, long="truncate", device="cpu")
+    found = run_evaluation(TASKS, METHODS, process=process, data=data, samples=2, out=out)
+    figures: dict[str, Any] = {}
+    for score in found.scores:
+        if score.headline and score.task in TASKS:
+            interval = [score.spearman, score.low, score.high]
+            figures.setdefault(score.task, {})[score.method] = interval
+    for lead in found.differences:
+        if lead.method == METHODS[0] and lead.task in TASKS[:2]:
+            name = f"{lead.task}, lead over {lead.other}"
+            figures[name] = [lead.value, lead.low, lead.high]
+    words = found.results["SimLex-999"]
+    distances, parts = (
+        words.distances["conjuring", "girsanov"],
+        np.array(words.examples.more["pos"]),
+    )
+    for part in sorted(set(parts.tolist())):
+        rows = parts == part
+        figures[f"SimLex-999, {part}"] = correlation(-distances[rows], words.examples.scores[rows])
+    return figures
+
+
+def speed(folder: Path, rows: int = 32, repeats: int = 20) -> dict[str, float]:
+    """Milliseconds a call at `rows` rows: the model's network, and the first version's."""
+    ours, first = load_pipeline(folder).unet, UNet2DConditionModel(**FIRST_UNET).eval()
+    states, text = torch.randn(rows, 16, 8, 8), torch.randn(rows, 77, 256)
+    times: dict[str, list[float]] = {"ours": [], "first": []}
+    with torch.inference_mode():
+        for _ in range(repeats + 2):
+            for name, network in (("ours", ours), ("first", first)):
+                started = time.perf_counter()
+                network(states, 500, text)
+                times[name].append(time.perf_counter() - started)
+    return {name: 1000 * float(np.median(found[2:])) / rows for name, found in times.items()}
+
+
+def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
+              each: int = 4) -> dict[str, Any]:  # fmt: skip
+    """Do samples of one prompt differ: the vendors whose drawing they are nearest to."""
+    table = load_labels(work)
+    rows = [row for row, entry in enumerate(table) if entry["seen"]]
+    chosen = np.random.default_rng(0).permutation(rows)[:count].tolist()
+    prompts = [table[row]["label"] for row in chosen for _ in range(each)]
+    pictures = generate(pipeline, prompts, guidance=GUIDANCE)
+    found = styles(pictures, [row for row in chosen for _ in range(each)], work)
+    groups = [set(found[start : start + each]) for start in range(0, len(found), each)]
+    return {
+        "vendors": {style: found.count(style) / len(found) for style in GENERATOR_STYLES},
+        f"prompts of whose {each} samples two vendors' styles or more are nearest":
+            sum(len(group) > 1 for group in groups) / count,
+    }  # fmt: skip
+
+
+def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, Any]:
+    """Print every figure; write them to `report.json`, and sheets of samples for the docs.
+
+    Args:
+        work: The work folder, with the drawings and the labels.
+        folder: The model.
+        data: The similarity tasks; without it they are left out.
+    """
+    pipeline, table = load_pipeline(folder), load_labels(work)
+    process = conjure.load(folder, steps=10, guidance=1.0, device="cpu")
+    figures: dict[str, Any] = {}
+
+    def report(name: str, value: Any) -> None:
+        figures[name] = value
+        typer.echo(f"{name}: {json.dumps(value)}")
+
+    for name, value in ceiling(work).items():
+        report(f"judge on real drawings, {name}, top-1 of {CHOICES}", value)
+    for w in (1.0, GUIDANCE):
+        report(f"recognised by the judge at guidance {w:g}", judged(pipeline, guidance=w))
+
+    @torch.inference_mode()
+    def encode(pictures: Tensor) -> Tensor:
+        parts = [pipeline.vae.encode(2 * p - 1, return_dict=False)[0] for p in pictures.split(64)]
+        return torch.cat(parts)
+
+    for kind, value in compositions(process, encode, table, work).items():
+        report(f"held-out compositions, {kind}", value)
+    report(f"held-out concepts by name, top-1 of {CHOICES}", concepts(process, encode, table, work))
+    report("neighbours, b nearer than c", neighbours(process, table))
+    found = synonyms_found(process, table, work / "packages")
+    report(f"synonyms in no caption, top-1 of {CHOICES}", found)
+    report("diversity", diversity(pipeline, work))
+    report("milliseconds a call", speed(folder))
+    if data is not None:
+        for name, value in similarity(folder, data).items():
+            report(name, value)
+    sheet(pipeline, SAMPLES)
     write_json(REPORT, figures)
     return figures

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import resvg_py
 from PIL import Image
 
 from .common import SIZE
@@ -16,6 +15,8 @@ CONTENT = 58  # of SIZE pixels: every vendor's own margin is cut and this one pu
 
 def rasterise(body: str, width: int, height: int) -> np.ndarray:
     """Draw an icon, cut its margins, centre it, and return [SIZE, SIZE, 4] uint8 (RGBA)."""
+    import resvg_py  # here, so that nothing else of the recipe needs it
+
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">{body}</svg>'

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from .captions import all_texts
 from .common import (
     Budget,
+    fast,
     load_checkpoint,
     log_line,
     save_checkpoint,
@@ -22,6 +22,7 @@ from .common import (
     write_atomically,
     write_json,
 )
+from .corpus import all_texts
 from .data import load_labels
 from .tokenizer import LENGTH, train_tokenizer
 
@@ -45,7 +46,8 @@ def teacher_embeddings(texts: list[str], device: str = "cpu", batch: int = 256) 
         rows = order[start : start + batch]
         inputs = tokenizer([texts[i] for i in rows], padding=True, truncation=True,
                            max_length=128, return_tensors="pt").to(device)  # fmt: skip
-        states = model(**inputs).last_hidden_state
+        with fast(device):
+            states = model(**inputs).last_hidden_state.float()
         mask = inputs["attention_mask"].unsqueeze(-1)
         pooled = (states * mask).sum(1) / mask.sum(1)
         found[torch.tensor(rows)] = functional.normalize(pooled, dim=-1).cpu()
@@ -63,7 +65,7 @@ def prepare_text(work: Path, device: str = "cpu", seed: int = 0) -> None:
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     words = [tokenizer.convert_tokens_to_string([piece]).strip() or "," for piece in pieces]
     vectors = teacher_embeddings(words + texts, device).numpy()
-    arrays = {"pieces": vectors[: len(words)], "texts": vectors[len(words) :]}
+    arrays = {"pieces": vectors[: len(words)], "texts": vectors[len(words) :].astype(np.float16)}
     write_json(work / "texts.json", texts)
     write_atomically(work / "teacher.npz", lambda p: np.savez(p, **arrays))
 
@@ -105,11 +107,23 @@ def distillation_loss(states: Tensor, ends: Tensor, head: nn.Module, target: Ten
     return loss / 2
 
 
-def batches(lengths: Tensor, batch: int, random: torch.Generator) -> list[Tensor]:
-    """An epoch of row numbers, texts of like lengths together, the batches in random order."""
-    keys = lengths + 2 * torch.rand(len(lengths), generator=random)
-    parts = keys.argsort().split(batch)
-    return [parts[i] + HELD_OUT for i in torch.randperm(len(parts), generator=random).tolist()]
+def batches(
+    target: Tensor, lengths: Tensor, batch: int, random: torch.Generator, group: int = 16
+) -> list[Tensor]:
+    """An epoch of row numbers: groups of texts of like meaning, and of like lengths, together.
+
+    Among random texts nearly all are unlike, and how unlike a prompt's neighbours are, which the
+    measure depends on, would hardly be learned. So each text goes to the nearest of 2,000 others,
+    drawn anew each epoch, and shares a group with its next in length there.
+    """
+    centres = target[torch.randperm(len(target), generator=random)[:2000]].T
+    nearest = torch.cat([(part.float() @ centres.float()).argmax(1) for part in target.split(8192)])
+    keys = lengths + 3 * torch.rand(len(lengths), generator=random)
+    order = (nearest * 1000 + keys).argsort()
+    order = order[: len(order) // group * group].view(-1, group)
+    longest = keys[order].amax(1) + 4 * torch.rand(len(order), generator=random)
+    parts = order[longest.argsort()].split(batch // group)
+    return [parts[i].flatten() + HELD_OUT for i in torch.randperm(len(parts), generator=random)]
 
 
 def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", batch: int = 128,
@@ -136,16 +150,17 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
         step, spent = state["step"], state["spent"]
     budget, saved, queue = Budget(minutes, spent), spent, []
     while budget.progress < 1:
-        queue = queue or batches(lengths[HELD_OUT:], batch, random)
+        queue = queue or batches(target[HELD_OUT:], lengths[HELD_OUT:], batch, random)
         rows = queue.pop()
         longest = int(lengths[rows].max())
         width = min(LENGTH, longest + int(torch.randint(1, 4, (), generator=random)))
         if step % 40 == 39:  # the far positions hold pads only, and must be seen at times
             rows, width = rows[: batch // 4], LENGTH
         ids = pad([tokens[i] for i in rows.tolist()], width, tokenizer.pad_token_id)
-        states = model(ids.to(device)).last_hidden_state
+        with fast(device):
+            states = model(ids.to(device)).last_hidden_state.float()
         loss = distillation_loss(states, (lengths[rows] - 1).to(device), head,
-                                 target[rows].to(device))  # fmt: skip
+                                 target[rows].float().to(device))  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)
@@ -200,7 +215,7 @@ def agreement(work: Path) -> float:
     """Spearman of the student's and the teacher's cosines on texts held out from distillation."""
     tokenizer, model = load_text_encoder(work)
     with np.load(work / "teacher.npz") as arrays:
-        target = torch.from_numpy(arrays["texts"][:400])
+        target = torch.from_numpy(arrays["texts"][:400]).float()
     texts = load_texts(work)[:400]
     ends = torch.tensor([len(t) - 1 for t in tokenizer(texts, truncation=True).input_ids])
     states = encode(texts, tokenizer, model)

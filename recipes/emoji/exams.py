@@ -1,0 +1,152 @@
+"""What the model is asked beside similarity: compositions, new words, neighbours, styles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import conjure
+from conjure.divergence.girsanov import trapezoid_weights
+from conjure.process.base import Process
+
+from .common import GENERATOR_STYLES
+from .data import load_pictures
+from .render import on_white
+from .scenes import alternatives, painted_scenes
+from .synonyms import synonyms
+
+CHOICES = 20
+
+
+@torch.inference_mode()
+def misfit(process: Process, latents: Tensor, texts: Sequence[Sequence[str]], noises: int = 2,
+           seed: int = 0) -> np.ndarray:  # fmt: skip
+    """How badly each text explains each picture: the model's own bound on −log p(picture | text).
+
+    The integral over log-SNR of ½‖ε − ε̂‖², by the trapezoid rule on the process' grid, up to a
+    constant; all texts of a picture meet the same noise. (The classifier of Li et al. 2023.)
+
+    Args:
+        process: Without guidance.
+        latents: One clean state a picture, shape ``(N, *state)``.
+        texts: C of them a picture.
+        noises: Monte Carlo samples.
+        seed: Of the noise.
+
+    Returns:
+        Shape ``(N, C)``.
+    """
+    random = torch.Generator().manual_seed(seed)
+    weights = trapezoid_weights(process.levels.log_snr)
+    found = np.zeros((len(latents), len(texts[0])))
+    process.prepare(dict.fromkeys(text for row in texts for text in row))
+    for step, (alpha, sigma) in enumerate(
+        zip(process.levels.alpha, process.levels.sigma, strict=True)
+    ):
+        for _ in range(noises):
+            noise = torch.randn(latents.shape, generator=random)
+            states = float(alpha) * latents + float(sigma) * noise
+            for choice in range(found.shape[1]):
+                for part in torch.arange(len(latents)).split(process.batch_size):
+                    prompts = [texts[i][choice] for i in part.tolist()]
+                    guess = process.predict(states[part].double(), step, prompts).noise
+                    off = (noise[part] - guess).square().flatten(1).sum(1)
+                    found[part, choice] += weights[step] / 2 / noises * off.double().numpy()
+    return found
+
+
+def compositions(process: Process, encode: Any, table: list[dict[str, Any]], work: Path,
+                 count: int = 200) -> dict[str, float]:  # fmt: skip
+    """How often a held-out composition is told from its hard alternatives, by kind."""
+    found = {}
+    for kind in ("count", "colour", "relation"):
+        lists = alternatives(kind, table, count)
+        pixels = np.stack(list(painted_scenes([scenes[0] for scenes in lists], work, 7)))
+        latents = encode(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).float() / 255)
+        texts = [[scene.caption for scene in scenes] for scenes in lists]
+        found[kind] = float((misfit(process, latents, texts).argmin(1) == 0).mean())
+    return found
+
+
+def concepts(process: Process, encode: Any, table: list[dict[str, Any]], work: Path,
+             seed: int = 0) -> float:  # fmt: skip
+    """How often a concept that was never drawn for the model is told, in a drawing, by its name."""
+    rng = np.random.default_rng(seed)
+    kept_out = {row for row, entry in enumerate(table) if entry["held_out"]}
+    pictures, texts = [], []
+    for style in GENERATOR_STYLES:
+        index, rgba = load_pictures(work, style)
+        for row, drawing in zip(index.tolist(), rgba, strict=True):
+            if row in kept_out:
+                pictures.append(on_white(drawing).transpose(2, 0, 1))
+                others = [r for r in rng.permutation(len(table)) if r != row][: CHOICES - 1]
+                texts.append([table[r]["label"] for r in (row, *others)])
+    latents = encode(torch.from_numpy(np.stack(pictures)))
+    return float((misfit(process, latents, texts).argmin(1) == 0).mean())
+
+
+def triples(table: list[dict[str, Any]], count: int, seed: int) -> Iterable[tuple[str, str, str]]:
+    """(a, b, c): a and b of one CLDR subgroup, c of another group."""
+    rng = np.random.default_rng([seed, 1])
+    while count:
+        first = table[rng.integers(len(table))]
+        near = [e for e in table if e["subgroup"] == first["subgroup"] and e is not first]
+        far = [e for e in table if e["group"] != first["group"]]
+        if near:
+            second, third = near[rng.integers(len(near))], far[rng.integers(len(far))]
+            yield first["label"], second["label"], third["label"]
+            count -= 1
+
+
+def neighbours(process: Process, table: list[dict[str, Any]], count: int = 300,
+               samples: int = 1, seed: int = 0) -> float:  # fmt: skip
+    """How often conjure finds b nearer to a than c, over the first version's labels."""
+    known = [entry for entry in table if entry["seen"]]
+    pairs = [p for a, b, c in triples(known, count, seed) for p in ((a, b), (a, c))]
+    run = conjure.compare_pairs(pairs, process=process, samples=samples, seed=seed)
+    distances = np.array([result.distance for result in run]).reshape(count, 2)
+    return float(np.mean(distances[:, 0] < distances[:, 1]))
+
+
+def synonym_choices(table: list[dict[str, Any]], packages: Path,
+                    seed: int = 0) -> list[tuple[str, list[str]]]:  # fmt: skip
+    """Each word with its synonym's label and 19 random ones."""
+    rng = np.random.default_rng([seed, 2])
+    labels = [entry["label"] for entry in table if not entry["held_out"]]
+    chosen = []
+    for word, label in synonyms(table, packages):
+        others = [o for o in rng.permutation(labels).tolist() if o != label][: CHOICES - 1]
+        chosen.append((word, [label, *others]))
+    return chosen
+
+
+def synonyms_found(process: Process, table: list[dict[str, Any]], packages: Path,
+                   samples: int = 1, seed: int = 0) -> float:  # fmt: skip
+    """How often a word that no caption has is nearest to its synonym's label, of 20."""
+    chosen = synonym_choices(table, packages, seed)
+    pairs = [(word, label) for word, labels in chosen for label in labels]
+    run = conjure.compare_pairs(pairs, process=process, samples=samples, seed=seed)
+    distances = np.array([result.distance for result in run]).reshape(len(chosen), CHOICES)
+    return float((distances.argmin(1) == 0).mean())
+
+
+def styles(pictures: Tensor, rows: Sequence[int], work: Path) -> list[str]:
+    """Which vendor's drawing of its label each picture is nearest to, by squared error.
+
+    Args:
+        pictures: [N, 3, H, W] in [0, 1].
+        rows: Their labels.
+        work: The work folder.
+    """
+    off = []
+    for style in GENERATOR_STYLES:
+        index, rgba = load_pictures(work, style)
+        drawn = dict(zip(index.tolist(), rgba, strict=True))
+        white = np.stack([on_white(drawn[row]).transpose(2, 0, 1) for row in rows])
+        off.append((pictures - torch.from_numpy(white)).square().flatten(1).mean(1))
+    return [GENERATOR_STYLES[i] for i in torch.stack(off).argmin(0).tolist()]

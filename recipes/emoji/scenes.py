@@ -1,0 +1,335 @@
+"""Composed scenes: drawings put together, and captions that say what is there.
+
+A scene is a plan first (`Scene`: which drawing goes where, in which colour, on which ground), so
+that alternatives to it can be planned too, and painted later in any vendor's drawings.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .captions import article
+from .common import GENERATOR_STYLES, SIZE, held_out
+from .data import load_pictures
+
+COLOURS = {
+    "red": (222, 40, 40), "orange": (245, 140, 20), "yellow": (250, 212, 40),
+    "green": (50, 160, 70), "blue": (45, 105, 225), "purple": (135, 70, 190),
+    "pink": (245, 130, 185), "brown": (135, 85, 50),
+}  # fmt: skip
+NUMBERS = ("one", "two", "three", "four", "five", "six")
+RELATIONS = {
+    "left": ("{a} to the left of {b}", "{a} on the left of {b}", "{a} left of {b}",
+             "{a} on the left and {b} on the right"),
+    "above": ("{a} above {b}", "{a} over {b}", "{a} at the top and {b} at the bottom"),
+    "right": ("{a} to the right of {b}", "{a} on the right of {b}", "{a} right of {b}",
+              "{a} on the right and {b} on the left"),
+    "below": ("{a} below {b}", "{a} under {b}", "{a} at the bottom and {b} at the top"),
+}  # fmt: skip
+OPPOSITE = {"left": "right", "right": "left", "above": "below", "below": "above"}
+PLACES = {
+    "on the left": (0.25, 0.5), "on the right": (0.75, 0.5), "at the top": (0.5, 0.25),
+    "at the bottom": (0.5, 0.75), "in the top left corner": (0.25, 0.25),
+    "in the top right corner": (0.75, 0.25), "in the bottom left corner": (0.25, 0.75),
+    "in the bottom right corner": (0.75, 0.75),
+}  # fmt: skip
+NEAR = ("{a} and {b}", "{a} next to {b}", "{a} beside {b}", "{a} with {b}", "{a} near {b}")
+GRIDS = {
+    1: ((0.5, 0.5),),
+    2: ((0.27, 0.5), (0.73, 0.5)),
+    3: ((0.5, 0.27), (0.27, 0.73), (0.73, 0.73)),
+    4: ((0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)),
+    5: ((0.2, 0.2), (0.8, 0.2), (0.5, 0.5), (0.2, 0.8), (0.8, 0.8)),
+    6: ((0.18, 0.3), (0.5, 0.3), (0.82, 0.3), (0.18, 0.7), (0.5, 0.7), (0.82, 0.7)),
+}
+SIDES = {1: 0.9, 2: 0.44, 3: 0.43, 4: 0.42, 5: 0.33, 6: 0.31}
+SUBGROUPS = (
+    "animal-", "plant-", "food-", "drink", "dishware", "transport-", "clothing", "sport", "game",
+    "music", "musical-instrument", "household", "tool", "sound", "computer", "book-paper",
+    "place-building", "place-other", "phone", "light-video", "arts-crafts", "office", "hotel",
+)  # fmt: skip
+KINDS = ("count", "colour", "relation", "near", "place", "size", "ground", "absence", "both")
+WEIGHTS = (0.18, 0.18, 0.2, 0.1, 0.08, 0.06, 0.06, 0.06, 0.08)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One drawing in a scene: the label's row, centre and side (of the picture's), a colour."""
+
+    row: int
+    x: float = 0.5
+    y: float = 0.5
+    side: float = 0.9
+    colour: str | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is drawn, what is said of it, and the key by which it is held out or not."""
+
+    kind: str
+    caption: str
+    items: tuple[Item, ...]
+    ground: str | None = None
+    key: str = field(default="", compare=False)
+
+
+def plural(label: str) -> str:
+    """The plural of a label's last word."""
+    for one, many in (("mouse", "mice"), ("man", "men"), ("leaf", "leaves"), ("knife", "knives"),
+                      ("person", "people"), ("child", "children")):  # fmt: skip
+        if label.endswith(one):
+            return label[: -len(one)] + many
+    if re.search(r"(fish|sheep|deer|bison|shrimp|squid|sushi|bread|rice)$", label):
+        return label
+    if re.search(r"(s|x|z|ch|sh)$", label):
+        return label + "es"
+    if re.search(r"[^aeiou]y$", label):
+        return label[:-1] + "ies"
+    return label + ("es" if label.endswith(("tomato", "potato", "mango")) else "s")
+
+
+def composable(table: Sequence[dict[str, Any]]) -> list[int]:
+    """Rows of the labels that can be counted, tinted and put beside each other: plain nouns."""
+    colours = re.compile(rf"\b({'|'.join(COLOURS)}|black|white|grey|gray|rainbow|golden)\b")
+    rows = []
+    for row, entry in enumerate(table):
+        label = entry["label"]
+        plain = re.fullmatch(r"[a-z]+( [a-z]+)?", label) and not colours.search(label)
+        counted = not re.search(r"([^s]s| face|ing|broken|light|food|cooking)$", label)
+        thing = entry["subgroup"].startswith(SUBGROUPS)
+        if plain and counted and thing and not entry["held_out"]:
+            rows.append(row)
+    return rows
+
+
+def thing(label: str, colour: str | None = None) -> str:
+    """`a cat`, `an orange car`."""
+    name = f"{colour} {label}" if colour else label
+    return article(name) + name
+
+
+def plan(
+    kind: str, table: Sequence[dict[str, Any]], rows: Sequence[int], rng: random.Random
+) -> Scene:
+    """A scene of a kind, at random; `key` says which composition it is."""
+    one, two = rng.sample(rows, 2)
+    a, b = table[one]["label"], table[two]["label"]
+    return PLANS[kind](one, a, two, b, rng)
+
+
+def count_scene(one: int, a: str, number: int, rng: random.Random,
+                colour: str | None = None) -> Scene:  # fmt: skip
+    """So many of one thing."""
+    said = rng.choice((NUMBERS[number - 1], str(number)))
+    name = f"{colour} {a}" if colour else a
+    what = f"{said} {name if number == 1 else plural(name)}"
+    verb = "is" if number == 1 else "are"
+    caption = rng.choice((what, what, f"there {verb} {what}", f"a picture of {what}"))
+    items = grid(one, number, rng, colour)
+    return Scene("count", caption, items, key=f"count {a} {number}")
+
+
+def grid(one: int, number: int, rng: random.Random, colour: str | None = None) -> tuple[Item, ...]:
+    """The places of so many things, slightly moved."""
+    side = SIDES[number] * rng.uniform(0.88, 1.0)
+    wobble = 0.02 if number > 1 else 0.03
+    return tuple(
+        Item(one, x + rng.uniform(-wobble, wobble), y + rng.uniform(-wobble, wobble), side, colour)
+        for x, y in GRIDS[number]
+    )
+
+
+def colour_scene(one: int, a: str, colour: str, rng: random.Random) -> Scene:
+    """One thing in a colour."""
+    said = thing(a, colour)
+    caption = rng.choice(
+        (said, said, f"the {a} is {colour}", f"{thing(a)} that is {colour}", f"{colour} {a}")
+    )
+    return Scene("colour", caption, (Item(one, colour=colour),), key=f"colour {a} {colour}")
+
+
+def relation_scene(one: int, a: str, two: int, b: str, relation: str,
+                   rng: random.Random) -> Scene:  # fmt: skip
+    """Two things, one of them to the left of, above … the other."""
+    near, far = rng.uniform(0.24, 0.28), rng.uniform(0.72, 0.76)
+    first = {"left": (near, 0.5), "right": (far, 0.5), "above": (0.5, near), "below": (0.5, far)}
+    side = rng.uniform(0.4, 0.46)
+    places = first[relation], first[OPPOSITE[relation]]
+    items = tuple(Item(r, x, y, side) for r, (x, y) in zip((one, two), places, strict=True))
+    caption = rng.choice(RELATIONS[relation]).format(a=thing(a), b=thing(b))
+    return Scene("relation", caption, items, key=f"relation {min(a, b)} {max(a, b)}")
+
+
+def _count(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    return count_scene(one, a, rng.choices(range(1, 7), (2, 4, 4, 4, 1, 1))[0], rng)
+
+
+def _colour(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    return colour_scene(one, a, rng.choice(list(COLOURS)), rng)
+
+
+def _relation(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    return relation_scene(one, a, two, b, rng.choice(list(RELATIONS)), rng)
+
+
+def _near(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    scene = relation_scene(one, a, two, b, rng.choice(("left", "right")), rng)
+    names = [thing(a), thing(b)]
+    rng.shuffle(names)
+    return replace(scene, kind="near", caption=rng.choice(NEAR).format(a=names[0], b=names[1]))
+
+
+def _place(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    place, (x, y) = rng.choice(list(PLACES.items()))
+    item = Item(one, x, y, rng.uniform(0.4, 0.46))
+    return Scene("place", f"{thing(a)} {place}", (item,), key=f"place {a} {place}")
+
+
+def _size(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    big, small = rng.choice(("big", "large", "huge")), rng.choice(("small", "little", "tiny"))
+    if rng.random() < 0.5:
+        item = Item(one, 0.5, 0.5, rng.uniform(0.24, 0.32))
+        return Scene("size", f"a {small} {a}", (item,), key=f"size {a} small")
+    items = (Item(one, 0.34, 0.45, 0.62), Item(two, 0.82, 0.75, 0.28))
+    caption = f"a {big} {a} and a {small} {b}"
+    return Scene("size", caption, items, key=f"size {a} {b}")
+
+
+def _ground(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    colour = rng.choice(list(COLOURS))
+    said = rng.choice(("on a {} background", "in front of a {} wall", "against a {} background"))
+    said = said.replace("a {}", thing(colour).replace(colour, "") + "{}").format(colour)
+    item = Item(one, 0.5, 0.5, rng.uniform(0.6, 0.85))
+    return Scene("ground", f"{thing(a)} {said}", (item,), colour, key=f"ground {a} {colour}")
+
+
+def _absence(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    draw = rng.random()
+    if draw < 0.2:
+        said = rng.choice(("nothing", "an empty picture", "a blank page", "there is nothing here",
+                           f"there is no {a}", f"there are no {plural(a)}"))  # fmt: skip
+        return Scene("absence", said, (), key="absence")
+    said = rng.choice((f"{thing(a)} without {thing(b)}", f"{thing(a)} but no {b}",
+                       f"no {b}, only {thing(a)}"))  # fmt: skip
+    return Scene("absence", said, (Item(one),), key=f"absence {a} {b}")
+
+
+def _both(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
+    first, second = rng.sample(list(COLOURS), 2)
+    if rng.random() < 0.4:
+        number = rng.randint(2, 4)
+        return replace(count_scene(one, a, number, rng, first), kind="both",
+                       key=f"both {a} {number} {first}")  # fmt: skip
+    scene = relation_scene(one, a, two, b, rng.choice(list(RELATIONS)), rng)
+    relation = rng.choice(NEAR[:3])
+    items = (replace(scene.items[0], colour=first), replace(scene.items[1], colour=second))
+    caption = relation.format(a=thing(a, first), b=thing(b, second))
+    return Scene("both", caption, items, key=f"both {min(a, b)} {max(a, b)}")
+
+
+PLANS = {
+    "count": _count, "colour": _colour, "relation": _relation, "near": _near, "place": _place,
+    "size": _size, "ground": _ground, "absence": _absence, "both": _both,
+}  # fmt: skip
+
+
+def training_scenes(table: Sequence[dict[str, Any]], count: int, seed: int = 0) -> list[Scene]:
+    """Scenes whose compositions are not held out, kinds in fixed shares."""
+    rng, rows, found = random.Random(f"scenes {seed}"), composable(table), []
+    while len(found) < count:
+        scene = plan(rng.choices(KINDS, WEIGHTS)[0], table, rows, rng)
+        if not held_out(scene.key):
+            found.append(scene)
+    return found
+
+
+def alternatives(kind: str, table: Sequence[dict[str, Any]], count: int,
+                 seed: int = 1) -> list[list[Scene]]:  # fmt: skip
+    """Held-out compositions, each followed by those that it is hardest to tell from.
+
+    The same thing 1 to 4 times; in each of the eight colours; the same two things the other way
+    round. The captions of a list differ by that alone.
+
+    Raises:
+        ValueError: There are too few things for any composition to be held out.
+    """
+    rng, rows = random.Random(f"{kind} {seed}"), composable(table)
+    found: list[list[Scene]] = []
+    tries = 0
+    while len(found) < count:
+        tries += 1
+        if tries > 1000 * count:
+            raise ValueError(f"no composition of the kind {kind} is held out")
+        one, two = rng.sample(rows, 2)
+        a, b = table[one]["label"], table[two]["label"]
+        wording = rng.randrange(1 << 30)
+        if kind == "count":
+            number = rng.randint(1, 4)
+            order = [number, *(n for n in range(1, 5) if n != number)]
+            scenes = [count_scene(one, a, n, random.Random(wording)) for n in order]
+        elif kind == "colour":
+            colour = rng.choice(list(COLOURS))
+            order = [colour, *(c for c in COLOURS if c != colour)]
+            scenes = [colour_scene(one, a, c, random.Random(wording)) for c in order]
+        else:
+            relation = rng.choice(list(RELATIONS))
+            scenes = [relation_scene(one, a, two, b, r, random.Random(wording))
+                      for r in (relation, OPPOSITE[relation])]  # fmt: skip
+        if held_out(scenes[0].key):
+            found.append(scenes)
+    return found
+
+
+def tint(rgba: np.ndarray, colour: str) -> np.ndarray:
+    """A drawing in shades of one colour: its lightness stays, its hue goes. [H, W, 4] uint8."""
+    values = rgba[..., :3].astype(np.float32) / 255
+    light = values @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    opaque = light[rgba[..., 3] > 128]
+    low, high = np.quantile(opaque, (0.05, 0.95)) if len(opaque) else (0.0, 1.0)
+    span = max(high - low, 0.15)  # a drawing of one lightness gets the colour itself
+    light = np.clip((light - (low + high) / 2) / span + 0.5, 0, 1)[..., None]
+    base = np.array(COLOURS[colour], dtype=np.float32) / 255
+    dark, pale = base * 0.45, base + (1 - base) * 0.35
+    shades = np.where(light < 0.5, dark + (base - dark) * 2 * light,
+                      base + (pale - base) * (2 * light - 1))  # fmt: skip
+    return np.concatenate([(shades * 255).round().astype(np.uint8), rgba[..., 3:]], axis=-1)
+
+
+def paint(scene: Scene, drawings: Sequence[np.ndarray]) -> np.ndarray:
+    """Paint a scene: [SIZE, SIZE, 3] uint8.
+
+    Args:
+        scene: The plan.
+        drawings: For each item its drawing, [SIZE, SIZE, 4] uint8, content filling it.
+    """
+    ground = (255, 255, 255)
+    if scene.ground is not None:
+        ground = tuple(round(0.75 * c + 0.25 * 255) for c in COLOURS[scene.ground])
+    canvas = Image.new("RGB", (SIZE, SIZE), ground)
+    for item, rgba in zip(scene.items, drawings, strict=True):
+        side = max(4, round(item.side * SIZE / 0.906))  # the drawings have margins of their own
+        image = Image.fromarray(tint(rgba, item.colour) if item.colour else rgba).convert("RGBa")
+        small = image.resize((side, side), Image.Resampling.LANCZOS).convert("RGBA")
+        corner = round(item.x * SIZE - side / 2), round(item.y * SIZE - side / 2)
+        canvas.paste(small, corner, small)
+    return np.asarray(canvas)
+
+
+def painted_scenes(scenes: Sequence[Scene], work: Path, seed: int) -> Iterator[np.ndarray]:
+    """Each scene's pixels, [SIZE, SIZE, 3] uint8, in one vendor's drawings, drawn by the seed."""
+    drawings = []
+    for style in GENERATOR_STYLES:
+        index, rgba = load_pictures(work, style)
+        drawings.append(dict(zip(index.tolist(), rgba, strict=True)))
+    for place, scene in enumerate(scenes):
+        own = drawings[np.random.default_rng([seed, place]).integers(len(drawings))]
+        yield paint(scene, [own[item.row] for item in scene.items])

@@ -1,0 +1,180 @@
+"""The recipe of the embedded model: what it draws, what it says, and what it keeps back."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from conftest import gaussians
+
+from conjure import GaussianProcess
+from recipes.emoji.captions import article
+from recipes.emoji.common import held_out
+from recipes.emoji.denoiser import KEYS, LOG_SNR, PADS, kept_states, make_scheduler, pads_mask
+from recipes.emoji.examples import NEAREST, SHARES, Examples
+from recipes.emoji.exams import misfit, triples
+from recipes.emoji.scenes import (
+    COLOURS,
+    Item,
+    Scene,
+    alternatives,
+    paint,
+    plural,
+    relation_scene,
+    tint,
+    training_scenes,
+)
+from recipes.emoji.sentences import Grammar, say
+
+NAMES = (
+    "cat", "dog", "fox", "cow", "horse", "tiger", "car", "van", "boat", "train", "apple", "pear",
+    "cake", "pizza", "hammer", "saw", "axe", "key",
+)  # fmt: skip
+KINDS = 6 * ["animal-mammal"] + 4 * ["transport-ground"] + 4 * ["food-fruit"] + 4 * ["tool"]
+GROUPS = 6 * ["animals"] + 4 * ["travel"] + 4 * ["food"] + 4 * ["objects"]
+TABLE = [
+    {"label": name, "tags": [], "subgroup": subgroup, "group": group, "held_out": name == "key"}
+    for name, subgroup, group in zip(NAMES, KINDS, GROUPS, strict=True)
+]
+
+
+def disc(colour: tuple[int, int, int]) -> np.ndarray:
+    """A drawing: a disc of one colour."""
+    y, x = np.mgrid[:64, :64] - 31.5
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[x**2 + y**2 < 29**2] = (*colour, 255)
+    return rgba
+
+
+def test_held_out_compositions_and_concepts_are_never_trained_on():
+    scenes = training_scenes(TABLE, 2000)
+    keys = {scene.key for scene in scenes}
+    assert not any(held_out(key) for key in keys)
+    assert all(NAMES[item.row] != "key" for scene in scenes for item in scene.items)
+    for kind in ("count", "colour", "relation"):
+        assert keys.isdisjoint(scenes[0].key for scenes in alternatives(kind, TABLE, 30))
+
+
+@pytest.mark.parametrize(("kind", "choices"), [("count", 4), ("colour", 8), ("relation", 2)])
+def test_alternatives_show_the_same_things_and_differ_by_one_word(kind, choices):
+    for scenes in alternatives(kind, TABLE, 20):
+        assert len(scenes) == choices
+        assert len({scene.caption for scene in scenes}) == choices
+        assert len({frozenset(item.row for item in scene.items) for scene in scenes}) == 1
+        if kind == "count":
+            assert sorted(len(scene.items) for scene in scenes) == [1, 2, 3, 4]
+
+
+def test_left_is_left_and_above_is_above():
+    red, blue = disc((255, 0, 0)), disc((0, 0, 255))
+    for relation, axis, first in (("left", 1, True), ("right", 1, False), ("above", 0, True)):
+        scene = relation_scene(0, "cat", 1, "dog", relation, random.Random(0))
+        pixels = paint(scene, [red, blue]).astype(int)
+        places = [
+            np.argwhere(pixels[..., mine] - pixels[..., other] > 200)[:, axis].mean()
+            for mine, other in ((0, 2), (2, 0))
+        ]
+        assert (places[0] < places[1]) == first
+
+
+def test_a_tint_is_of_its_colour_and_an_empty_scene_is_white():
+    for name, colour in COLOURS.items():
+        pixels = tint(disc((120, 120, 120)), name)[32, 32, :3].astype(float)
+        near = min(COLOURS, key=lambda other: np.abs(pixels - COLOURS[other]).sum())
+        assert near == name, (pixels, colour)
+    assert (paint(Scene("absence", "nothing", ()), []) == 255).all()
+    assert (paint(Scene("x", "", (Item(0),), "red"), [disc((0, 0, 0))])[0, 0] < 255).any()
+
+
+def test_english():
+    words = ("cherry", "fish", "bus", "snowman", "mouse", "tomato", "toy", "knife")
+    assert [plural(word) for word in words] == [
+        "cherries", "fish", "buses", "snowmen", "mice", "tomatoes", "toys", "knives",
+    ]  # fmt: skip
+    assert [article(w) + w for w in ("apple", "smiling face", "chopsticks", "running")] == [
+        "an apple", "a smiling face", "chopsticks", "running",
+    ]  # fmt: skip
+
+
+def test_a_family_of_sentences_is_around_one():
+    grammar = Grammar(TABLE, 0)
+    for _ in range(50):
+        base = grammar.draw()
+        changed = grammar.change(base)
+        different = sum(
+            getattr(base, part) != getattr(changed, part) for part in base.__dataclass_fields__
+        )
+        assert different <= 3  # a verb comes with its object and the object's colour
+        assert say(base)[0].islower()
+    assert len(set(grammar.family())) > 1
+
+
+def test_the_schedule_has_sound_ends():
+    scheduler = make_scheduler()
+    alphas = scheduler.alphas_cumprod.double()
+    log_snr = torch.log(alphas / (1 - alphas))
+    assert log_snr[0] == pytest.approx(LOG_SNR, abs=1e-3)
+    assert log_snr[-1] == pytest.approx(-LOG_SNR, abs=1e-2)
+    assert (log_snr.diff() < 0).all()
+
+
+@pytest.mark.parametrize("length", [2, 5, 20, 21, 40, 76, 77])
+def test_kept_states_are_the_words_the_end_and_pads(length):
+    kept = kept_states(length, np.random.default_rng(0))
+    assert len(kept) == KEYS
+    assert length - 1 in kept
+    words = min(length, KEYS - PADS)
+    assert kept[: words - 1] == list(range(words - 1))
+    assert all(place >= length or length == 77 for place in kept[words:])
+
+
+def test_few_pads_weigh_as_much_as_all():
+    length = 7
+    logits = torch.randn(77, dtype=torch.float64)
+    logits[length:] = 0.3  # pads that are alike
+    values = torch.arange(77.0, dtype=torch.float64)
+    values[length:] = 5.0
+    exact = logits.softmax(0) @ values
+    kept = torch.tensor(kept_states(length, np.random.default_rng(0)))
+    mask = pads_mask(np.array([length]))[0].double()
+    estimate = (logits[kept] - 1e4 * (1 - mask)).softmax(0) @ values[kept]
+    assert estimate == pytest.approx(float(exact), rel=1e-2)  # the mask is in single precision
+    assert math.isclose(float(mask[0]), 1.0)
+
+
+def test_examples_come_in_their_shares_with_pictures_of_what_they_say():
+    drawings = [[0, 1], [2], [], [3]]  # the third label is held out
+    examples = Examples(
+        latents=torch.arange(6.0).view(6, 1, 1, 1), drawings=drawings,
+        label_texts=np.arange(1, 37).reshape(4, 9), scene_texts=np.array([50, 51]),
+        near_texts=np.array([60]), near_rows=np.array([[1] + (NEAREST - 1) * [0]]),
+        near_odds=np.array([[1.0] + (NEAREST - 1) * [0.0]]),
+    )  # fmt: skip
+    latents, texts = examples.draw(4000, np.random.default_rng(0))
+    numbers = latents.flatten().long().numpy()
+    shares = [np.isin(texts, some).mean() for some in (range(1, 37), (50, 51), (60,), (0,))]
+    assert shares == pytest.approx(list(SHARES.values()), abs=0.03)
+    assert set(numbers[texts == 60]) == {2}
+    assert set(numbers[texts == 50]) == {4}
+    assert set(numbers[texts == 51]) == {5}
+    assert set(numbers[(texts > 0) & (texts < 10)]) == {0, 1}
+    assert not np.isin(texts, range(19, 28)).any()
+
+
+def test_the_text_that_explains_a_picture_fits_best():
+    known = gaussians("full")
+    process = GaussianProcess.build(known, steps=40)
+    clean = torch.stack([torch.as_tensor(known[prompt].mean) for prompt in ("a", "b")])
+    found = misfit(process, clean, [["a", "b"], ["b", "a"]], noises=64)
+    assert (found.argmin(1) == 0).all()
+
+
+def test_triples_are_two_of_a_subgroup_and_one_of_another_group():
+    by_label = {entry["label"]: entry for entry in TABLE}
+    for a, b, c in triples(TABLE, 50, 0):
+        assert a != b
+        assert by_label[a]["subgroup"] == by_label[b]["subgroup"]
+        assert by_label[a]["group"] != by_label[c]["group"]
