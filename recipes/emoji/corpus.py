@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from .scenes import training_scenes
 from .sentences import sentences
 from .wordnet import fetch_wordnet, glosses, lemmas
 
-SCENES, FAMILIES = 25_000, 12_000
+SCENES, FAMILIES, VARIED = 25_000, 12_000, 1
 FRAMES = (
     "a photo of a {}", "a photo of {}", "a picture of a {}", "an image of {}", "this is a {}.",
     "a drawing of a {}", "{}.", "the {}",
@@ -40,8 +41,34 @@ def wordnet_texts(packages: Path, rare: float = 0.3) -> list[str]:
     return [text for text in texts if text]
 
 
+def variations(texts: list[str], words: list[str], each: int, seed: int = 0) -> Iterator[str]:
+    """Real sentences with something done to them: the teacher says how much that changes.
+
+    A word is left out, or is another one; two change places; the end or the beginning goes.
+    """
+    rng = random.Random(f"variations {seed}")
+    for text in texts:
+        for _ in range(each):
+            parts = text.split()
+            place = rng.randrange(len(parts))
+            draw = rng.random()
+            if draw < 0.5:
+                parts[place] = rng.choice(words)
+            elif draw < 0.65:
+                del parts[place]
+            elif draw < 0.75:
+                other = rng.randrange(len(parts))
+                parts[place], parts[other] = parts[other], parts[place]
+            elif draw < 0.9:
+                cut = rng.randint(2, max(2, len(parts) - 1))
+                parts = parts[:cut] if rng.random() < 0.5 else parts[-cut:]
+            else:
+                parts.insert(place, rng.choice(words))
+            yield " ".join(parts)
+
+
 def all_texts(packages: Path, table: list[dict[str, Any]], seed: int = 0) -> list[str]:
-    """The text encoder's corpus, in a fixed order: captions, tags, scenes, sentences, WordNet."""
+    """Captions, tags, scenes, sentences, WordNet and variations on it, in a fixed order."""
     texts: dict[str, None] = {}
     for entry in table:
         texts[entry["label"]] = None
@@ -49,5 +76,9 @@ def all_texts(packages: Path, table: list[dict[str, Any]], seed: int = 0) -> lis
         texts.update(dict.fromkeys(tag.lower() for tag in entry["tags"]))
     texts.update(dict.fromkeys(s.caption for s in training_scenes(table, SCENES, seed)))
     texts.update(dict.fromkeys(sentences(table, FAMILIES, seed)))
-    texts.update(dict.fromkeys(wordnet_texts(packages)))
+    dictionary = wordnet_texts(packages)
+    texts.update(dict.fromkeys(dictionary))
+    real = [text for text in dictionary if len(text.split()) >= 4 and ":" not in text]
+    words = [text for text in dictionary if text.isalpha()]
+    texts.update(dict.fromkeys(variations(real, words, VARIED, seed)))
     return list(texts)

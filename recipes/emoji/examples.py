@@ -94,7 +94,7 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
         [[number(texts, t) for t in (e["label"], *captions(e, VARIANTS, seed))] for e in table]
     )
     scene_texts = np.array([number(texts, scene.caption) for scene in scenes])
-    near, rows, odds = near_labels(work, table, seed)
+    near, rows, odds = near_labels(work, table, set(texts), seed)
     near_texts = np.array([number(texts, text) for text in near])
     latents, owners = drawing_latents(work, device)
     arrays = {
@@ -128,24 +128,22 @@ def number(texts: dict[str, int], text: str) -> int:
 
 
 def near_labels(
-    work: Path, table: Sequence[dict[str, Any]], seed: int
+    work: Path, table: Sequence[dict[str, Any]], known: set[str], seed: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Texts, and the labels nearest to each with their odds.
 
-    A label is embedded as the mean of its own and its tags' embeddings. Texts with a word of the
-    synonyms' examination stay out.
+    A label is embedded as the mean of its own and its tags' embeddings. Texts that have pictures of
+    their own (`known`) and those with a word of the synonyms' examination stay out.
     """
     texts = load_texts(work)
     with np.load(work / "teacher.npz") as arrays:
         vectors = arrays["texts"]
     where = {text: place for place, text in enumerate(texts)}
     secret = {w for word, _ in synonyms(table, work / "packages") for w in words_of(word)}
-    captioned = {e["label"] for e in table}
     rng = np.random.default_rng(seed)
     order = [int(i) for i in rng.permutation(len(texts))]
-    chosen = [
-        i for i in order if texts[i] not in captioned and not secret & set(words_of(texts[i]))
-    ]
+    chosen = [i for i in order if texts[i] not in known]
+    chosen = [i for i in chosen if secret.isdisjoint(words_of(texts[i]))]
     chosen = chosen[:NEAR_TEXTS]
     labels = teacher_embeddings([e["label"] for e in table]).numpy()
     for row, entry in enumerate(table):
