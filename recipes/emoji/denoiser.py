@@ -54,7 +54,7 @@ def make_denoiser() -> UNet2DConditionModel:
     """
     return UNet2DConditionModel(
         sample_size=8, in_channels=16, out_channels=16, layers_per_block=1,
-        block_out_channels=(96, 224, 288), attention_head_dim=(3, 7, 9), cross_attention_dim=WIDTH,
+        block_out_channels=(96, 224, 256), attention_head_dim=(3, 7, 8), cross_attention_dim=WIDTH,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
@@ -125,8 +125,8 @@ def training_state(work: Path, device: str, peak_rate: float) -> dict[str, Any]:
             "step": found["step"], "spent": found["spent"]}  # fmt: skip
 
 
-def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch: int = 64,
-                   peak_rate: float = 8e-4, full_from: float = 0.96,
+def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch: int = 96,
+                   peak_rate: float = 1e-3, full_from: float = 0.96,
                    seed: int = 0) -> None:  # fmt: skip
     """Train by wall clock; pads are thinned until the fraction `full_from` of the budget.
 

@@ -22,6 +22,7 @@ from .common import GENERATOR_STYLES, HERE, SIZE, write_atomically, write_json
 from .data import load_labels
 from .exams import CHOICES, compositions, concepts, neighbours, styles, synonyms_found
 from .judge import Judge, ceiling
+from .scenes import alternatives
 
 GUIDANCE = 3.0  # of pictures
 TASKS = ("STS-B", "SICK-R", "RG65", "SimLex-999")
@@ -34,8 +35,14 @@ FIRST_UNET: dict[str, Any] = {  # the first version's, whose speed is the yardst
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
 }  # fmt: skip
-REPORT = HERE / "report.json"
-SAMPLES = HERE.parents[1] / "docs" / "images" / "emoji.png"
+REPORT, SCENES = HERE / "report.json", HERE / "scenes.json"
+IMAGES = HERE.parents[1] / "docs" / "images"
+STYLES = ("cat", "car", "rose", "house", "guitar", "pizza")
+WORDS = (
+    "physician", "infant", "canine", "feline", "vehicle", "beverage", "spectacles", "knapsack",
+    "taxicab", "cellphone", "Christmas", "winter", "music", "breakfast", "sadness", "the ocean",
+    "a wedding", "a birthday party", "it is raining", "a man is playing a guitar",
+)  # fmt: skip
 SHEET = (
     "red apple", "banana", "strawberry", "pizza", "hamburger", "hot beverage", "cat face",
     "dog face", "tiger face", "leopard", "elephant", "penguin", "owl", "frog", "fish", "butterfly",
@@ -86,6 +93,19 @@ def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...
     rows = [torch.cat(list(row), -1) for row in pictures.split(columns)]
     pixels = (torch.cat(rows, -2).permute(1, 2, 0) * 255).round().byte().numpy()
     write_atomically(path, lambda p: Image.fromarray(pixels).save(p, optimize=True))
+
+
+def draw_sheets(pipeline: StableDiffusionPipeline, table: list[dict[str, Any]]) -> None:
+    """The pictures of the model card: labels, styles, held-out compositions, new words."""
+    sheet(pipeline, IMAGES / "emoji.png")
+    several = tuple(prompt for prompt in STYLES for _ in range(5))
+    sheet(pipeline, IMAGES / "emoji-styles.png", several)
+    kinds = ("count", "colour", "relation")
+    lists = [alternatives(kind, table, 10) for kind in kinds]
+    scenes = tuple(scenes[0].caption for some in lists for scenes in some)
+    sheet(pipeline, IMAGES / "emoji-scenes.png", scenes)
+    write_json(SCENES, dict(zip(kinds, (scenes[i : i + 10] for i in (0, 10, 20)), strict=True)))
+    sheet(pipeline, IMAGES / "emoji-words.png", WORDS)
 
 
 def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, Any]:
@@ -185,6 +205,6 @@ def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, An
     if data is not None:
         for name, value in similarity(folder, data).items():
             report(name, value)
-    sheet(pipeline, SAMPLES)
+    draw_sheets(pipeline, table)
     write_json(REPORT, figures)
     return figures
