@@ -35,7 +35,7 @@ FIRST_UNET: dict[str, Any] = {  # the first version's, whose speed is the yardst
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
 }  # fmt: skip
-REPORT, SCENES = HERE / "report.json", HERE / "scenes.json"
+REPORT = HERE / "report.json"
 IMAGES = HERE.parents[1] / "docs" / "images"
 STYLES = ("cat", "car", "rose", "house", "guitar", "pizza")
 WORDS = (
@@ -95,17 +95,20 @@ def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...
     write_atomically(path, lambda p: Image.fromarray(pixels).save(p, optimize=True))
 
 
-def draw_sheets(pipeline: StableDiffusionPipeline, table: list[dict[str, Any]]) -> None:
-    """The pictures of the model card: labels, styles, held-out compositions, new words."""
+def draw_sheets(pipeline: StableDiffusionPipeline, table: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The pictures of the model card: labels, styles, held-out compositions, new words.
+
+    Returns:
+        The captions of the compositions, ten of each kind.
+    """
     sheet(pipeline, IMAGES / "emoji.png")
     several = tuple(prompt for prompt in STYLES for _ in range(5))
     sheet(pipeline, IMAGES / "emoji-styles.png", several)
     kinds = ("count", "colour", "relation")
-    lists = [alternatives(kind, table, 10) for kind in kinds]
-    scenes = tuple(scenes[0].caption for some in lists for scenes in some)
+    scenes = tuple(s[0].caption for kind in kinds for s in alternatives(kind, table, 10))
     sheet(pipeline, IMAGES / "emoji-scenes.png", scenes)
-    write_json(SCENES, dict(zip(kinds, (scenes[i : i + 10] for i in (0, 10, 20)), strict=True)))
     sheet(pipeline, IMAGES / "emoji-words.png", WORDS)
+    return scenes
 
 
 def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, Any]:
@@ -205,6 +208,6 @@ def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, An
     if data is not None:
         for name, value in similarity(folder, data).items():
             report(name, value)
-    draw_sheets(pipeline, table)
+    report("the compositions in the picture", draw_sheets(pipeline, table))
     write_json(REPORT, figures)
     return figures

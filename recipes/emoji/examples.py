@@ -28,7 +28,7 @@ from .data import load_labels, load_pictures
 from .render import on_white
 from .scenes import Scene, painted_scenes, training_scenes
 from .synonyms import synonyms, words_of
-from .text_encoder import load_texts, teacher_embeddings
+from .text_encoder import load_texts, prepare_text, teacher_embeddings
 
 SCENES = 36_000
 VARIANTS = 8  # captions of a label beside the bare label
@@ -87,6 +87,8 @@ class Examples:
 
 def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
     """Paint and encode every picture, collect the texts: `examples.npz`, `captions.json`."""
+    if not (work / "teacher.npz").exists():
+        prepare_text(work, device, seed)
     table = load_labels(work)
     scenes = training_scenes(table, SCENES, seed)
     texts: dict[str, int] = {"": 0}

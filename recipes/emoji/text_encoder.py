@@ -55,11 +55,16 @@ def teacher_embeddings(texts: list[str], device: str = "cpu", batch: int = 256) 
 
 
 def prepare_text(work: Path, device: str = "cpu", seed: int = 0) -> None:
-    """Learn the vocabulary, ask the teacher once about every text and every piece of it."""
+    """Learn the vocabulary, ask the teacher once about every text and every piece of it.
+
+    A vocabulary that is there (of a model that was unpacked) stays.
+    """
     table = load_labels(work)
     texts = all_texts(work / "packages", table, seed)
-    # The labels weigh more, so that their words stay whole.
-    tokenizer = train_tokenizer(texts + 20 * [e["label"] for e in table], work / "tokenizer")
+    if (work / "tokenizer").exists():
+        tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+    else:  # the labels weigh more, so that their words stay whole
+        tokenizer = train_tokenizer(texts + 20 * [e["label"] for e in table], work / "tokenizer")
     order = np.random.default_rng(seed).permutation(len(texts))  # the first are held out
     texts = [texts[i] for i in order]
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
