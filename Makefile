@@ -16,7 +16,7 @@ FIGURE ?= comparison.png
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help compare test lint format docs bench emoji lock clean
+.PHONY: help compare test lint format docs bench pictures emoji lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -55,6 +55,15 @@ docs: .venv/.development  ## the documentation, served on loopback
 bench: .venv/.development  ## speed and memory, against the bare network calls and the naive loop
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.many
+
+ANIMALS := docs/examples/animals.csv
+
+pictures: .venv/.runtime  ## the pictures of the README and the docs, drawn anew
+	$(BIN)/conjure compare "snow leopard" "bengal tiger" --figure docs/images/comparison.png
+	$(BIN)/conjure matrix $(ANIMALS) -T 10 -k 2 --figure docs/images/animals.png
+	$(BIN)/conjure processes $(ANIMALS) --vary guidance=1,3 --vary prompt=read,ignored \
+		-T 10 -k 2 --figure docs/images/processes.png
+	$(BIN)/conjure drift $(ANIMALS) --change guidance=3 -T 10 -k 4 --figure docs/images/drift.png
 
 emoji: .venv/.development  ## make the embedded model again, from data to model card (hours on a CPU)
 	$(PIP) -r recipes/emoji/requirements.txt
