@@ -150,8 +150,9 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     path = work / "text_encoder.pt"
     state, step, spent = load_checkpoint(path), 0, 0.0
     if state is not None:
-        both.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        both.load_state_dict(state["model"], strict=False)  # an unpacked model has no head
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
     budget, saved, queue = Budget(minutes, spent), spent, []
     while budget.progress < 1:
