@@ -46,7 +46,12 @@ def unpack(work: Path, folder: Path) -> None:
     """Take a pipeline's folder apart into checkpoints, to go on from where its training ended.
 
     What the folder does not hold starts anew: the optimizers' moments, and the clocks.
+
+    Raises:
+        FileNotFoundError: It is no pipeline's folder.
     """
+    if not (folder / "model_index.json").is_file():
+        raise FileNotFoundError(f"{folder} is no pipeline's folder: it has no model_index.json")
     pipeline = StableDiffusionPipeline.from_pretrained(
         folder, local_files_only=True, torch_dtype=torch.float32, safety_checker=None
     )
