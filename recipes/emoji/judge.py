@@ -221,12 +221,19 @@ class Judge:
         return hits / len(rows)
 
 
-def drawings_of(work: Path, style: str, rows: Sequence[int]) -> tuple[Tensor, list[int]]:
-    """One style's drawings of some labels on white, [N, 3, 64, 64], and their rows."""
+def drawings_of(
+    judge: Judge, work: Path, style: str, rows: Sequence[int]
+) -> tuple[Tensor, list[int]]:
+    """One style's drawings of some of the judge's labels on white, [N, 3, 64, 64], and their rows.
+
+    The table of labels may have grown since the judge learned: they are matched by name.
+    """
     index, rgba = load_pictures(work, style)
-    chosen = np.isin(index, rows)
+    known = {label: row for row, label in enumerate(judge.labels)}
+    own = np.array([known.get(entry["label"], -1) for entry in load_labels(work)])[index]
+    chosen = np.isin(own, rows)
     white = torch.from_numpy(on_white(rgba[chosen]).transpose(0, 3, 1, 2).copy())
-    return white, index[chosen].tolist()
+    return white, own[chosen].tolist()
 
 
 def choose_labels(work: Path) -> None:
@@ -237,7 +244,7 @@ def choose_labels(work: Path) -> None:
     neither the judge nor this choice has seen.
     """
     judge = Judge()
-    pictures, rows = drawings_of(work, CHOSEN_ON, judge.drawn)
+    pictures, rows = drawings_of(judge, work, CHOSEN_ON, judge.drawn)
     scores = judge.scores(pictures).clone()
     places = torch.arange(len(rows)), torch.tensor(rows)
     own = scores[places]
@@ -256,9 +263,9 @@ def ceiling(work: Path, seed: int = 0) -> dict[str, float]:
         And all labels of which it has seen three drawings or more, by style.
     """
     judge = Judge()
-    pictures, rows = drawings_of(work, MEASURED_ON, judge.judged)
+    pictures, rows = drawings_of(judge, work, MEASURED_ON, judge.judged)
     found = {"ceiling": judge.top_of(pictures, rows, seed=seed)}
     for style in GENERATOR_STYLES:
-        pictures, rows = drawings_of(work, style, judge.drawn)
+        pictures, rows = drawings_of(judge, work, style, judge.drawn)
         found[f"all labels with three drawings, {style}"] = judge.top_of(pictures, rows, seed=seed)
     return found
