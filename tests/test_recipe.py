@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import gaussians
+from diffusers import UNet2DConditionModel
 
 from conjure import GaussianProcess
 from recipes.emoji.captions import article
@@ -16,6 +18,7 @@ from recipes.emoji.common import held_out
 from recipes.emoji.denoiser import KEYS, LOG_SNR, PADS, kept_states, make_scheduler, pads_mask
 from recipes.emoji.examples import NEAREST, SHARES, Examples
 from recipes.emoji.exams import misfit, triples
+from recipes.emoji.kernels import SMALL, WeightByProduct, speed_up
 from recipes.emoji.scenes import (
     COLOURS,
     Item,
@@ -143,6 +146,35 @@ def test_few_pads_weigh_as_much_as_all():
     estimate = (logits[kept] - 1e4 * (1 - mask)).softmax(0) @ values[kept]
     assert estimate == pytest.approx(float(exact), rel=1e-2)  # the mask is in single precision
     assert math.isclose(float(mask[0]), 1.0)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_weights_gradient_by_product_is_the_convolutions(size):
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(5, 3, size, size, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(WeightByProduct.apply, (x, weight))
+
+
+@pytest.mark.parametrize("pixels", [SMALL, 2 * SMALL])
+def test_a_network_that_learns_faster_has_the_same_gradients(pixels):
+    torch.manual_seed(0)
+    exact = UNet2DConditionModel(
+        sample_size=pixels, in_channels=3, out_channels=3, layers_per_block=1,
+        block_out_channels=(8, 8), attention_head_dim=2, cross_attention_dim=6, norm_num_groups=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    slow, quick = copy.deepcopy(exact), copy.deepcopy(exact)
+    speed_up(quick)
+    inputs = torch.randn(2, 3, pixels, pixels), torch.tensor([10, 500]), torch.randn(2, 5, 6)
+    for network in (exact, slow, quick):
+        with torch.autocast("cpu", torch.bfloat16, enabled=network is not exact):
+            network(*inputs).sample.float().square().mean().backward()
+    truth, one, other = (
+        torch.cat([p.grad.flatten() for p in network.parameters()])
+        for network in (exact, slow, quick)
+    )
+    assert (other - truth).norm() < 1.5 * (one - truth).norm() < 0.05 * truth.norm()
 
 
 def test_examples_come_in_their_shares_with_pictures_of_what_they_say():

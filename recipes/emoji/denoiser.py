@@ -24,11 +24,13 @@ from .common import (
     write_atomically,
 )
 from .examples import load_examples
+from .kernels import speed_up
 from .text_encoder import LENGTH, WIDTH, encode, load_text_encoder
 
 STEPS = 1000
 LOG_SNR, SHIFT = 10.0, -2.0
 KEYS, PADS = 24, 4
+EVERY = 4  # steps between updates of the moving average
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -127,18 +129,21 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
                    seed: int = 0) -> None:  # fmt: skip
     """Train by wall clock; pads are thinned until the fraction `full_from` of the budget.
 
-    The network is compiled while they are: on two CPU cores it trains 1.6 times as fast.
+    The network is compiled while they are, and its backward pass is ours on a CPU (`speed_up`):
+    with tiles for bfloat16 each makes two cores train 1.6 times as fast.
     """
     if not (work / "states.npy").exists():
         prepare_states(work, device, seed)
     examples, lengths = load_examples(work), np.load(work / "lengths.npy")
-    states, texts = np.load(work / "states.npy", mmap_mode="r"), load_captions(work)
+    states, texts = np.load(work / "states.npy"), load_captions(work)
     tokenizer, encoder = load_text_encoder(work)
     encoder = encoder.to(device)
     alphas = make_scheduler().alphas_cumprod.double()
     run = training_state(work, device, peak_rate)
     model, average, optimizer, step = run["model"], run["average"], run["optimizer"], run["step"]
     random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
+    if device == "cpu":
+        speed_up(model)
     compiled: Any = torch.compile(model, dynamic=False)
     budget, saved, losses = Budget(minutes, run["spent"]), run["spent"], []
     while budget.progress < 1:
@@ -169,9 +174,12 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
             group["lr"] = budget.rate(peak_rate, hold=0.45)
         optimizer.step()
         step += 1
-        decay = min(0.9995, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+        if step % EVERY == 0:
+            decay = min(0.9995, (1 + step) / (10 + step)) ** EVERY
+            with torch.no_grad():
+                torch._foreach_lerp_(
+                    list(average.parameters()), list(model.parameters()), 1 - decay
+                )
         losses.append(loss.item())
         if step % 50 == 0:
             log_line(work / "denoiser.jsonl", step=step, seconds=round(budget.spent),

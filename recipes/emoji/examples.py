@@ -30,7 +30,7 @@ from .scenes import Scene, painted_scenes, training_scenes
 from .synonyms import synonyms, words_of
 from .text_encoder import load_texts, prepare_text, teacher_embeddings
 
-SCENES = 36_000
+SCENES = 72_000
 VARIANTS = 8  # captions of a label beside the bare label
 NEAR_TEXTS = 48_000
 TEMPERATURE, NEAREST = 0.04, 24
@@ -104,6 +104,8 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
         "near_texts": near_texts, "near_rows": rows, "near_odds": odds,
         "latents": np.concatenate([latents, scene_latents(work, scenes, device, seed)]),
     }  # fmt: skip
+    for stale in ("states.npy", "lengths.npy"):  # of other texts
+        (work / stale).unlink(missing_ok=True)
     write_json(work / "captions.json", list(texts))
     write_atomically(work / "examples.npz", lambda p: np.savez(p, **arrays))
 
