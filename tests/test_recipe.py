@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+from itertools import product
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from recipes.emoji.scenes import (
     Item,
     Scene,
     alternatives,
+    keys,
     paint,
     plural,
     relation_scene,
@@ -31,6 +33,8 @@ from recipes.emoji.scenes import (
     training_scenes,
 )
 from recipes.emoji.sentences import Grammar, say
+from recipes.emoji.synonyms import stems
+from recipes.emoji.withheld import Withheld, drawn, fingerprint
 
 NAMES = (
     "cat", "dog", "fox", "cow", "horse", "tiger", "car", "van", "boat", "train", "apple", "pear",
@@ -53,12 +57,54 @@ def disc(colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def test_held_out_compositions_and_concepts_are_never_trained_on():
-    scenes = training_scenes(TABLE, 2000)
-    keys = {scene.key for scene in scenes}
-    assert not any(held_out(key) for key in keys)
+    scenes = training_scenes(TABLE, 3000)
+    shown = {key for scene in scenes for key in keys(scene, TABLE)}
+    assert not any(map(held_out, shown))
     assert all(NAMES[item.row] != "key" for scene in scenes for item in scene.items)
+    withheld = Withheld(TABLE)
     for kind in ("count", "colour", "relation"):
-        assert keys.isdisjoint(scenes[0].key for scenes in alternatives(kind, TABLE, 30))
+        asked = [scenes[0] for scenes in alternatives(kind, TABLE, 30)]
+        assert shown.isdisjoint(key for scene in asked for key in keys(scene, TABLE))
+        assert all(withheld.composition(scene.caption) for scene in asked)
+        assert len({frozenset(keys(scene, TABLE)) for scene in asked}) == len(asked)
+
+
+def test_a_scene_is_made_of_every_composition_in_it():
+    red = Item(0, colour="red")
+    assert keys(Scene("both", "", (red, red, Item(1))), TABLE) == {
+        "count cat 2", "colour cat red", "relation cat dog",
+    }  # fmt: skip
+    assert not keys(Scene("label", "", (Item(0),)), TABLE)
+
+
+def test_what_is_withheld_is_found_however_it_is_said():
+    withheld = Withheld(TABLE)
+    assert all(map(withheld.concept, ("a key", "Two KEYS.", "the key, lost")))
+    assert not any(map(withheld.concept, ("a monkey", "keyboard", "a cat")))
+    found = set()
+    for thing, colour in product(("car", "cat", "boat", "hammer"), COLOURS):
+        said = f"A man sees his {plural(thing)}, all of them {colour}."
+        assert withheld.composition(said) == held_out(f"colour {thing} {colour}")
+        found.add(withheld.composition(said))
+    assert found == {True, False}
+    assert [e["label"] for e in drawn(TABLE)] == [name for name in NAMES if name != "key"]
+    tagged = [TABLE[0] | {"tags": ["a key", "feline"]}, TABLE[-1]]
+    assert [e["tags"] for e in drawn(tagged)] == [["feline"]]
+
+
+def test_a_benchmarks_sentence_is_known_by_its_words_alone():
+    withheld = Withheld(TABLE)
+    assert len(withheld.hashes) > 20_000
+    withheld.hashes = {fingerprint("a dog barks at noon")}
+    assert withheld.benchmark("A dog barks, at noon!")
+    assert not withheld.benchmark("A dog barks at night.")
+    assert withheld.allowed(["a dog barks at noon", "a dog barks"]) == ["a dog barks"]
+
+
+def test_a_synonym_in_any_form_is_found():
+    assert {"spectacle", "canister"} <= stems("Spectacles and two canisters.")
+    assert "drive" in stems("drives")
+    assert "bake" in stems("baked")
 
 
 @pytest.mark.parametrize(("kind", "choices"), [("count", 4), ("colour", 8), ("relation", 2)])

@@ -41,10 +41,13 @@ def make_autoencoder() -> AutoencoderTiny:
 
 
 def codec_pictures(work: Path, scenes: int = 8000) -> Tensor:
-    """All drawings of the generator's vendors, and scenes: [N, 3, 64, 64] uint8."""
-    drawings = [on_white(load_pictures(work, style)[1]) for style in GENERATOR_STYLES]
+    """The drawings of the generator's vendors, and scenes: [N, 3, 64, 64] uint8."""
+    table, drawings = load_labels(work), []
+    shown = np.array([not entry["held_out"] for entry in table])
+    for style in GENERATOR_STYLES:
+        index, rgba = load_pictures(work, style)
+        drawings.append(on_white(rgba[shown[index]]))
     pixels = [(np.concatenate(drawings) * 255).round().astype(np.uint8)]
-    table = load_labels(work)
     pixels.append(np.stack(list(painted_scenes(training_scenes(table, scenes, 1), work, 1))))
     return torch.from_numpy(np.concatenate(pixels).transpose(0, 3, 1, 2).copy())
 
@@ -82,7 +85,6 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", batch: int = 16,
                       peak_rate: float = 2e-3, seed: int = 0) -> None:  # fmt: skip
     """Train by wall clock, then make the latents' channels zero-mean and unit-variance."""
-    random = seed_everything(seed)
     pictures = codec_pictures(work)
     model = make_autoencoder().to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, betas=(0.9, 0.98), fused=True)
@@ -94,6 +96,7 @@ def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", ba
         if "optimizer" in state:
             optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
+    random = seed_everything(seed + step)
     budget, saved = Budget(minutes, spent), spent
     while budget.progress < 1:
         rows = torch.randint(len(pictures), (batch,), generator=random)

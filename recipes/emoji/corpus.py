@@ -10,6 +10,7 @@ from typing import Any
 from .captions import captions
 from .scenes import training_scenes
 from .sentences import sentences
+from .withheld import Withheld, drawn
 from .wordnet import fetch_wordnet, glosses, lemmas
 
 SCENES, FAMILIES, VARIED = 25_000, 12_000, 1
@@ -68,12 +69,16 @@ def variations(texts: list[str], words: list[str], each: int, seed: int = 0) -> 
 
 
 def all_texts(packages: Path, table: list[dict[str, Any]], seed: int = 0) -> list[str]:
-    """Captions, tags, scenes, sentences, WordNet and variations on it, in a fixed order."""
+    """Captions, tags, scenes, sentences, WordNet and variations on it, in a fixed order.
+
+    Without what is withheld: a drawing's own captions may name two things, any other text may not.
+    """
+    own: dict[str, None] = {}
+    for entry in drawn(table):
+        own[entry["label"]] = None
+        own.update(dict.fromkeys(captions(entry, 6, seed)))
+        own.update(dict.fromkeys(tag.lower() for tag in entry["tags"]))
     texts: dict[str, None] = {}
-    for entry in table:
-        texts[entry["label"]] = None
-        texts.update(dict.fromkeys(captions(entry, 6, seed)))
-        texts.update(dict.fromkeys(tag.lower() for tag in entry["tags"]))
     texts.update(dict.fromkeys(s.caption for s in training_scenes(table, SCENES, seed)))
     texts.update(dict.fromkeys(sentences(table, FAMILIES, seed)))
     dictionary = wordnet_texts(packages)
@@ -81,4 +86,6 @@ def all_texts(packages: Path, table: list[dict[str, Any]], seed: int = 0) -> lis
     real = [text for text in dictionary if len(text.split()) >= 4 and ":" not in text]
     words = [text for text in dictionary if text.isalpha()]
     texts.update(dict.fromkeys(variations(real, words, VARIED, seed)))
-    return list(texts)
+    withheld = Withheld(table)
+    kept = [text for text in own if not withheld.benchmark(text)]
+    return list(dict.fromkeys([*kept, *withheld.allowed(texts)]))

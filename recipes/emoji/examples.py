@@ -27,8 +27,9 @@ from .common import GENERATOR_STYLES, write_atomically, write_json
 from .data import load_labels, load_pictures
 from .render import on_white
 from .scenes import Scene, painted_scenes, training_scenes
-from .synonyms import synonyms, words_of
+from .synonyms import stems, synonyms, words_of
 from .text_encoder import load_texts, prepare_text, teacher_embeddings
+from .withheld import Withheld, drawn
 
 SCENES = 72_000
 VARIANTS = 8  # captions of a label beside the bare label
@@ -92,9 +93,11 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
     table = load_labels(work)
     scenes = training_scenes(table, SCENES, seed)
     texts: dict[str, int] = {"": 0}
-    label_texts = np.array(
-        [[number(texts, t) for t in (e["label"], *captions(e, VARIANTS, seed))] for e in table]
-    )
+    label_texts = np.zeros((len(table), 1 + VARIANTS), dtype=np.int64)
+    rows = [row for row, entry in enumerate(table) if not entry["held_out"]]
+    for row, entry in zip(rows, drawn(table), strict=True):
+        own = (entry["label"], *captions(entry, VARIANTS, seed))
+        label_texts[row] = [number(texts, text) for text in own]
     scene_texts = np.array([number(texts, scene.caption) for scene in scenes])
     near, rows, odds = near_labels(work, table, set(texts), seed)
     near_texts = np.array([number(texts, text) for text in near])
@@ -137,7 +140,8 @@ def near_labels(
     """Texts, and the labels nearest to each with their odds.
 
     A label is embedded as the mean of its own and its tags' embeddings. Texts that have pictures of
-    their own (`known`) and those with a word of the synonyms' examination stay out.
+    their own (`known`), those that name a concept that is never drawn, and those with a word of the
+    synonyms' examination in any form, stay out.
     """
     texts = load_texts(work)
     with np.load(work / "teacher.npz") as arrays:
@@ -147,7 +151,9 @@ def near_labels(
     rng = np.random.default_rng(seed)
     order = [int(i) for i in rng.permutation(len(texts))]
     chosen = [i for i in order if texts[i] not in known]
-    chosen = [i for i in chosen if secret.isdisjoint(words_of(texts[i]))]
+    withheld = Withheld(table)
+    chosen = [i for i in chosen if not withheld.concept(texts[i])]
+    chosen = [i for i in chosen if secret.isdisjoint(stems(texts[i]))]
     chosen = chosen[:NEAR_TEXTS]
     labels = teacher_embeddings([e["label"] for e in table]).numpy()
     for row, entry in enumerate(table):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
 import conjure
@@ -21,6 +22,12 @@ from .scenes import alternatives, painted_scenes
 from .synonyms import synonyms
 
 CHOICES = 20
+
+
+def rate(hits: np.ndarray) -> list[float]:
+    """How often, and the ends of Wilson's 95% interval over what was asked."""
+    found = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    return [float(hits.mean()), float(found.low), float(found.high)]
 
 
 @torch.inference_mode()
@@ -61,7 +68,7 @@ def misfit(process: Process, latents: Tensor, texts: Sequence[Sequence[str]], no
 
 
 def compositions(process: Process, encode: Any, table: list[dict[str, Any]], work: Path,
-                 count: int = 200) -> dict[str, float]:  # fmt: skip
+                 count: int = 200) -> dict[str, list[float]]:  # fmt: skip
     """How often a held-out composition is told from its hard alternatives, by kind."""
     found = {}
     for kind in ("count", "colour", "relation"):
@@ -69,12 +76,12 @@ def compositions(process: Process, encode: Any, table: list[dict[str, Any]], wor
         pixels = np.stack(list(painted_scenes([scenes[0] for scenes in lists], work, 7)))
         latents = encode(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).float() / 255)
         texts = [[scene.caption for scene in scenes] for scenes in lists]
-        found[kind] = float((misfit(process, latents, texts).argmin(1) == 0).mean())
+        found[kind] = rate(misfit(process, latents, texts).argmin(1) == 0)
     return found
 
 
 def concepts(process: Process, encode: Any, table: list[dict[str, Any]], work: Path,
-             seed: int = 0) -> float:  # fmt: skip
+             seed: int = 0) -> list[float]:  # fmt: skip
     """How often a concept that was never drawn for the model is told, in a drawing, by its name."""
     rng = np.random.default_rng(seed)
     kept_out = {row for row, entry in enumerate(table) if entry["held_out"]}
@@ -87,7 +94,7 @@ def concepts(process: Process, encode: Any, table: list[dict[str, Any]], work: P
                 others = [r for r in rng.permutation(len(table)) if r != row][: CHOICES - 1]
                 texts.append([table[r]["label"] for r in (row, *others)])
     latents = encode(torch.from_numpy(np.stack(pictures)))
-    return float((misfit(process, latents, texts).argmin(1) == 0).mean())
+    return rate(misfit(process, latents, texts).argmin(1) == 0)
 
 
 def triples(table: list[dict[str, Any]], count: int, seed: int) -> Iterable[tuple[str, str, str]]:
@@ -104,13 +111,13 @@ def triples(table: list[dict[str, Any]], count: int, seed: int) -> Iterable[tupl
 
 
 def neighbours(process: Process, table: list[dict[str, Any]], count: int = 300,
-               samples: int = 1, seed: int = 0) -> float:  # fmt: skip
+               samples: int = 1, seed: int = 0) -> list[float]:  # fmt: skip
     """How often conjure finds b nearer to a than c, over the first version's labels."""
     known = [entry for entry in table if entry["seen"]]
     pairs = [p for a, b, c in triples(known, count, seed) for p in ((a, b), (a, c))]
     run = conjure.compare_pairs(pairs, process=process, samples=samples, seed=seed)
     distances = np.array([result.distance for result in run]).reshape(count, 2)
-    return float(np.mean(distances[:, 0] < distances[:, 1]))
+    return rate(distances[:, 0] < distances[:, 1])
 
 
 def synonym_choices(table: list[dict[str, Any]], packages: Path,
@@ -126,13 +133,13 @@ def synonym_choices(table: list[dict[str, Any]], packages: Path,
 
 
 def synonyms_found(process: Process, table: list[dict[str, Any]], packages: Path,
-                   samples: int = 1, seed: int = 0) -> float:  # fmt: skip
+                   samples: int = 1, seed: int = 0) -> list[float]:  # fmt: skip
     """How often a word that no caption has is nearest to its synonym's label, of 20."""
     chosen = synonym_choices(table, packages, seed)
     pairs = [(word, label) for word, labels in chosen for label in labels]
     run = conjure.compare_pairs(pairs, process=process, samples=samples, seed=seed)
     distances = np.array([result.distance for result in run]).reshape(len(chosen), CHOICES)
-    return float((distances.argmin(1) == 0).mean())
+    return rate(distances.argmin(1) == 0)
 
 
 def styles(pictures: Tensor, rows: Sequence[int], work: Path) -> list[str]:

@@ -92,12 +92,18 @@ def augment(rgba: Tensor, random: torch.Generator) -> Tensor:
 
 
 def judge_pictures(work: Path) -> tuple[Tensor, list[list[int]]]:
-    """The judge's vendors' drawings, [N, 4, 32, 32], premultiplied; and which are each label's."""
+    """The judge's vendors' drawings, [N, 4, 32, 32], premultiplied; and which are each label's.
+
+    Of the labels that are `seen`, in their order.
+    """
+    places = np.cumsum([entry["seen"] for entry in load_labels(work)]) - 1
+    seen = np.array([entry["seen"] for entry in load_labels(work)])
     pairs = [load_pictures(work, style) for style in JUDGE_STYLES]
+    pairs = [(places[index[seen[index]]], pixels[seen[index]]) for index, pixels in pairs]
     rgba = np.concatenate([pixels for _, pixels in pairs]).transpose(0, 3, 1, 2)
-    drawings: list[list[int]] = [[] for _ in load_labels(work)]
-    for number, row in enumerate(np.concatenate([index for index, _ in pairs])):
-        drawings[row].append(number)
+    drawings: list[list[int]] = [[] for _ in range(int(seen.sum()))]
+    for number, place in enumerate(np.concatenate([index for index, _ in pairs])):
+        drawings[place].append(number)
     colours = torch.from_numpy(np.ascontiguousarray(rgba)).float() / 255
     premultiplied = torch.cat([colours[:, :3] * colours[:, 3:], colours[:, 3:]], 1)
     return functional.interpolate(premultiplied, (SIDE, SIDE), mode="area"), drawings
@@ -118,9 +124,10 @@ def train_judge(work: Path, minutes: float = 20.0, device: str = "cpu", batch: i
     vendor's drawing of the same thing is what the judge is for. Weights, and the embedding of each
     drawing, are written in half precision beside this file.
     """
-    random, rng = seed_everything(seed), np.random.default_rng(seed)
+    seed_everything(seed)
     pictures, drawings = judge_pictures(work)
-    labels = [row for row, found in enumerate(drawings) if found]
+    table = [entry for entry in load_labels(work) if entry["seen"]]
+    labels = list(range(len(table)))
     model = make_judge().to(device)
     scale = nn.Parameter(torch.tensor(2.5, device=device))
     optimizer = torch.optim.AdamW(
@@ -134,6 +141,7 @@ def train_judge(work: Path, minutes: float = 20.0, device: str = "cpu", batch: i
         if "optimizer" in state:
             optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
+    random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
     budget, saved = Budget(minutes, spent), spent
     while budget.progress < 1:
         chosen = rng.choice(labels, batch, replace=False)
@@ -156,12 +164,12 @@ def train_judge(work: Path, minutes: float = 20.0, device: str = "cpu", batch: i
             save_checkpoint(path, {"model": model.state_dict(), "scale": scale.detach(),
                                    "optimizer": optimizer.state_dict(), "step": step,
                                    "spent": saved})  # fmt: skip
-    weights = {f"network.{name}": value for name, value in model.eval().state_dict().items()}
+    model = model.cpu().eval()
+    weights = {f"network.{name}": value for name, value in model.state_dict().items()}
     plain = pictures[:, :3] + 1 - pictures[:, 3:]
     weights["drawings"] = torch.cat([embed(model, part) for part in plain.split(256)])
-    half = {name: value.half().contiguous().cpu() for name, value in weights.items()}
+    half = {name: value.half().contiguous() for name, value in weights.items()}
     write_atomically(WEIGHTS, lambda p: save_file(half, p))
-    table = load_labels(work)
     drawn = {e["label"]: found for e, found in zip(table, drawings, strict=True)}
     write_json(LABELS, {"drawings": drawn, "judged": []})
     choose_labels(work)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +75,38 @@ class Item:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is drawn, what is said of it, and the key by which it is held out or not."""
+    """What is drawn, and what is said of it."""
 
     kind: str
     caption: str
     items: tuple[Item, ...]
     ground: str | None = None
-    key: str = field(default="", compare=False)
+
+
+def count_key(label: str, number: int) -> str:
+    """By which so many of one thing are held out or not."""
+    return f"count {label} {number}"
+
+
+def colour_key(label: str, colour: str) -> str:
+    """By which a thing in a colour is held out or not."""
+    return f"colour {label} {colour}"
+
+
+def pair_key(a: str, b: str) -> str:
+    """By which two things together are held out or not."""
+    return f"relation {min(a, b)} {max(a, b)}"
+
+
+def keys(scene: Scene, table: Sequence[dict[str, Any]]) -> set[str]:
+    """Every composition that a scene shows, whatever its caption says of it."""
+    labels = [table[item.row]["label"] for item in scene.items]
+    found = {pair_key(a, b) for a, b in combinations(sorted(set(labels)), 2)}
+    found |= {count_key(label, n) for label, n in Counter(labels).items() if n > 1}
+    for label, item in zip(labels, scene.items, strict=True):
+        if item.colour:
+            found.add(colour_key(label, item.colour))
+    return found
 
 
 def plural(label: str) -> str:
@@ -120,7 +147,7 @@ def thing(label: str, colour: str | None = None) -> str:
 def plan(
     kind: str, table: Sequence[dict[str, Any]], rows: Sequence[int], rng: random.Random
 ) -> Scene:
-    """A scene of a kind, at random; `key` says which composition it is."""
+    """A scene of a kind, at random."""
     one, two = rng.sample(rows, 2)
     a, b = table[one]["label"], table[two]["label"]
     return PLANS[kind](one, a, two, b, rng)
@@ -135,7 +162,7 @@ def count_scene(one: int, a: str, number: int, rng: random.Random,
     verb = "is" if number == 1 else "are"
     caption = rng.choice((what, what, f"there {verb} {what}", f"a picture of {what}"))
     items = grid(one, number, rng, colour)
-    return Scene("count", caption, items, key=f"count {a} {number}")
+    return Scene("count", caption, items)
 
 
 def grid(one: int, number: int, rng: random.Random, colour: str | None = None) -> tuple[Item, ...]:
@@ -154,7 +181,7 @@ def colour_scene(one: int, a: str, colour: str, rng: random.Random) -> Scene:
     caption = rng.choice(
         (said, said, f"the {a} is {colour}", f"{thing(a)} that is {colour}", f"{colour} {a}")
     )
-    return Scene("colour", caption, (Item(one, colour=colour),), key=f"colour {a} {colour}")
+    return Scene("colour", caption, (Item(one, colour=colour),))
 
 
 def relation_scene(one: int, a: str, two: int, b: str, relation: str,
@@ -166,7 +193,7 @@ def relation_scene(one: int, a: str, two: int, b: str, relation: str,
     places = first[relation], first[OPPOSITE[relation]]
     items = tuple(Item(r, x, y, side) for r, (x, y) in zip((one, two), places, strict=True))
     caption = rng.choice(RELATIONS[relation]).format(a=thing(a), b=thing(b))
-    return Scene("relation", caption, items, key=f"relation {min(a, b)} {max(a, b)}")
+    return Scene("relation", caption, items)
 
 
 def _count(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
@@ -191,17 +218,17 @@ def _near(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
 def _place(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
     place, (x, y) = rng.choice(list(PLACES.items()))
     item = Item(one, x, y, rng.uniform(0.4, 0.46))
-    return Scene("place", f"{thing(a)} {place}", (item,), key=f"place {a} {place}")
+    return Scene("place", f"{thing(a)} {place}", (item,))
 
 
 def _size(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
     big, small = rng.choice(("big", "large", "huge")), rng.choice(("small", "little", "tiny"))
     if rng.random() < 0.5:
         item = Item(one, 0.5, 0.5, rng.uniform(0.24, 0.32))
-        return Scene("size", f"a {small} {a}", (item,), key=f"size {a} small")
+        return Scene("size", f"a {small} {a}", (item,))
     items = (Item(one, 0.34, 0.45, 0.62), Item(two, 0.82, 0.75, 0.28))
     caption = f"a {big} {a} and a {small} {b}"
-    return Scene("size", caption, items, key=f"size {a} {b}")
+    return Scene("size", caption, items)
 
 
 def _ground(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
@@ -209,7 +236,7 @@ def _ground(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
     said = rng.choice(("on a {} background", "in front of a {} wall", "against a {} background"))
     said = said.replace("a {}", thing(colour).replace(colour, "") + "{}").format(colour)
     item = Item(one, 0.5, 0.5, rng.uniform(0.6, 0.85))
-    return Scene("ground", f"{thing(a)} {said}", (item,), colour, key=f"ground {a} {colour}")
+    return Scene("ground", f"{thing(a)} {said}", (item,), colour)
 
 
 def _absence(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
@@ -217,23 +244,22 @@ def _absence(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
     if draw < 0.2:
         said = rng.choice(("nothing", "an empty picture", "a blank page", "there is nothing here",
                            f"there is no {a}", f"there are no {plural(a)}"))  # fmt: skip
-        return Scene("absence", said, (), key="absence")
+        return Scene("absence", said, ())
     said = rng.choice((f"{thing(a)} without {thing(b)}", f"{thing(a)} but no {b}",
                        f"no {b}, only {thing(a)}"))  # fmt: skip
-    return Scene("absence", said, (Item(one),), key=f"absence {a} {b}")
+    return Scene("absence", said, (Item(one),))
 
 
 def _both(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
     first, second = rng.sample(list(COLOURS), 2)
     if rng.random() < 0.4:
         number = rng.randint(2, 4)
-        return replace(count_scene(one, a, number, rng, first), kind="both",
-                       key=f"both {a} {number} {first}")  # fmt: skip
+        return replace(count_scene(one, a, number, rng, first), kind="both")
     scene = relation_scene(one, a, two, b, rng.choice(list(RELATIONS)), rng)
     relation = rng.choice(NEAR[:3])
     items = (replace(scene.items[0], colour=first), replace(scene.items[1], colour=second))
     caption = relation.format(a=thing(a, first), b=thing(b, second))
-    return Scene("both", caption, items, key=f"both {min(a, b)} {max(a, b)}")
+    return Scene("both", caption, items)
 
 
 PLANS = {
@@ -243,37 +269,36 @@ PLANS = {
 
 
 def training_scenes(table: Sequence[dict[str, Any]], count: int, seed: int = 0) -> list[Scene]:
-    """Scenes whose compositions are not held out, kinds in fixed shares."""
+    """Scenes that show no composition that is held out, kinds in fixed shares."""
     rng, rows, found = random.Random(f"scenes {seed}"), composable(table), []
     while len(found) < count:
         scene = plan(rng.choices(KINDS, WEIGHTS)[0], table, rows, rng)
-        if not held_out(scene.key):
+        if not any(map(held_out, keys(scene, table))):
             found.append(scene)
     return found
 
 
 def alternatives(kind: str, table: Sequence[dict[str, Any]], count: int,
                  seed: int = 1) -> list[list[Scene]]:  # fmt: skip
-    """Held-out compositions, each followed by those that it is hardest to tell from.
+    """At most `count` held-out compositions, each followed by those it is hardest to tell from.
 
-    The same thing 1 to 4 times; in each of the eight colours; the same two things the other way
-    round. The captions of a list differ by that alone.
+    The same thing 2 to 4 times, or once (which is not held out, and never the truth); in each of
+    the eight colours; the same two things the other way round. The captions of a list differ by
+    that alone, and no composition comes twice.
 
     Raises:
         ValueError: There are too few things for any composition to be held out.
     """
     rng, rows = random.Random(f"{kind} {seed}"), composable(table)
-    found: list[list[Scene]] = []
-    tries = 0
-    while len(found) < count:
-        tries += 1
-        if tries > 1000 * count:
-            raise ValueError(f"no composition of the kind {kind} is held out")
+    found: dict[str, list[Scene]] = {}
+    for _ in range(100 * count):
+        if len(found) == count:
+            break
         one, two = rng.sample(rows, 2)
         a, b = table[one]["label"], table[two]["label"]
         wording = rng.randrange(1 << 30)
         if kind == "count":
-            number = rng.randint(1, 4)
+            number = rng.randint(2, 4)
             order = [number, *(n for n in range(1, 5) if n != number)]
             scenes = [count_scene(one, a, n, random.Random(wording)) for n in order]
         elif kind == "colour":
@@ -284,9 +309,12 @@ def alternatives(kind: str, table: Sequence[dict[str, Any]], count: int,
             relation = rng.choice(list(RELATIONS))
             scenes = [relation_scene(one, a, two, b, r, random.Random(wording))
                       for r in (relation, OPPOSITE[relation])]  # fmt: skip
-        if held_out(scenes[0].key):
-            found.append(scenes)
-    return found
+        (key,) = keys(scenes[0], table)
+        if held_out(key):
+            found.setdefault(key, scenes)
+    if not found:
+        raise ValueError(f"no composition of the kind {kind} is held out")
+    return list(found.values())
 
 
 def tint(rgba: np.ndarray, colour: str) -> np.ndarray:

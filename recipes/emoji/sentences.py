@@ -93,7 +93,8 @@ def write(text: str, rng: random.Random) -> str:
 
 def _things(table: Sequence[dict[str, Any]], subgroups: tuple[str, ...]) -> list[str]:
     """What the drawings of some subgroups show, in one or two plain words."""
-    names = [e["label"].removesuffix(" face") for e in table if e["subgroup"].startswith(subgroups)]
+    chosen = [e for e in table if e["subgroup"].startswith(subgroups) and not e["held_out"]]
+    names = [e["label"].removesuffix(" face") for e in chosen]
     return list(dict.fromkeys(name for name in names if re.fullmatch("[a-z]+( [a-z]+)?", name)))
 
 

@@ -1,6 +1,6 @@
 """Words that no caption has, each with the label that means the same: an examination.
 
-`physician` is in WordNet's first synset of `doctor`; no drawing's caption says it. Whoever knows
+`spectacles` is in WordNet's first synset of `glasses`; no drawing's caption says it. Whoever knows
 words will think of the same picture. The pairs are computed, not chosen, and their words are kept
 out of every text that has a picture.
 """
@@ -24,6 +24,13 @@ RUDE = frozenset(["poof", "poove", "nance", "faggot", "fag", "queen", "pansy", "
 def words_of(text: str) -> list[str]:
     """Lower-case words."""
     return re.findall(r"[a-z]+", text.lower())
+
+
+def stems(text: str) -> set[str]:
+    """Its words, and each without what may be an ending: to find a word in any form."""
+    words = words_of(text)
+    endings = ("s", "es", "d", "ed", "ing", "ly", "y", "ies")
+    return {*words, *(w.removesuffix(e) for w in words for e in endings)}
 
 
 def captioned(table: Sequence[dict[str, Any]]) -> set[str]:

@@ -136,7 +136,7 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     """Distil by wall clock; the head to the teacher's 384 numbers is thrown away."""
     if not (work / "teacher.npz").exists():
         prepare_text(work, device, seed)
-    random = seed_everything(seed)
+    seed_everything(seed)
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     with np.load(work / "teacher.npz") as arrays:
         pieces, target = (torch.from_numpy(arrays[name]) for name in ("pieces", "texts"))
@@ -154,6 +154,7 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
         if "optimizer" in state:
             optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
+    random = seed_everything(seed + step)
     budget, saved, queue = Budget(minutes, spent), spent, []
     while budget.progress < 1:
         queue = queue or batches(target[HELD_OUT:], lengths[HELD_OUT:], batch, random)
