@@ -12,6 +12,8 @@ TORCH_INDEX ?=
 A ?= snow leopard
 B ?= bengal tiger
 FIGURE ?= comparison.png
+DEVICE ?= cpu
+DATA ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -65,9 +67,10 @@ pictures: .venv/.runtime  ## the pictures of the README and the docs, drawn anew
 		-T 10 -k 2 --figure docs/images/processes.png
 	$(BIN)/conjure drift $(ANIMALS) --change guidance=3 -T 10 -k 4 --figure docs/images/drift.png
 
+# With DEVICE=cuda on a GPU; with DATA=, a folder of the similarity tasks, the model card is made too.
 emoji: .venv/.development  ## make the embedded model again, from data to model card (hours on a CPU)
 	$(PIP) -r recipes/emoji/requirements.txt
-	$(BIN)/python -m recipes.emoji all
+	$(BIN)/python -m recipes.emoji all --device $(DEVICE) $(if $(DATA),--data "$(DATA)")
 
 COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --annotation-style=line

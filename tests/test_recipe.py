@@ -217,7 +217,7 @@ def test_a_network_that_learns_faster_has_the_same_gradients(pixels):
         with torch.autocast("cpu", torch.bfloat16, enabled=network is not exact):
             network(*inputs).sample.float().square().mean().backward()
     truth, one, other = (
-        torch.cat([p.grad.flatten() for p in network.parameters()])
+        torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
         for network in (exact, slow, quick)
     )
     assert (other - truth).norm() < 1.5 * (one - truth).norm() < 0.05 * truth.norm()

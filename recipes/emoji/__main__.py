@@ -14,10 +14,12 @@ from . import denoiser as denoiser_stage
 from . import examples as examples_stage
 from . import judge as judge_stage
 from . import text_encoder as text_stage
+from .card import keep_curves, write_card
 from .common import HERE
 from .evaluate import evaluate as evaluate_model
 from .export import export as export_model
 from .export import unpack as unpack_model
+from .withheld import write_hashes
 
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 FOLDER = HERE.parents[1] / "src" / "conjure" / "models" / "emoji"
@@ -27,7 +29,8 @@ Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run r
 Device = Annotated[str, typer.Option(help="cpu, cuda …")]
 Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
 Data = Annotated[
-    Path | None, typer.Option(help="A folder with STS-B, SICK-R, RG65 and SimLex-999.")
+    Path | None,
+    typer.Option("--data", help="A folder with STS-B, SICK-R, RG65 and SimLex-999."),
 ]
 WORK = Path(".emoji-work")
 
@@ -71,8 +74,9 @@ def denoiser(work: Work = WORK, minutes: Minutes = 300, device: Device = "cpu") 
 
 @app.command()
 def export(work: Work = WORK, folder: Target = FOLDER) -> None:
-    """Write the pipeline's folder."""
+    """Write the pipeline's folder, and keep the curves of its training."""
     export_model(work, folder)
+    keep_curves(work)
 
 
 @app.command()
@@ -87,17 +91,32 @@ def evaluate(work: Work = WORK, folder: Target = FOLDER, data: Data = None) -> N
     evaluate_model(work, folder, data)
 
 
+@app.command()
+def card(folder: Target = FOLDER) -> None:
+    """Write the model card from the report."""
+    write_card(folder)
+
+
+@app.command()
+def withhold(data: Annotated[Path, typer.Option(help="The folder of all benchmarks.")]) -> None:
+    """Hash the sentences of benchmarks, which no text may repeat, into `withheld.npy`."""
+    typer.echo(f"{write_hashes(data):,} sentences")
+
+
 @app.command(name="all")
-def everything(work: Work = WORK, device: Device = "cpu") -> None:
-    """Every stage in order, the judge before the generator."""
-    data(work)
-    judge(work, device=device)
+def everything(work: Work = WORK, device: Device = "cpu", benchmarks: Data = None) -> None:
+    """Every stage in order. The judge stays as it is: `judge` would make another yardstick."""
+    if not (work / "labels.json").exists():
+        data(work)
     autoencoder(work, device=device)
     text(work, device=device)
-    examples(work, device=device)
+    if not (work / "examples.npz").exists():
+        examples(work, device=device)
     denoiser(work, device=device)
     export(work)
-    evaluate(work)
+    evaluate(work, data=benchmarks)
+    if benchmarks is not None:  # the card says how near its distances are to people's
+        card()
 
 
 if __name__ == "__main__":

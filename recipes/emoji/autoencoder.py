@@ -14,6 +14,7 @@ from .common import (
     GENERATOR_STYLES,
     Budget,
     fast,
+    forget,
     load_checkpoint,
     log_line,
     save_checkpoint,
@@ -98,6 +99,8 @@ def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", ba
         step, spent = state["step"], state["spent"]
     random = seed_everything(seed + step)
     budget, saved = Budget(minutes, spent), spent
+    if budget.progress < 1:
+        forget(work, "examples.npz")
     while budget.progress < 1:
         rows = torch.randint(len(pictures), (batch,), generator=random)
         target = jitter(pictures[rows].float() / 127.5 - 1, random)

@@ -57,6 +57,12 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, lambda p: torch.save(state, p))
 
 
+def forget(work: Path, *names: str) -> None:
+    """Remove what a stage that is run again makes stale, so that it is made anew."""
+    for name in names:
+        (work / name).unlink(missing_ok=True)
+
+
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """Load a checkpoint, or None where there is none yet."""
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None

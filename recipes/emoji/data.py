@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .common import GENERATOR_STYLES, JUDGE_STYLES, held_out, write_atomically, write_json
+from .common import GENERATOR_STYLES, JUDGE_STYLES, forget, held_out, write_atomically, write_json
 from .render import rasterise
 
 PACKAGES = {
@@ -211,6 +211,7 @@ def build(work: Path) -> None:
     for row, i in enumerate(kept):
         table[i]["styles"] = [s for s in drawings if row in arrays[f"{s}/index"]]
     write_json(work / "labels.json", [table[i] for i in kept])
+    forget(work, "teacher.npz", "texts.json", "examples.npz", "captions.json")
 
 
 def load_pictures(work: Path, style: str) -> tuple[np.ndarray, np.ndarray]:

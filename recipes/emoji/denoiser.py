@@ -132,6 +132,8 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
     The network is compiled while they are, and its backward pass is ours on a CPU (`speed_up`):
     with tiles for bfloat16 each makes two cores train 1.6 times as fast.
     """
+    if not (work / "examples.npz").exists():
+        raise FileNotFoundError("make the examples first")
     if not (work / "states.npy").exists():
         prepare_states(work, device, seed)
     examples, lengths = load_examples(work), np.load(work / "lengths.npy")

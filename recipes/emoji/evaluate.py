@@ -20,13 +20,14 @@ from conjure.evaluate.scoring import correlation
 
 from .common import GENERATOR_STYLES, HERE, SIZE, write_atomically, write_json
 from .data import load_labels
-from .exams import CHOICES, compositions, concepts, neighbours, styles, synonyms_found
+from .exams import compositions, concepts, neighbours, rate, styles, synonyms_found
 from .judge import Judge, ceiling
 from .scenes import alternatives
 from .synonyms import synonyms
 
 GUIDANCE = 3.0  # of pictures
-TASKS = ("STS-B", "SICK-R", "RG65", "SimLex-999")
+SENTENCES = ("STS-B-dev", "STS-B", "SICK-R")
+TASKS = (*SENTENCES, "RG65", "SimLex-999")
 METHODS = ("conjuring", "initial-timestep", "direct-output", "text-encoder")
 SETTING = {"steps": 10, "guidance": 1.0}  # chosen on STS-B's development set
 FIRST_UNET: dict[str, Any] = {  # the first version's, whose speed is the yardstick
@@ -74,12 +75,12 @@ def generate(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 
 
 
 def judged(pipeline: StableDiffusionPipeline, count: int = 500, seed: int = 0,
-           guidance: float = 3.0) -> float:  # fmt: skip
+           guidance: float = 3.0) -> list[float]:  # fmt: skip
     """Top-1 of 20 by the judge, over `count` seeded labels that it can judge, one picture each."""
     judge = Judge()
     rows = np.random.default_rng(seed).permutation(judge.judged)[:count].tolist()
     pictures = generate(pipeline, [judge.labels[row] for row in rows], seed, guidance)
-    return judge.top_of(pictures, rows, seed=seed)
+    return rate(judge.hits(pictures, rows, seed=seed))
 
 
 def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...] = SHEET,
@@ -113,33 +114,35 @@ def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, A
     """Spearman on word and sentence tasks at `SETTING`: ours, and the two diffusion baselines.
 
     Returns:
-        By task the value and its 95% bootstrap interval over pairs, by part of speech the value,
-        and for sentences our lead over each baseline with its paired interval.
+        ``tasks``: by task and method the value and its 95% bootstrap interval over pairs;
+        ``leads``: on sentences, ours over each baseline with its paired interval; ``parts``:
+        SimLex-999 by part of speech.
     """
     process = conjure.load(folder, **SETTING, long="truncate", device="cpu")
     found = run_evaluation(TASKS, METHODS, process=process, data=data, samples=2, out=out)
-    figures: dict[str, Any] = {}
+    tasks: dict[str, Any] = {task: {} for task in TASKS}
     for score in found.scores:
         if score.headline and score.task in TASKS:
-            interval = [score.spearman, score.low, score.high]
-            figures.setdefault(score.task, {})[score.method] = interval
+            tasks[score.task][score.method] = [score.spearman, score.low, score.high]
+    leads: dict[str, Any] = {}
     for lead in found.differences:
-        if lead.method == METHODS[0] and lead.task in TASKS[:2]:
-            name = f"{lead.task}, lead over {lead.other}"
-            figures[name] = [lead.value, lead.low, lead.high]
+        if lead.method == METHODS[0] and lead.task in SENTENCES and lead.other in METHODS[1:3]:
+            leads.setdefault(lead.task, {})[lead.other] = [lead.value, lead.low, lead.high]
     words = found.results["SimLex-999"]
-    distances, parts = (
-        words.distances["conjuring", "girsanov"],
-        np.array(words.examples.more["pos"]),
-    )
-    for part in sorted(set(parts.tolist())):
-        rows = parts == part
-        figures[f"SimLex-999, {part}"] = correlation(-distances[rows], words.examples.scores[rows])
-    return figures
+    near = -words.distances["conjuring", "girsanov"]
+    of = np.array(words.examples.more["pos"])
+    parts = {
+        str(part): correlation(near[of == part], words.examples.scores[of == part])
+        for part in sorted(set(of.tolist()))
+    }
+    return {"tasks": tasks, "leads": leads, "parts": parts}
 
 
-def speed(folder: Path, rows: int = 32, repeats: int = 20) -> dict[str, float]:
-    """Milliseconds a call at `rows` rows: the model's network, and the first version's."""
+def speed(folder: Path, rows: int = 32, repeats: int = 20) -> dict[str, Any]:
+    """Milliseconds a call at `rows` rows, of the model's network and of the first version's.
+
+    And where: that they are measured together makes their ratio mean something anywhere.
+    """
     ours, first = load_pipeline(folder).unet, UNet2DConditionModel(**FIRST_UNET).eval()
     states, text = torch.randn(rows, 16, 8, 8), torch.randn(rows, 77, 256)
     times: dict[str, list[float]] = {"ours": [], "first": []}
@@ -149,12 +152,18 @@ def speed(folder: Path, rows: int = 32, repeats: int = 20) -> dict[str, float]:
                 started = time.perf_counter()
                 network(states, 500, text)
                 times[name].append(time.perf_counter() - started)
-    return {name: 1000 * float(np.median(found[2:])) / rows for name, found in times.items()}
+    each = {name: 1000 * float(np.median(found[2:])) / rows for name, found in times.items()}
+    return {**each, "rows": rows, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
 def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
               each: int = 4) -> dict[str, Any]:  # fmt: skip
-    """Do samples of one prompt differ: the vendors whose drawing they are nearest to."""
+    """Do samples of one prompt differ: the vendors whose drawing they are nearest to.
+
+    Returns:
+        ``vendors``: shares of all samples; ``several``: of the prompts, those whose samples are
+        nearest to two vendors' drawings or more.
+    """
     table = load_labels(work)
     rows = [row for row, entry in enumerate(table) if entry["seen"]]
     chosen = np.random.default_rng(0).permutation(rows)[:count].tolist()
@@ -164,9 +173,10 @@ def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
     groups = [set(found[start : start + each]) for start in range(0, len(found), each)]
     return {
         "vendors": {style: found.count(style) / len(found) for style in GENERATOR_STYLES},
-        f"prompts of whose {each} samples two vendors' styles or more are nearest":
-            sum(len(group) > 1 for group in groups) / count,
-    }  # fmt: skip
+        "prompts": count,
+        "samples": each,
+        "several": sum(len(group) > 1 for group in groups) / count,
+    }
 
 
 def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, Any]:
@@ -175,7 +185,7 @@ def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, An
     Args:
         work: The work folder, with the drawings and the labels.
         folder: The model.
-        data: The similarity tasks; without it they are left out.
+        data: The similarity tasks; without it their figures stay away.
     """
     pipeline, table = load_pipeline(folder), load_labels(work)
     process = conjure.load(folder, steps=10, guidance=1.0, device="cpu")
@@ -186,26 +196,20 @@ def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, An
         write_json(REPORT, figures)  # whole after every figure: an evaluation takes an hour
         typer.echo(f"{name}: {json.dumps(value)}")
 
-    for name, value in ceiling(work).items():
-        report(f"judge on real drawings, {name}, top-1 of {CHOICES}", value)
-    for w in (1.0, GUIDANCE):
-        report(f"recognised by the judge at guidance {w:g}", judged(pipeline, guidance=w))
-
     @torch.inference_mode()
     def encode(pictures: Tensor) -> Tensor:
         parts = [pipeline.vae.encode(2 * p - 1, return_dict=False)[0] for p in pictures.split(64)]
         return torch.cat(parts)
 
-    for kind, value in compositions(process, encode, table, work).items():
-        report(f"held-out compositions, {kind}", value)
-    report(f"held-out concepts by name, top-1 of {CHOICES}", concepts(process, encode, table, work))
-    report("neighbours, b nearer than c", neighbours(process, table))
-    found = synonyms_found(process, table, work / "packages")
-    report(f"synonyms in no caption, top-1 of {CHOICES}", found)
+    report("judge", ceiling(work))
+    report("recognised", {f"{w:g}": judged(pipeline, guidance=w) for w in (1.0, GUIDANCE)})
+    report("compositions", compositions(process, encode, table, work))
+    report("concepts", concepts(process, encode, table, work))
+    report("neighbours", neighbours(process, table))
+    report("synonyms", synonyms_found(process, table, work / "packages"))
     report("diversity", diversity(pipeline, work))
-    report("milliseconds a call", speed(folder))
+    report("speed", speed(folder))
     if data is not None:
-        for name, value in similarity(folder, data).items():
-            report(name, value)
-    report("in the pictures", draw_sheets(pipeline, table, work / "packages"))
+        report("similarity", similarity(folder, data))
+    report("pictures", draw_sheets(pipeline, table, work / "packages"))
     return figures

@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from .autoencoder import load_autoencoder
-from .common import save_checkpoint
+from .common import forget, save_checkpoint
 from .denoiser import load_denoiser, make_scheduler
 from .text_encoder import load_text_encoder
 
@@ -55,6 +55,7 @@ def unpack(work: Path, folder: Path) -> None:
     pipeline = StableDiffusionPipeline.from_pretrained(
         folder, local_files_only=True, torch_dtype=torch.float32, safety_checker=None
     )
+    forget(work, "teacher.npz", "examples.npz", "states.npy", "lengths.npy")
     pipeline.tokenizer.save_pretrained(work / "tokenizer")
     encoder = {f"model.{k}": v for k, v in pipeline.text_encoder.state_dict().items()}
     denoiser = pipeline.unet.state_dict()

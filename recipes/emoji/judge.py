@@ -215,18 +215,21 @@ class Judge:
         cosines = cosines @ self.known.T
         return torch.stack([cosines[:, found].amax(1) for found in self.drawings], dim=1)
 
-    def top_of(
+    def hits(
         self, pictures: Tensor, rows: Sequence[int], choices: int = 20, seed: int = 0
-    ) -> float:
-        """How often the true label scores best among itself and `choices` − 1 random others."""
-        scores = self.scores(pictures)
-        hits = 0
+    ) -> np.ndarray:
+        """Whether the true label scores best among itself and `choices` − 1 random others."""
+        scores, hits = self.scores(pictures), np.zeros(len(rows), dtype=bool)
         for number, (row, score) in enumerate(zip(rows, scores, strict=True)):
             rng = np.random.default_rng([seed, number])
             others = rng.choice(len(self.labels) - 1, choices - 1, replace=False)
             others = others + (others >= row)  # all labels but the true one
-            hits += bool(score[row] > score[torch.from_numpy(others)].max())
-        return hits / len(rows)
+            hits[number] = bool(score[row] > score[torch.from_numpy(others)].max())
+        return hits
+
+    def top_of(self, pictures: Tensor, rows: Sequence[int], seed: int = 0) -> float:
+        """How often it is, of 20."""
+        return float(self.hits(pictures, rows, seed=seed).mean())
 
 
 def drawings_of(

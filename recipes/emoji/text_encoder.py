@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
 from .common import (
     Budget,
     fast,
+    forget,
     load_checkpoint,
     log_line,
     save_checkpoint,
@@ -156,6 +157,8 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
         step, spent = state["step"], state["spent"]
     random = seed_everything(seed + step)
     budget, saved, queue = Budget(minutes, spent), spent, []
+    if budget.progress < 1:
+        forget(work, "states.npy", "lengths.npy")
     while budget.progress < 1:
         queue = queue or batches(target[HELD_OUT:], lengths[HELD_OUT:], batch, random)
         rows = queue.pop()

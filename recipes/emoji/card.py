@@ -1,0 +1,94 @@
+"""The model card, from a template and `report.json`; and the picture of how training went."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from .common import HERE, write_atomically, write_json
+from .data import PACKAGES, SHA256
+from .evaluate import IMAGES, REPORT
+from .wordnet import WORDNET_SHA256
+
+TEMPLATE, CURVES = HERE / "card.md", HERE / "curves.json"
+STAGES = {"autoencoder": "autoencoder", "text_encoder": "text encoder", "denoiser": "denoiser"}
+POINTS = 200  # of a curve
+
+
+def percent(value: float | list[float]) -> str:
+    """`79.3%`, with its interval where there is one: `79.3% [74.4, 83.5]`."""
+    if not isinstance(value, list):
+        return f"{100 * value:.1f}%"
+    middle, low, high = (100 * v for v in value)
+    return f"{middle:.1f}% [{low:.1f}, {high:.1f}]"
+
+
+def rank(value: float | list[float], sign: str = "") -> str:
+    """Spearman × 100, with its interval where there is one: `63.3 [58.0, 67.9]`."""
+    if not isinstance(value, list):
+        return f"{100 * value:{sign}.1f}"
+    middle, low, high = (f"{100 * v:{sign}.1f}" for v in value)
+    return f"{middle} [{low}, {high}]"
+
+
+def render(report: dict[str, Any]) -> str:
+    """The card's text.
+
+    Raises:
+        jinja2.UndefinedError: The report lacks a figure.
+    """
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True,
+        autoescape=False,
+    )  # fmt: skip
+    environment.filters |= {"percent": percent, "rank": rank}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        **report, packages=PACKAGES, hashes=SHA256, wordnet=WORDNET_SHA256, curves=load_curves()
+    )
+
+
+def write_card(folder: Path) -> None:
+    """`README.md` of the model's folder, and the curves' picture."""
+    report = json.loads(REPORT.read_text(encoding="utf-8"))
+    text = render(report)
+    write_atomically(folder / "README.md", lambda p: p.write_text(text, encoding="utf-8"))
+    draw_curves(IMAGES / "emoji-training.png")
+
+
+def keep_curves(work: Path) -> None:
+    """Thin the work folder's loss curves into `curves.json`, beside this file."""
+    kept = {}
+    for stage in STAGES:
+        lines = (work / f"{stage}.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [row for row in map(json.loads, lines) if "loss" in row]
+        parts = np.array_split(np.arange(len(rows)), min(POINTS, len(rows)))
+        kept[stage] = {
+            "minutes": [round(rows[part[-1]]["seconds"] / 60, 2) for part in parts],
+            "steps": [rows[part[-1]]["step"] for part in parts],
+            "loss": [round(float(np.mean([rows[i]["loss"] for i in part])), 5) for part in parts],
+        }
+    write_json(CURVES, kept)
+
+
+def load_curves() -> dict[str, Any]:
+    """What `keep_curves` wrote."""
+    return json.loads(CURVES.read_text(encoding="utf-8"))
+
+
+def draw_curves(path: Path) -> None:
+    """A panel for each network: loss by minutes, on logarithmic axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 2.7), dpi=120, layout="constrained")
+    for panel, (stage, name) in zip(figure.subplots(1, 3), STAGES.items(), strict=True):
+        curve = load_curves()[stage]
+        panel.plot(curve["minutes"], curve["loss"], linewidth=1.2)
+        panel.set(title=f"{name}, {curve['steps'][-1]:,} steps", xlabel="minutes", yscale="log")
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("training loss")
+    write_atomically(path, lambda p: figure.savefig(p))
