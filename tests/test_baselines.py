@@ -286,6 +286,64 @@ def test_continuations_follow_the_model(language_model):
     assert chi < 30  # nine degrees of freedom: one in two thousand
 
 
+def test_a_language_model_in_half_precision_computes_in_single(language_model, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    half = tmp_path / "half"
+    AutoModelForCausalLM.from_pretrained(language_model).bfloat16().save_pretrained(half)
+    AutoTokenizer.from_pretrained(language_model).save_pretrained(half)
+    loaded = METHODS["trajectories"](Asked(None), str(half))
+    assert loaded.settings["dtype"] == "torch.float32"
+    asked = METHODS["trajectories"](Asked(None, dtype="bfloat16"), str(half))
+    assert asked.settings["dtype"] == "torch.bfloat16"
+
+
+def test_another_tokenizer_or_configuration_is_another_folder(language_model, tmp_path):
+    found = METHODS["trajectories"](Asked(None), str(language_model))
+    assert isinstance(found, Trajectories)
+    before = found.settings
+    found.tokenizer.add_tokens(["new"])
+    assert found.settings["tokenizer"] != before["tokenizer"]
+    found.model.config.attn_pdrop = 0.5
+    assert found.settings["config"] != before["config"]
+    assert set(before["versions"]) >= {"torch", "transformers", "conjure"}
+
+
+def test_a_trajectory_counts_its_passes(language_model, tmp_path):
+    method = METHODS["trajectories"](Asked(None), str(language_model))
+    assert isinstance(method, Trajectories)
+    method = Trajectories(method.asked, method.model, method.tokenizer, "x", None, 20, 4)
+    made = []
+    method.model.register_forward_hook(lambda *_: made.append(1))
+    found = method.measure([("a cat", "dog")], tmp_path)
+    assert found.calls >= len(made) > found.calls - 8  # fewer where all continuations have ended
+
+
+def test_pictures_of_another_decoder_are_other_pictures(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=2)
+    (method,) = build_methods(["direct-output"], Asked(process))
+    before, of_noise = folder_name(method), process.fingerprint()
+    with torch.no_grad():
+        next(process.family.pipeline.vae.parameters()).add_(1.0)
+    assert folder_name(method) != before
+    assert process.fingerprint() == of_noise
+
+
+def test_one_window_cannot_stand_for_several(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=2, long="chunk")
+    (method,) = build_methods(["text-encoder"], Asked(process))
+    method.check(["a cat"])
+    with pytest.raises(ConjureError, match="reads in windows"):
+        method.check(["cat " * 200])
+
+
+def test_the_initial_timestep_counts_texts_that_return(pipeline, tmp_path, monkeypatch):
+    monkeypatch.setattr("conjure.baselines.initial_timestep.TOGETHER", 2)
+    (method,) = build_methods(["initial-timestep"], Asked(pipeline, samples=1))
+    found = method.measure(PAIRS, tmp_path)
+    assert found.calls == method.cost(PAIRS) == 2 + 2  # "dog", twice
+
+
 def test_the_prompted_variant_and_its_limits(language_model, tmp_path):
     prompted = METHODS["trajectories+prompt"](Asked(None), str(language_model))
     plain = METHODS["trajectories"](Asked(None), str(language_model))

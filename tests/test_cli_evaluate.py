@@ -88,9 +88,29 @@ def test_a_sweep_draws_its_curves(run, data, tmp_path):
     assert out.count("conjuring") == 4
 
 
+def test_a_sweep_over_samplers_keeps_eta_for_the_one_that_has_it(run, data):
+    asked = ["--vary", "sampler=ddim,euler", "--eta", "1", "--methods", "initial-timestep"]
+    code, out, err = run("evaluate", "--data", str(data), "--tasks", "mine", *asked, *QUICK)
+    assert code == 0, err
+    assert "euler" in out
+
+
+def test_a_csv_has_every_task_and_column(run, data):
+    asked = ["--tasks", "mine", "--methods", "conjuring", *QUICK, "--format", "csv"]
+    _, out, _ = run("evaluate", "--data", str(data), *asked)
+    columns = {line.split(",")[2] for line in out.splitlines()[1:]}
+    assert {"girsanov", "epsilon", "picture"} <= columns
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--vary", "guidance=3,0.5"], "guidance is at least 1"),
+        (["--vary", "steps=2,0"], "steps is a whole number"),
+        (["--vary", "sampler=ddim,eulr"], "Did you mean 'euler'"),
+        (["--vary", "samples=1,0"], "samples is a whole number"),
+        (["--vary", "sampler=ddim,euler", "--vary", "eta=1,0"], "eta is an option of the ddim"),
+        (["--samples", "0", "--methods", "initial-timestep"], "samples is a whole number"),
         (["--tasks", "mina"], "Did you mean"),
         (["--methods", "conjur"], "Did you mean 'conjuring'"),
         (["--format", "word"], "--format is"),

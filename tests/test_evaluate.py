@@ -6,6 +6,8 @@ import csv
 import io
 import json
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -323,12 +325,13 @@ def evaluation(process, examples):
 
 def test_the_table_has_the_best_in_bold_and_the_paper_apart(evaluation):
     table = make_table(evaluation)
-    assert table.headings == ("STS-B",)
+    assert table.headings == ("STS-B", "toy")
     assert [row.name for row in table.rows] == ["initial-timestep", "conjuring, girsanov"]
     text = render(table, "markdown")
-    best = max(s.spearman for s in evaluation.scores if s.headline and s.task == "STS-B")
-    assert f"**{100 * best:.1f}**" in text
-    assert text.count("**") == 2
+    for task in table.headings:
+        best = max(s.spearman for s in evaluation.scores if s.headline and s.task == task)
+        assert f"**{100 * best:.1f}**" in text
+    assert text.count("**") == 4
     assert "| conjuring, Stable Diffusion v1.4 (published) | 70.3 |" in text
     assert text.index("Published") > text.index("conjuring, girsanov")
     full = make_table(evaluation, full=True)
@@ -404,6 +407,41 @@ def test_the_mean_over_subsets(process, examples):
     assert score.spearman == pytest.approx(np.mean(parts))
     with pytest.raises(ConjureError, match="no column 'subset'"):
         evaluate([replace(examples, more={})], ["conjuring"], process=process, conventions=how)
+    whole = replace(examples, whole=True)  # as the field takes STS-B, whatever its genres
+    assert how.subsets(whole) is None
+
+
+@pytest.mark.parametrize(("few", "scores"), [(2, [1.0, 2.0, 3.0]), (3, [1.0, 1.0, 1.0])])
+def test_a_subset_without_a_correlation_is_refused_before_any_work(examples, few, scores):
+    subset = ["x"] * few + ["y"] * (len(examples) - few)
+    changed = np.concatenate([scores, examples.scores[3:]])
+    short = replace(examples, more={"subset": subset}, scores=changed)
+    with pytest.raises(ConjureError, match="no correlation to take the mean of"):
+        Conventions(pooling="mean").subsets(short)
+
+
+@pytest.mark.parametrize(("asked", "message"), [({"samples": 0}, "samples"), ({"seed": -1}, "seed")])
+@pytest.mark.parametrize("method", ["initial-timestep", "direct-output"])
+def test_no_method_draws_without_samples_or_a_seed(process, examples, method, asked, message):
+    with pytest.raises(ConjureError, match=f"{message} is a whole number"):
+        evaluate([examples], [method], process=process, **asked)
+
+
+def test_what_json_lacks_is_saved_as_text(process, examples, tmp_path):
+    more = {"seen": [date(2020, 1, 1)] * len(examples), "share": [Decimal("0.5")] * len(examples)}
+    evaluate(
+        [replace(examples, more=more)], ["initial-timestep"], process=process, out=tmp_path / "run"
+    )
+    found = open_evaluation(tmp_path / "run").results["toy"].examples
+    assert found.more["seen"][0] == "2020-01-01"
+
+
+def test_landmarks_weigh_as_ours_does_and_refuse_before_any_work(process, examples):
+    asked = {"process": process, "estimand": "epsilon"}
+    found = evaluate([examples], ["landmarks"], **asked)
+    assert [s.column for s in found.scores] == ["epsilon"]
+    with pytest.raises(ConjureError, match="no embedding"):
+        evaluate([examples], ["landmarks"], process=process, estimand="ancestral")
 
 
 def test_differences_carry_both_errors(process, examples):

@@ -64,6 +64,15 @@ def evaluated(model, task):
     return result.task_results[0].scores["test"][0]
 
 
+def test_another_schedule_is_another_model_to_mteb(process):
+    config = {"timestep_spacing": "trailing", "beta_end": 0.01}
+    other = GaussianProcess.build(process.meanings, steps=5, config=config)
+    known = [Encoder(p).mteb_model_meta.experiment_kwargs for p in (process, other)]
+    assert known[0] is not None
+    assert known[1] is not None
+    assert known[0]["levels"] != known[1]["levels"]
+
+
 def test_cosine_means_our_distance(process, task):
     local, human = task
     encoder = Encoder(process, features=8192)

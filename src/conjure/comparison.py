@@ -301,8 +301,8 @@ def is_whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def check_arguments(process: Process, samples: int, seed: int, estimand: str) -> None:
-    """Refuse what no run can be made with, before any work.
+def check_sampling(samples: int, seed: int) -> None:
+    """Refuse what nothing can be drawn with.
 
     Raises:
         ConjureError: With what to do instead.
@@ -311,6 +311,15 @@ def check_arguments(process: Process, samples: int, seed: int, estimand: str) ->
         raise ConjureError(f"samples is a whole number, at least 1, not {samples!r}.")
     if not is_whole(seed, 0):
         raise ConjureError(f"seed is a whole number, at least 0, not {seed!r}.")
+
+
+def check_arguments(process: Process, samples: int, seed: int, estimand: str) -> None:
+    """Refuse what no run can be made with, before any work.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    check_sampling(samples, seed)
     reason = why_unavailable(process, estimand)
     if reason is not None:
         raise EstimandUnavailableError(reason)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
+from conjure.devices import check_device, check_dtype
 from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWeightsError
 from conjure.process.families import Family, Source
 from conjure.process.pipeline import Negative, PipelineProcess
+from conjure.process.samplers.base import refuse_eta
 from conjure.registry import FAMILIES, SAMPLERS
 from conjure.sources import (
     find_config,
@@ -27,12 +29,6 @@ from conjure.sources import (
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-DTYPES = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 
 LONG = ("refuse", "truncate", "chunk")
 """What may become of prompts beyond the text encoder's length."""
@@ -121,12 +117,12 @@ def load(
         "batch_size": batch_size,
     }  # fmt: skip
     check_settings(asked)
-    place = _check_device(device)
+    place = check_device(device)
     source = Source(
         str(model) if given is None else str(given.name_or_path or type(given).__name__),
         locate(model) if isinstance(model, str | Path) else "",
         place,
-        _check_dtype(dtype or ("float32" if given is None else _dtype_of(given))),
+        check_dtype(dtype or ("float32" if given is None else _dtype_of(given))),
         revision,
         variant,
         allow_pickle=allow_pickle,
@@ -196,15 +192,22 @@ def vary(process: PipelineProcess, **changes: Any) -> PipelineProcess:
 def check_settings(asked: Mapping[str, Any]) -> None:
     """Refuse settings of a process that none can have, whatever the model.
 
+    Args:
+        asked: ``sampler``, ``eta``, ``spacing``, ``steps``, ``guidance``, ``long`` and
+            ``batch_size``.
+
     Raises:
         ConjureError: With what to do instead.
     """
+    _check_guidance(asked["guidance"])
     if asked["long"] not in LONG:
         raise UnknownNameError("choice for long prompts", asked["long"], LONG)
     _check_whole("steps", asked["steps"])
     if asked["batch_size"] is not None:
         _check_whole("batch_size", asked["batch_size"])
     SAMPLERS[asked["sampler"]]
+    if asked["sampler"] != "ddim":
+        refuse_eta(asked["sampler"], asked["eta"])
     if asked["spacing"] in TIMESTEP_SPACINGS and asked["sampler"] == "lcm":
         raise ConjureError("lcm has a spacing of its own, that of its distillation: leave it out.")
 
@@ -401,32 +404,6 @@ def _check_guidance(guidance: float | None) -> float:
             "negative prompt, which is another process than the one the prompts name."
         )
     return w
-
-
-def _check_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    name = str(dtype).removeprefix("torch.")
-    name = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}.get(
-        name, name
-    )
-    if name not in DTYPES:
-        raise UnknownNameError("dtype", name, DTYPES)
-    return DTYPES[name]
-
-
-def _check_device(device: str | None) -> torch.device:
-    if device is None:
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConjureError(
-            f"The device {device!r} cannot be used here: {reason} Try 'cpu'."
-        ) from error
-    return place
 
 
 def _check_whole(name: str, value: int) -> None:

@@ -29,6 +29,7 @@ from conjure.embedding import Landmarks, embed
 from conjure.errors import ConjureError
 from conjure.pairs import compare_pairs
 from conjure.process.base import Process
+from conjure.store.manifest import hash_levels
 
 if TYPE_CHECKING:
     from mteb.models.model_meta import ModelMeta
@@ -237,5 +238,10 @@ def _meta(process: Process, kind: str, dimensions: int, kwargs: dict[str, Any]) 
         similarity_fn_name=ScoringFunction.COSINE if kind == "landmarks" else None,
         use_instructions=False,
         training_datasets=None,
-        experiment_kwargs={**settings, **kwargs, "conjure": __version__},
+        experiment_kwargs={
+            **settings,
+            "levels": hash_levels(process),
+            **kwargs,
+            "conjure": __version__,
+        },
     )

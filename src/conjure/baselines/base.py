@@ -10,6 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
+from conjure.devices import check_device, check_dtype
 from conjure.engine.block import Job
 from conjure.errors import ConjureError
 from conjure.levels import Floats
@@ -28,7 +31,9 @@ class Asked:
         samples: Monte Carlo samples k, of the methods that draw any.
         seed: Of their noise.
         estimand: Which of ours stands first.
-        device: For models of other kinds.
+        device: For models of other kinds; None for the fastest.
+        dtype: In which they compute, by name.
+        offline: Whether only what is on this machine may be read.
         allow_pickle: Whether weights that are not safetensors may be read.
         progress: Whether to show bars.
     """
@@ -38,8 +43,20 @@ class Asked:
     seed: int = 0
     estimand: str = "girsanov"
     device: str | None = None
+    dtype: str = "float32"
+    offline: bool = False
     allow_pickle: bool = False
     progress: bool = False
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where models of other kinds go."""
+        return check_device(self.device)
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """In which they compute, whatever the checkpoint's own."""
+        return check_dtype(self.dtype)
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,12 @@ class DirectOutput:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The process and the image encoder."""
+        """The process, what makes its last state a picture, and the image encoder."""
         manifest = make_manifest(self.process, self.asked.seed)
         weights = None if self.encoder is None else hash_weights({"encoder": self.encoder.model})
-        return {"method": "direct-output", "encoder": weights, **manifest}
+        said = {"method": "direct-output", "encoder": weights, **manifest}
+        fingerprint = getattr(self.process, "picture_fingerprint", None)
+        return said if fingerprint is None else {**said, "pictures": fingerprint()}
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
@@ -68,7 +70,10 @@ class DirectOutput:
             check_prompt(self.process, text)
 
     def cost(self, pairs: Sequence[Pair]) -> int:
-        """T a text and sample, and as many again with guidance."""
+        """T a text and sample, and as many again with guidance.
+
+        More where a text returns after its picture was forgotten.
+        """
         return self._path_calls * self.asked.samples * distinct_texts(pairs)
 
     @property
@@ -79,8 +84,6 @@ class DirectOutput:
         """Pairs with common prompts go together."""
         decode = getattr(self.process, "decode", None)
         columns = ["latents"] if decode is None else ["latents", "pixels"]
-        if self.encoder is not None and decode is None:
-            raise ConjureError("This process has no pictures for an image encoder to look at.")
         features = self.encoder
         if features is not None:
             columns.append("features")
@@ -156,7 +159,8 @@ class ImageEncoder:
         found = []
         for part in np.array_split(pictures, max(1, len(pictures) // 32)):
             images = [Image.fromarray((255 * picture).round().astype(np.uint8)) for picture in part]
-            inputs = self.processor(images=images, return_tensors="pt").to(self.model.device)
+            inputs = self.processor(images=images, return_tensors="pt")
+            inputs = inputs.to(self.model.device, self.model.dtype)
             said: Any = project(**inputs) if project is not None else self.model(**inputs)
             if isinstance(said, Tensor):
                 found.append(said)
@@ -178,18 +182,18 @@ def load_encoder(name: str, asked: Asked) -> ImageEncoder:
 
     safe = None if asked.allow_pickle else True
     try:
-        processor = AutoImageProcessor.from_pretrained(name)
+        processor = AutoImageProcessor.from_pretrained(name, local_files_only=asked.offline)
         model, about = AutoModel.from_pretrained(
-            name, use_safetensors=safe, output_loading_info=True
-        )
+            name, use_safetensors=safe, output_loading_info=True, dtype=asked.torch_dtype,
+            local_files_only=asked.offline,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError) as error:
         raise ConjureError(f"The image encoder {name!r} cannot be loaded: {error}") from error
     missing = list(about["missing_keys"])
     # A pooler that the checkpoint lacks would be drawn at random.
     if [key for key in missing if "pooler" not in key]:
         raise ConjureError(f"{name!r} lacks weights that its network needs: {missing[0]}, …")
-    if asked.device is not None:
-        model.to(asked.device)
+    model.to(asked.torch_device)
     return ImageEncoder(model.eval(), processor, pooled=not missing)
 
 
@@ -198,5 +202,7 @@ def build(asked: Asked, argument: str | None) -> DirectOutput:
     if asked.process is None:
         raise ConjureError("direct-output needs a process.")
     name = "direct-output" if argument is None else f"direct-output:{argument}"
+    if argument is not None and getattr(asked.process, "decode", None) is None:
+        raise ConjureError("This process has no pictures for an image encoder to look at.")
     encoder = None if argument is None else load_encoder(argument, asked)
     return DirectOutput(asked, asked.process, encoder, name)

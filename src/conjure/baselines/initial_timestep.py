@@ -17,7 +17,6 @@ from conjure.baselines.base import (
     Measured,
     Pair,
     all_jobs,
-    distinct_texts,
     paths_of,
 )
 from conjure.comparison import check_prompt
@@ -28,10 +27,14 @@ from conjure.errors import ConjureError
 from conjure.process.base import Process
 from conjure.progress import progress_bar
 from conjure.store import make_manifest
+from conjure.store.run import ordered
 from conjure.store.values import kept_values
 
 HELD = 2**29
 """Bytes of predictions that are held at a time."""
+
+TOGETHER = 2048
+"""Samples of pairs at most between two savings."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,19 @@ class InitialTimestep:
             check_prompt(self.process, text)
 
     def cost(self, pairs: Sequence[Pair]) -> int:
-        """One a text and sample."""
-        return self.asked.samples * distinct_texts(pairs)
+        """One a text and sample, in each part of the pairs that it is in."""
+        distinct = list(dict.fromkeys(ordered(*pair) for pair in pairs))
+        jobs = all_jobs(distinct, self.asked.samples)
+        parts = range(0, len(jobs), self._together)
+        return sum(len(paths_of(jobs[start : start + self._together])) for start in parts)
+
+    @property
+    def _together(self) -> int:
+        """Samples of pairs in a part, which is kept when it is done.
+
+        Two states each, at which noise and picture are said, in float64.
+        """
+        return max(1, min(TOGETHER, HELD // (32 * math.prod(self.process.shape))))
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Prompts in a part of the pairs are asked once; across parts, again."""
@@ -77,12 +91,10 @@ class InitialTimestep:
             b = torch.tensor([rows[job.b, job.sample] for job in jobs])
             return squared_norm(values[a] - values[b])[:, None]
 
-        # Two states a job, at which noise and picture are said, in float64.
-        together = max(1, HELD // (32 * math.prod(self.process.shape)))
         with progress_bar("Initial timestep", None, shown=self.asked.progress) as bar:
             network.on_calls = bar.advance
             found = kept_values(
-                folder, all_jobs(pairs, k), 1, compute, together,
+                folder, all_jobs(pairs, k), 1, compute, self._together,
                 lambda missing: bar.expect(len(paths_of(missing))),
             )  # fmt: skip
         return Measured({self.column: found.reshape(len(pairs), k)}, network.calls, k)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair, distinct_texts
-from conjure.comparison import check_prompt
+from conjure.comparison import check_arguments, check_prompt
 from conjure.embedding import embed
+from conjure.embedding.landmarks import estimand_weights
 from conjure.errors import ConjureError
 from conjure.process.base import Process
 from conjure.store import make_manifest
@@ -22,7 +23,7 @@ PATHS = 2
 
 @dataclass(frozen=True)
 class LandmarkDistance:
-    """Column: ``girsanov`` under the reference measure, at so many unconditional paths' states."""
+    """Column: the estimand under the reference measure, at so many unconditional paths' states."""
 
     asked: Asked
     process: Process
@@ -36,6 +37,7 @@ class LandmarkDistance:
         return {
             "method": "landmarks",
             "paths": self.paths,
+            "estimand": self.asked.estimand,
             **make_manifest(self.process, self.asked.seed),
         }
 
@@ -55,12 +57,12 @@ class LandmarkDistance:
         prompts = list(dict.fromkeys(chain.from_iterable(pairs)))
         found = embed(
             prompts, process=self.process, paths=self.paths, seed=self.asked.seed,
-            out=folder / "embeddings", progress=self.asked.progress,
+            estimand=self.asked.estimand, out=folder / "embeddings", progress=self.asked.progress,
         )  # fmt: skip
         rows = {prompt: row for row, prompt in enumerate(found.prompts)}
         ends = np.array([[rows[a], rows[b]] for a, b in pairs])
         gap = found.vectors[ends[:, 0]].astype(np.float64) - found.vectors[ends[:, 1]]
-        return Measured({"girsanov": (gap**2).sum(1, keepdims=True)}, found.calls, 0)
+        return Measured({self.asked.estimand: (gap**2).sum(1, keepdims=True)}, found.calls, 0)
 
 
 def build(asked: Asked, argument: str | None) -> LandmarkDistance:
@@ -70,4 +72,6 @@ def build(asked: Asked, argument: str | None) -> LandmarkDistance:
     if argument is not None and not (argument.isdigit() and int(argument) > 0):
         raise ConjureError(f"landmarks:PATHS takes a whole number of paths, not {argument!r}.")
     paths = PATHS if argument is None else int(argument)
+    check_arguments(asked.process, 1, asked.seed, asked.estimand)
+    estimand_weights(asked.estimand, asked.process.levels)  # refuses what is no weighting
     return LandmarkDistance(asked, asked.process, paths, f"landmarks:{paths}")

@@ -73,11 +73,14 @@ def build(asked: Asked, argument: str | None) -> SentenceTransformers:
         raise ConjureError(
             "sentence-transformers:NAME needs the library: pip install 'conjure[evaluate]'."
         ) from error
-    safe = {} if asked.allow_pickle else {"use_safetensors": True}
+    how: dict[str, Any] = {"dtype": asked.torch_dtype}
+    if not asked.allow_pickle:
+        how["use_safetensors"] = True
     try:
         model = SentenceTransformer(
-            argument, device=asked.device, trust_remote_code=False, model_kwargs=safe
-        )
+            argument, device=str(asked.torch_device), trust_remote_code=False, model_kwargs=how,
+            local_files_only=asked.offline,
+        )  # fmt: skip
     except (OSError, ValueError, TypeError) as error:
         raise ConjureError(f"The model {argument!r} cannot be loaded: {error}") from error
     return SentenceTransformers(asked, model, argument)

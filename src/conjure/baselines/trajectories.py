@@ -11,6 +11,9 @@ distributions of the next token.
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +30,7 @@ from conjure.engine import Job
 from conjure.errors import ConjureError
 from conjure.process.fingerprint import hash_weights
 from conjure.progress import progress_bar
+from conjure.store.manifest import versions
 from conjure.store.values import kept_values
 
 CONTINUATIONS, TOKENS = 20, 20
@@ -77,7 +81,7 @@ class Trajectories:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The model, the template, n and m, the seed."""
+        """The model and its tokenizer, the template, n and m, the seed, versions."""
         return {
             "method": "trajectories",
             "model": hash_weights({"model": self.model}),
@@ -86,6 +90,9 @@ class Trajectories:
             "tokens": self.tokens,
             "seed": self.asked.seed,
             "dtype": str(self.model.dtype),
+            "config": _digest(self.model.config.to_dict()),
+            "tokenizer": _digest(_describe(self.tokenizer)),
+            "versions": versions(),
         }
 
     def check(self, texts: Iterable[str]) -> None:
@@ -120,7 +127,7 @@ class Trajectories:
                             made[text] = self.sample(text)
                             passes += self.tokens
                     rows.append(self.compare(a, b, made[a], made[b]).T.reshape(-1))
-                    passes += 4
+                    passes += 2 * (1 + len(self._parts()))
                     bar.advance(2)
                 while len(made) > 1024:
                     del made[next(iter(made))]
@@ -172,8 +179,9 @@ class Trajectories:
         lengths = torch.cat([from_a.lengths, from_b.lengths])
         inside = torch.arange(self.tokens) < lengths[:, None]
         gaps, jeffreys = [], []
-        for rows in torch.arange(2 * n).split(max(1, AT_ONCE // self.tokens)):
-            under_a, under_b = self._score(a, tokens[rows]), self._score(b, tokens[rows])
+        said_a, said_b = self._read(a), self._read(b)
+        for rows in self._parts():
+            under_a, under_b = (self._score(said, tokens[rows]) for said in (said_a, said_b))
             chosen_a, chosen_b = (
                 logs.gather(2, tokens[rows, :, None])[:, :, 0] for logs in (under_a, under_b)
             )
@@ -188,18 +196,26 @@ class Trajectories:
         mean = torch.cat(gaps).abs().reshape(2, n).mean(0)
         return torch.stack([mean, torch.cat(jeffreys).reshape(2, n).sum(0)], 1).numpy()
 
+    def _parts(self) -> tuple[Tensor, ...]:
+        """The numbers of both texts' continuations, some at a time."""
+        return torch.arange(2 * self.continuations).split(max(1, AT_ONCE // self.tokens))
+
     @torch.inference_mode()
-    def _score(self, text: str, tokens: Tensor) -> Tensor:
+    def _read(self, text: str) -> Any:
+        """What the model says after a text, with its cache."""
+        return self.model(self._ids(text).to(self.model.device), use_cache=True)
+
+    @torch.inference_mode()
+    def _score(self, said: Any, tokens: Tensor) -> Tensor:
         """The log p of every next token along the continuations, shape ``(n, m, vocabulary)``."""
-        prefix = self._ids(text).to(self.model.device)
-        kept = self.model(prefix, use_cache=True)
         count = len(tokens)
-        kept.past_key_values.batch_repeat_interleave(count)
         given = tokens[:, :-1].to(self.model.device)
-        first = kept.logits[:, -1:].expand(count, -1, -1)
+        first = said.logits[:, -1:].expand(count, -1, -1)
         if given.shape[1] == 0:
             return first.double().log_softmax(-1).cpu()
-        rest = self.model(given, past_key_values=kept.past_key_values, use_cache=True).logits
+        kept = copy.deepcopy(said.past_key_values)
+        kept.batch_repeat_interleave(count)
+        rest = self.model(given, past_key_values=kept, use_cache=True).logits
         return torch.cat([first, rest], 1).double().log_softmax(-1).cpu()
 
 
@@ -211,6 +227,21 @@ def gumbel(seed: int, continuations: int, place: int, count: int) -> Tensor:
         sequence = np.random.SeedSequence(seed, spawn_key=(number, place))
         rows.append(np.random.Generator(np.random.Philox(sequence)).gumbel(size=count))
     return torch.from_numpy(np.stack(rows))
+
+
+def _describe(tokenizer: Any) -> dict[str, Any]:
+    """Everything by which a tokenizer may cut a text otherwise."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return {
+        "class": type(tokenizer).__name__,
+        "special": getattr(tokenizer, "special_tokens_map", None),
+        "backend": None if backend is None else backend.to_str(),
+    }
+
+
+def _digest(said: Any) -> str:
+    text = json.dumps(said, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def load(asked: Asked, argument: str | None, template: str | None) -> Trajectories:
@@ -225,18 +256,18 @@ def load(asked: Asked, argument: str | None, template: str | None) -> Trajectori
 
     safe = None if asked.allow_pickle else True
     try:
-        tokenizer = AutoTokenizer.from_pretrained(argument)
+        tokenizer = AutoTokenizer.from_pretrained(argument, local_files_only=asked.offline)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            argument, use_safetensors=safe, output_loading_info=True
-        )
+            argument, use_safetensors=safe, output_loading_info=True, dtype=asked.torch_dtype,
+            local_files_only=asked.offline,
+        )  # fmt: skip
         model, about = loaded
     except (OSError, ValueError, KeyError) as error:
         raise ConjureError(f"The language model {argument!r} cannot be loaded: {error}") from error
     if about["missing_keys"]:
         lacks = next(iter(about["missing_keys"]))
         raise ConjureError(f"{argument!r} lacks weights that its network needs: {lacks}, …")
-    if asked.device is not None:
-        model.to(asked.device)
+    model.to(asked.torch_device)
     model.eval()
     return Trajectories(asked, model, tokenizer, argument, template)
 

@@ -81,7 +81,8 @@ def drift(
     changes = parse_changes(change)
     if against is not None:
         changes["model"] = against
-    if changes.get("sampler", load.sampler) != load.sampler:
+    sampler = load.settings["sampler"]
+    if changes.get("sampler", sampler) != sampler:
         changes.setdefault("eta", None)
     changes = other_weights(changes)
     source = open_table(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -159,7 +160,7 @@ def evaluate(
 
     changes: dict[str, Any] = {}
     if preset is not None:
-        changes = preset_changes(preset, load.model)
+        changes = preset_changes(preset, load.settings["model"])
         samples, pooling, full_stop, estimand = (
             changes.pop(name) for name in ("samples", "pooling", "full_stop", "estimand")
         )
@@ -167,7 +168,8 @@ def evaluate(
     names = [name.strip() for name in methods.split(",") if name.strip()]
     asked = {
         "data": data, "samples": samples, "seed": seed, "estimand": estimand,
-        "conventions": conventions, "device": load.device, "allow_pickle": load.allow_pickle,
+        "conventions": conventions,
+        **{name: load.settings[name] for name in ("device", "dtype", "offline", "allow_pickle")},
     }  # fmt: skip
     if vary and (kind is not None or full):
         raise ConjureError("--vary prints a table of its own: leave --format and --full out.")
@@ -183,7 +185,7 @@ def evaluate(
     found = run(
         expand(tasks), names, process=process, out=out, announce=announce, progress=True, **asked
     )
-    table = make_table(found, full=full)
+    table = make_table(found, full=full or kind == "csv")
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
     elif kind is not None:
@@ -200,10 +202,10 @@ def planned(calls: int, process: Process) -> str:
 
     pace = find_pace(process, "", min(calls, MEASURED_FROM - 1))
     took = "" if pace is None else f", about {duration(calls * pace.seconds_per_call)}"
-    return f"At most {calls:,} network calls{took}, less what the run directory holds."
+    return f"About {calls:,} network calls{took}, less what the run directory holds."
 
 
-def preset_changes(name: str, model: str) -> dict[str, Any]:
+def preset_changes(name: str, model: str | None) -> dict[str, Any]:
     """What a preset sets, after listing it; a model that the user named stays."""
     from conjure.cli.console import say
     from conjure.evaluate.published import PAPER, SOURCE, Setting
@@ -211,8 +213,10 @@ def preset_changes(name: str, model: str) -> dict[str, Any]:
     if name != "paper":
         raise ConjureError(f"The preset is paper, not {name!r}.")
     say(f"Settings of {SOURCE}; * is ours where the paper is silent:")
-    own = Setting("model", model, True, "named with --model")
-    settings = [own if s.name == "model" and model != "emoji" else s for s in PAPER]
+    settings = PAPER
+    if model is not None:
+        own = Setting("model", model, True, "named with --model")
+        settings = [own if setting.name == "model" else setting for setting in PAPER]
     for setting in settings:
         mark = " " if setting.known else "*"
         say(f"  {mark} {setting.name:<10} {setting.value!s:<30} {setting.why}")
@@ -287,18 +291,32 @@ def _sweep(
     as_json: bool,
 ) -> None:
     from conjure.cli.console import say, show
+    from conjure.comparison import check_sampling
     from conjure.evaluate.run import needs_process
     from conjure.evaluate.sweep import sweep, sweep_figure, sweep_table
-    from conjure.settings import SAMPLES, parse_vary
+    from conjure.loading import check_settings
+    from conjure.settings import SAMPLES, other_weights, parse_vary
 
     axes = parse_vary(vary, SAMPLES)
     loaded: list[Any] = []
 
+    def settings_at(point: dict[str, Any]) -> dict[str, Any]:
+        own = {**changes, **other_weights({k: v for k, v in point.items() if k != "samples"})}
+        if own.get("sampler", "ddim") != "ddim" and "eta" not in point:
+            own["eta"] = None  # which ddim alone has
+        return own
+
+    # All points before the first: the last may come after hours.
+    for values in product(*axes.values()):
+        point = dict(zip(axes, values, strict=True))
+        check_settings(load.settings | settings_at(point))
+        check_sampling(point.get("samples", asked["samples"]), asked["seed"])
+
     def run_at(point: dict[str, Any]) -> Any:
         say("At " + ", ".join(f"{name} = {value}" for name, value in point.items()) + ":")
-        own = {k: v for k, v in point.items() if k != "samples"}
+        own = settings_at(point)
         if not loaded or loaded[0] != own:  # other samples are of the same process
-            loaded[:] = [own, load(**{**changes, **own})]
+            loaded[:] = [own, load(**own)]
         return loaded[1] if any(map(needs_process, methods)) else None
 
     found = sweep(tasks, methods, axes, run_at, out=out, progress=True, **asked)

@@ -17,18 +17,10 @@ class LoadProcess(Protocol):
     """Loads the process that the options ask for; arguments replace some of them.
 
     Attributes:
-        model: The name that was asked for.
-        device: Likewise.
-        allow_pickle: Likewise.
-        sampler: Likewise.
-        eta: Likewise.
+        settings: The options by name; ``model`` is None where none was named.
     """
 
-    model: str
-    device: str | None
-    allow_pickle: bool
-    sampler: str
-    eta: float | None
+    settings: dict[str, Any]
 
     def __call__(self, **changes: Any) -> Any: ...
 
@@ -114,12 +106,12 @@ Long = Annotated[
 ]
 
 Model = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--model",
         "-m",
         help=f"{', '.join(EMBEDDED)} (ships with conjure), a folder in diffusers' layout, a hub "
-        "id, or a .safetensors checkpoint.",
+        "id, or a .safetensors checkpoint.  [dim]\\[default: emoji][/dim]",
         rich_help_panel=MODEL,
     ),
 ]
@@ -299,7 +291,7 @@ def _process_options(
     negative: Negative = "",
     embedded_guidance: EmbeddedGuidance = None,
     long: Long = "refuse",
-    model: Model = "emoji",
+    model: Model = None,
     lora: Lora = [],  # noqa: B006 - typer copies it
     size: Size = None,
     config: Config = None,
@@ -337,10 +329,9 @@ def takes_process(command: Callable[..., None]) -> Callable[..., None]:
                 from conjure.loading import load as load_process
 
                 asked = {**settings, **changes}
-                return load_process(asked.pop("model"), **asked)
+                return load_process(asked.pop("model") or "emoji", **asked)
 
-        for name in ("model", "device", "allow_pickle", "sampler", "eta"):
-            setattr(load, name, settings[name])
+        load.settings = settings  # type: ignore[attr-defined]
         command(load, **options)
 
     run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]

@@ -97,11 +97,11 @@ def processes(
 
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     for point in points:
-        sampler = point.get("sampler", load.sampler)
+        sampler = point.get("sampler", load.settings["sampler"])
         if "eta" in point and sampler != "ddim":
             raise ConjureError(f"eta is an option of ddim: it cannot be varied with {sampler}.")
         if sampler == "ddim" and "sampler" in point:
-            point.setdefault("eta", load.eta)
+            point.setdefault("eta", load.settings["eta"])
     points.sort(key=lambda point: [str(point.get(name)) for name in WEIGHTS])
     named = {_name(point): loader(point) for point in points}
 

@@ -67,7 +67,9 @@ def _process(settings: dict[str, Any]) -> Any:
         say(f"Without pictures, since the model cannot be loaded: {error}")
         return None
     known = {m.get("weights") for m in settings["methods"].values()} - {None}
-    if known and process.fingerprint() not in known:
+    seen = {m.get("pictures") for m in settings["methods"].values()} - {None}
+    changed = known and process.fingerprint() not in known
+    if changed or (seen and process.picture_fingerprint() not in seen):
         say("Without pictures: the model has other weights now than when it was evaluated.")
         return None
     return process

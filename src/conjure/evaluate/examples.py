@@ -31,6 +31,7 @@ class Examples:
         more: What else the data say, by column (``subset``, ``pos``, ``concreteness``), each of
             length P; None where a row lacks it.
         words: Whether the texts are single words.
+        whole: Whether the field takes it as one set, whatever subsets it has.
     """
 
     task: str
@@ -38,6 +39,7 @@ class Examples:
     scores: Floats
     more: Mapping[str, Sequence[Any]]
     words: bool
+    whole: bool = False
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -123,8 +125,9 @@ class Conventions:
     """How a task's data become prompts and one number.
 
     Args:
-        pooling: ``all`` correlates over the whole split (as SimCSE and MTEB do); ``mean`` takes the
-            mean over subsets, weighted alike.
+        pooling: ``all`` correlates over the whole split (as SimCSE and MTEB do); ``mean`` takes, of
+            STS12–16 and of tables of your own, the mean over subsets, weighted alike. STS-B, SICK-R
+            and word pairs are one set either way.
         full_stop: Whether a sentence that ends without punctuation gets a full stop.
         template: What a single word is put into, with ``{}`` for the word.
         limit: Pairs of each task, drawn at random; None for all.
@@ -162,15 +165,25 @@ class Conventions:
         """The subset of each pair where a mean over them is asked for, else None.
 
         Raises:
-            ConjureError: The data do not say.
+            ConjureError: The data do not say, or a subset has no correlation: fewer than three
+                pairs, or scores that are all the same.
         """
-        if self.pooling == "all":
+        if self.pooling == "all" or examples.whole:
             return None
         if "subset" not in examples.more:
             raise ConjureError(
                 f"{examples.task} has no column 'subset' to take the mean over: use pooling all."
             )
-        return examples.more["subset"]
+        subsets = examples.more["subset"]
+        for subset in dict.fromkeys(subsets):
+            scores = [s for s, own in zip(examples.scores, subsets, strict=True) if own == subset]
+            if len(scores) < 3 or len(set(scores)) == 1:
+                raise ConjureError(
+                    f"The subset {subset!r} of {examples.task} has {len(scores)} of the pairs, "
+                    f"with {len(set(scores))} different scores: no correlation to take the mean "
+                    "of. Raise --limit, or use pooling all."
+                )
+        return subsets
 
     def choose(self, examples: Examples) -> Examples:
         """All pairs, or as many as the limit says, in their order; the same ones every time."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from conjure import __version__
 from conjure.baselines import Asked, Measured, Method, folder_name, place_of
+from conjure.comparison import check_sampling
 from conjure.errors import ConjureError
 from conjure.evaluate.examples import Conventions, Examples
 from conjure.evaluate.scoring import (
@@ -33,6 +34,7 @@ from conjure.files import check_folder, written_whole
 from conjure.levels import Floats
 from conjure.process.base import Process
 from conjure.registry import METHODS
+from conjure.tables import plain
 
 AVERAGE = "average"
 """The name of the mean over the seven data sets, where all of them were run."""
@@ -157,6 +159,8 @@ def evaluate(
     conventions: Conventions | None = None,
     out: str | Path | None = None,
     device: str | None = None,
+    dtype: str = "float32",
+    offline: bool = False,
     allow_pickle: bool = False,
     announce: Callable[[int], None] | None = None,
     progress: bool = False,
@@ -174,9 +178,11 @@ def evaluate(
         conventions: Pooling, full stops, template, limit.
         out: A run directory: what is finished is kept, so that a killed evaluation goes on, and
             more samples, tasks or methods add to it.
-        device: Of models that are no diffusion process.
+        device: Of models that are no diffusion process; None for the fastest.
+        dtype: In which those compute.
+        offline: Read only what is on this machine.
         allow_pickle: Whether those may have weights that are not safetensors.
-        announce: Called before the work with the network calls it takes at most.
+        announce: Called before the work with the network calls it takes if nothing is kept yet.
         progress: Show bars.
 
     Raises:
@@ -186,13 +192,14 @@ def evaluate(
     started = time.perf_counter()
     if not tasks or not methods:
         raise ConjureError("An evaluation needs at least one task and one method.")
+    check_sampling(samples, seed)
     chosen = [
-        conventions.choose(load_task(task, data) if isinstance(task, str) else task)
-        for task in tasks
+        conventions.choose(load_task(t, data, offline=offline) if isinstance(t, str) else t)
+        for t in tasks
     ]
     if out is not None:
         check_folder(Path(out))
-    asked = Asked(process, samples, seed, estimand, device, allow_pickle, progress)
+    asked = Asked(process, samples, seed, estimand, device, dtype, offline, allow_pickle, progress)
     built = build_methods(methods, asked)
     planned = 0
     for examples in chosen:
@@ -391,16 +398,17 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def save(evaluation: Evaluation, folder: Path) -> None:
     """Scores as ``evaluation.json``, the pairs with all distances as ``pairs.jsonl``."""
-    with written_whole(folder / "evaluation.json") as draft:
-        text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False)
-        draft.write_text(text + "\n", encoding="utf-8")
+    # Both drafts are finished before either takes its place: they belong together.
     with (
-        written_whole(folder / "pairs.jsonl") as draft,
-        draft.open("w", encoding="utf-8") as stream,
+        written_whole(folder / "evaluation.json") as summary,
+        written_whole(folder / "pairs.jsonl") as pairs,
     ):
-        for result in evaluation.results.values():
-            for row in pair_rows(result):
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False)
+        summary.write_text(text + "\n", encoding="utf-8")
+        with pairs.open("w", encoding="utf-8") as stream:
+            for result in evaluation.results.values():
+                for row in pair_rows(result):
+                    stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def pair_rows(result: TaskResult) -> list[dict[str, Any]]:
@@ -408,7 +416,7 @@ def pair_rows(result: TaskResult) -> list[dict[str, Any]]:
     examples = result.examples
     rows = []
     for i, (a, b) in enumerate(examples.pairs):
-        more = {name: values[i] for name, values in examples.more.items()}
+        more = plain({name: values[i] for name, values in examples.more.items()})
         said = {f"{m}/{c}": float(values[i]) for (m, c), values in result.distances.items()}
         rows.append(
             {

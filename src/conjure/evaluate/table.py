@@ -63,15 +63,19 @@ class Table:
 def make_table(evaluation: Evaluation, *, full: bool = False) -> Table:
     """The poster's table: headline columns on STS-B, SICK-R and the average of seven.
 
+    Tasks beside the seven have columns too; where not all of the seven were run, each that was.
+
     Args:
         evaluation: What was run.
         full: All tasks and all columns of every method, with their intervals.
     """
     ran = list(dict.fromkeys(score.task for score in evaluation.scores))
-    headings = tuple(t for t in POSTER if t in ran)
-    if full or not headings:
-        order = [*(t for t in SEVEN if t in ran), *(t for t in ran if t not in SEVEN)]
-        headings = tuple([t for t in order if t != AVERAGE] + [t for t in order if t == AVERAGE])
+    others = [t for t in ran if t not in SEVEN and t != AVERAGE]
+    if full or AVERAGE not in ran:
+        own, last = [t for t in SEVEN if t in ran], [t for t in ran if t == AVERAGE]
+        headings = (*own, *others, *last)
+    else:
+        headings = (*POSTER, *others)
     shown = [score for score in evaluation.scores if full or score.headline]
     by_row: dict[tuple[str, str, str], dict[str, Score]] = {}
     for score in shown:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Task:
             :meth:`Examples.checksum`; None where it has not been fixed.
         file: Its name in a data folder, without ending.
         hub: Where the hub has it, or None.
+        subsets: Whether the mean over its subsets is a figure that is published.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Task:
     checksum: str | None
     file: str
     hub: Hub | None = None
+    subsets: bool = False
 
 
 SEMEVAL = "no licence stated; free for research"
@@ -82,7 +84,7 @@ _STS = (
 TASKS: dict[str, Task] = {
     name: Task(
         name, source, SEMEVAL, rows, checksum, f"{name}.test",
-        Hub(f"mteb/{name.lower()}-sts", revision, "test"),
+        Hub(f"mteb/{name.lower()}-sts", revision, "test"), subsets=True,
     )
     for name, rows, checksum, revision, source in _STS
 }  # fmt: skip
@@ -154,12 +156,13 @@ def known_task(name: str) -> Task | None:
     return None
 
 
-def load_task(name: str, data: str | Path | None = None) -> Examples:
+def load_task(name: str, data: str | Path | None = None, *, offline: bool = False) -> Examples:
     """A task's pairs, from a data folder or from the hub.
 
     Args:
         name: One of :data:`TASKS`, or the name of any table in the data folder, without ending.
         data: The folder, or None for the hub (which needs the ``evaluate`` extra).
+        offline: Whether the hub may not be asked.
 
     Raises:
         ConjureError: It is not there, cannot be read, or is not what it should be: another number
@@ -179,10 +182,13 @@ def load_task(name: str, data: str | Path | None = None) -> Examples:
         examples = read_examples(path, task.name if task else name)
     elif task is None:
         raise UnknownNameError("task", name, [*TASKS, *GROUPS])
+    elif offline:
+        raise ConjureError(f"{name} would come from the hub: give a folder with --data DIR.")
     else:
         examples = _from_hub(task)
     if task is not None:
         _check(task, examples, from_folder=data is not None)
+        examples = replace(examples, whole=not task.subsets)
     return examples
 
 

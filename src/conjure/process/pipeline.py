@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -144,8 +146,20 @@ class PipelineProcess:
         }
 
     def fingerprint(self) -> str:
-        """Of all weights, as they are in memory: fine-tunes, adapters and precision count."""
+        """Of all weights that a prompt's meaning depends on, as they are in memory.
+
+        Fine-tunes, adapters and precision count; what decodes pictures does not, see
+        :meth:`picture_fingerprint`.
+        """
         return hash_weights(self.family.networks)
+
+    def picture_fingerprint(self) -> str:
+        """Of what the last step leads to, and of the network that makes it a picture."""
+        vae = getattr(self.family.pipeline, "vae", None)
+        weights = "" if vae is None else hash_weights({"vae": vae})
+        config = {} if vae is None else {k: v for k, v in vae.config.items() if k[:1] != "_"}
+        said = json.dumps([weights, config, self.grid.final], sort_keys=True, default=str)
+        return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
     def check(self, prompt: str) -> None:
         """Refuse a prompt that the text encoder would cut.

@@ -31,7 +31,6 @@ def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
         more: Whatever else a kind of run depends on.
     """
     settings = {k: v for k, v in process.describe().items() if k not in FREE}
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     return {
         "format": 1,
         "model": process.model,
@@ -42,8 +41,14 @@ def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
         "levels": hash_levels(process),
         "seed": seed,
         **more,
-        "versions": {**versions, "python": platform.python_version()},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that decide numbers, and of Python."""
+    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {**found, "python": platform.python_version()}
 
 
 def hash_levels(process: Process) -> str:
