@@ -305,7 +305,7 @@ def test_another_tokenizer_or_configuration_is_another_folder(language_model, tm
     found.tokenizer.add_tokens(["new"])
     assert found.settings["tokenizer"] != before["tokenizer"]
     found.model.config.attn_pdrop = 0.5
-    assert found.settings["config"] != before["config"]
+    assert found.settings["model"] != before["model"]
     assert set(before["versions"]) >= {"torch", "transformers", "conjure"}
 
 

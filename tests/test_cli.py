@@ -89,10 +89,10 @@ def test_the_screen_of_a_score_distance_has_no_kl(run):
 
 
 def test_figure_is_written(run, tmp_path):
-    code, out, _ = run("cat", "dog", "--steps", "3", "-k", "1", "--figure", str(tmp_path / "f.png"))
+    code, _, err = run("cat", "dog", "--steps", "3", "-k", "1", "--figure", str(tmp_path / "f.png"))
     assert code == 0
     assert (tmp_path / "f.png").stat().st_size > 1000
-    assert "figure:" in out
+    assert "The figure is in" in err
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_pairs_on_the_screen_and_as_json(run, pairs_file):
     assert "distance" in out
     code, out, _ = run("pairs", str(pairs_file), "--json", *QUICK)
     assert code == 0
-    assert [record["sentence1"] for record in json.loads(out)] == [a for a, _ in PAIRS]
+    assert [record["sentence1"] for record in json.loads(out)["pairs"]] == [a for a, _ in PAIRS]
 
 
 def test_pairs_from_standard_input_to_standard_output(run, monkeypatch):

@@ -105,6 +105,19 @@ def test_every_family_has_a_tiny_pipeline():
     assert set(classes_of_tests().values()) == set(FAMILIES)
 
 
+def test_pages_take_in_files_that_are_there():
+    root = PAGE.parents[1]
+    taken = [
+        line for page in sorted(PAGE.parent.glob("*.md"))
+        for line in page.read_text(encoding="utf-8").splitlines() if "8<" in line or "8 <" in line
+    ]  # fmt: skip
+    assert len(taken) >= 2
+    for line in taken:
+        found = re.fullmatch(r'--8<-- "(.+)"', line)
+        assert found, line
+        assert (root / found[1]).is_file(), line
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_the_page_lists_what_is_there(name):
     page = PAGE.read_text(encoding="utf-8")

@@ -300,6 +300,34 @@ def test_kept_paths_are_not_walked_again(tmp_path, guidance, size):
     assert list(tmp_path.iterdir()) == []  # the file has no name
 
 
+def test_a_full_disk_stops_the_keeping_of_paths_and_nothing_else(tmp_path):
+    rows = np.arange(24.0).reshape(2, 3, 4)
+    cache = PathCache(tmp_path, 10**6)
+    one, two, three = ("a", 0), ("b", 0), ("c", 0)
+    assert cache.reserve([one], 2 * rows[0].nbytes) == [one]
+    for step in range(2):
+        cache.write([one], step, 2, rows[:1] + step)
+    assert cache.reserve([two, three], 2 * rows[0].nbytes) == [two, three]
+    cache.write([two, three], 0, 2, rows)
+
+    class Full:
+        def __init__(self, file):
+            self.seek, self.read = file.seek, file.read
+
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    cache._file = Full(cache._file)  # pyright: ignore[reportAttributeAccessIssue]
+    cache.write([two, three], 1, 2, rows)
+    assert one in cache
+    assert two not in cache
+    assert three not in cache
+    assert cache.reserve([three], 8) == []
+    np.testing.assert_array_equal(cache.read([one], 1, 2), rows[:1] + 1)
+    cache.drop(one)
+    assert cache.reserve([three], 8) == []
+
+
 def test_non_finite_predictions_name_step_dtype_and_remedy(oracle):
     class Broken(GaussianProcess):
         def predict(self, x, step, prompts):

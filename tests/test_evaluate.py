@@ -420,7 +420,9 @@ def test_a_subset_without_a_correlation_is_refused_before_any_work(examples, few
         Conventions(pooling="mean").subsets(short)
 
 
-@pytest.mark.parametrize(("asked", "message"), [({"samples": 0}, "samples"), ({"seed": -1}, "seed")])
+@pytest.mark.parametrize(
+    ("asked", "message"), [({"samples": 0}, "samples"), ({"seed": -1}, "seed")]
+)
 @pytest.mark.parametrize("method", ["initial-timestep", "direct-output"])
 def test_no_method_draws_without_samples_or_a_seed(process, examples, method, asked, message):
     with pytest.raises(ConjureError, match=f"{message} is a whole number"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ import conjure
 from conjure import ConjureError
 from conjure.explain.columns import choose_columns
 from conjure.explain.figure import RED
+from conjure.explain.heatmap import shorten
 
 
 @given(
@@ -60,6 +63,22 @@ def test_figure_frames_what_the_profile_says(comparison):
     texts = [t.get_text() for t in figure.texts]
     assert any("cat $x$" in t for t in texts)
     assert RED in {t.get_color() for t in figure.texts}
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_narrow_figure_has_room_for_its_lines(comparison, columns):
+    long = replace(comparison, prompts=("a very long prompt " * 5, "another one " * 9))
+    figure = long.figure(columns=columns)
+    figure.canvas.draw()
+    for text in figure.texts:
+        box = text.get_window_extent()
+        assert box.x1 <= figure.bbox.x1 + 1, text.get_text()
+
+
+def test_labels_keep_both_ends_of_a_prompt():
+    assert shorten("a photo of a house in the style of Monet", 24).endswith("yle of Monet")
+    assert shorten("one\nline  only") == "one line only"
+    assert len(shorten("x" * 100, 31)) == 31
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import Any
 
@@ -45,6 +46,47 @@ def test_timestep_spacings_are_those_of_diffusers(pipeline_folder, spacing):
     scheduler.set_timesteps(5)
     np.testing.assert_array_equal(process.grid.timesteps, scheduler.timesteps.numpy())
     assert process.describe()["spacing"] == spacing
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "karras", "beta"])
+@pytest.mark.parametrize("sampler", ["ddim", "euler"])
+def test_a_spacing_counts_where_the_schedulers_file_is_silent(
+    pipeline_folder, tmp_path, sampler, spacing
+):
+    folder = shutil.copytree(pipeline_folder, tmp_path / "sparse")
+    file = folder / "scheduler" / "scheduler_config.json"
+    said = json.loads(file.read_text())
+    kept = ("_class_name", "beta_schedule", "num_train_timesteps", "prediction_type")
+    file.write_text(json.dumps({k: v for k, v in said.items() if k in kept}))
+    if sampler == "ddim" and spacing in ("karras", "beta"):
+        with pytest.raises(ConjureError, match=f"no {spacing} spacing"):
+            conjure.load(folder, sampler=sampler, steps=5, spacing=spacing)
+        return
+    sparse: Any = conjure.load(folder, sampler=sampler, steps=5, spacing=spacing)
+    plain: Any = conjure.load(folder, sampler=sampler, steps=5)
+    kind = {"ddim": diffusers.DDIMScheduler, "euler": diffusers.EulerDiscreteScheduler}[sampler]
+    config = dict(sparse.family.pipeline.scheduler.config)
+    wanted: Any = (
+        {"timestep_spacing": spacing}
+        if spacing in ("leading", "trailing")
+        else {f"use_{spacing}_sigmas": True}
+    )
+    for process, changes in ((sparse, wanted), (plain, {})):
+        scheduler: Any = kind.from_config(config, **changes)
+        scheduler.set_timesteps(5)
+        np.testing.assert_allclose(process.grid.timesteps, scheduler.timesteps.numpy(), atol=1e-3)
+
+
+def test_a_shift_counts_where_the_schedulers_file_is_silent(family_folder):
+    pipeline: Any = diffusers.StableDiffusion3Pipeline.from_pretrained(family_folder("sd3"))
+    pipeline.scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    levels = [conjure.load(pipeline, steps=4, shift=s).levels.sigma for s in (1.0, 3.0)]
+    assert np.abs(levels[0] - levels[1]).max() > 0.05
+
+
+def test_an_lcms_own_sampler_has_its_own_spacing(family_folder):
+    with pytest.raises(ConjureError, match="lcm has a spacing of its own"):
+        conjure.load(family_folder("lcm"), sampler="own", spacing="trailing")
 
 
 @pytest.mark.parametrize("spacing", ["karras", "exponential", "beta"])
@@ -271,9 +313,52 @@ def test_a_pipeline_in_memory_is_a_model(pipeline_folder):
             conjure.load(pipeline, **change)  # pyright: ignore[reportArgumentType]
     pipeline.to(torch.bfloat16)
     assert conjure.load(pipeline, steps=3).dtype == torch.bfloat16
+    pipeline.text_encoder.to(torch.float32)
+    pipeline.vae.to(torch.float32)
+    mixed = conjure.load(pipeline, steps=3)
+    assert mixed.dtype == torch.bfloat16
+    assert distance(mixed) > 0
+    assert pipeline.text_encoder.dtype == pipeline.vae.dtype == torch.float32  # as it was
     other: Any = type("KandinskyPipeline", (), {"name_or_path": "", "dtype": torch.float32})()
     with pytest.raises(ModelError, match="is a KandinskyPipeline"):
         conjure.load(other)
+
+
+def test_an_encoder_that_was_trained_meanwhile_is_asked_anew(pipeline_folder):
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
+        pipeline_folder, safety_checker=None
+    )
+    process = conjure.load(pipeline, steps=3)
+    before = distance(process)
+    with torch.no_grad():
+        for weight in pipeline.text_encoder.parameters():
+            weight.mul_(1.1)
+    after = distance(process)
+    assert after != pytest.approx(before, rel=1e-4)
+    assert after == distance(conjure.load(pipeline, steps=3))
+
+
+def test_a_tokenizer_and_a_configuration_are_part_of_the_fingerprint(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=2)
+    seen = [process.fingerprint()]
+    process.family.pipeline.tokenizer.add_tokens(["unheard"])
+    seen.append(process.fingerprint())
+    process.family.pipeline.text_encoder.config.hidden_act = "relu"
+    seen.append(process.fingerprint())
+    assert len(set(seen)) == 3
+
+
+def test_an_adapter_that_is_switched_off_is_another_model(family_folder):
+    from peft import LoraConfig
+
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
+        family_folder("stable-diffusion"), safety_checker=None
+    )
+    pipeline.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q"]))
+    process = conjure.load(pipeline, steps=2)
+    on = process.fingerprint()
+    pipeline.unet.disable_adapters()
+    assert process.fingerprint() != on
 
 
 def test_other_processes_on_the_same_weights(pipeline_folder):

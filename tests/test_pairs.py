@@ -170,6 +170,27 @@ def test_a_folder_that_is_no_run_is_refused(process, tmp_path):
             conjure.compare_pairs([("a", "b")], process=process, out=tmp_path / place)
 
 
+@pytest.mark.parametrize("text", ['{"name": "my app"}', "[]", "no JSON"])
+def test_a_manifest_of_another_program_stays(process, tmp_path, text):
+    file = tmp_path / "manifest.json"
+    file.write_text(text)
+    with pytest.raises(ConjureError, match="is not a run's"):
+        conjure.compare_pairs([("a", "b")], process=process, out=tmp_path)
+    assert file.read_text() == text
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_run_needs_no_hard_links(process, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    for calls in (True, False):
+        run = conjure.compare_pairs([("a", "b")], process=process, samples=1, out=tmp_path / "r")
+        assert len(list(run)) == 1
+        assert bool(run.calls) == calls
+
+
 def test_two_writers_keep_each_sample_once(process, tmp_path):
     manifest = make_manifest(process, 0)
     one, two = open_run(tmp_path / "run", manifest), open_run(tmp_path / "run", manifest)
@@ -207,6 +228,15 @@ def test_tolerance_stops_where_it_is_reached(process):
     assert taken["a", "a"] == 8  # an error of 0 is small enough
     assert len(set(taken.values())) > 1
     assert run.calls < run.planned
+    assert run.imprecise == 0
+
+
+def test_pairs_that_miss_their_tolerance_are_counted(process):
+    run = conjure.compare_pairs(
+        combinations(NAMES, 2), process=process, samples=4, tolerance=1e-4, first_round=2
+    )
+    missed = [r for r in run if r.standard_error and r.standard_error > 1e-4 * r.distance]
+    assert run.imprecise == len(missed) > 0
 
 
 def test_top_spends_its_samples_on_the_nearest(process):
@@ -276,6 +306,8 @@ def test_the_schedule_is_part_of_the_manifest(process, tmp_path):
         ({"first_round": 4}, "first_round goes with"),
         ({"tolerance": 0.1, "first_round": 0}, "first_round is a whole number, at least 2"),
         ({"top": 2, "window": 2}, "it takes no window"),
+        ({"tolerance": 0.1, "samples": 12}, "first looked at after 12 samples"),
+        ({"tolerance": 0.1, "samples": 16, "antithetic": True}, "looked at after 24 samples"),
         ({"max_calls": 0}, "max_calls is a whole number"),
         ({"window": 0}, "window is a whole number"),
         ({"estimand": "girsanow"}, "Did you mean 'girsanov'"),

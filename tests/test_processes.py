@@ -179,6 +179,40 @@ def test_a_drift_is_kept_and_goes_on(pipeline_folder, tmp_path):
         conjure.drift(PROMPTS, one, other, samples=1, out=tmp_path / "run")
 
 
+def test_processes_are_kept_in_a_folder_that_is_new(pipeline_folder, tmp_path):
+    two = {f"w {w:g}": conjure.load(pipeline_folder, steps=3, guidance=w) for w in (1.0, 3.0)}
+    made = [
+        conjure.compare_processes(PROMPTS, two, samples=1, out=tmp_path / "run") for _ in range(2)
+    ]
+    assert len(list((tmp_path / "run").iterdir())) == 2
+    assert all(one.calls == 0 for one in made[1].matrices)
+    with pytest.raises(ConjureError, match="does not exist"):
+        conjure.compare_processes(PROMPTS, two, samples=1, out=tmp_path / "no" / "run")
+
+
+def test_a_bad_process_is_found_before_the_first_is_run(pipeline_folder):
+    euler = conjure.load(pipeline_folder, steps=3, sampler="euler")
+    asked = {"good": conjure.load(pipeline_folder, steps=3), "bad": euler}
+    calls = []
+    with pytest.raises(ConjureError, match="draws none"):
+        conjure.compare_processes(
+            PROMPTS, asked, estimand="ancestral", announce=lambda *said: calls.append(said)
+        )
+    assert not calls
+
+
+def test_one_prompt_is_not_a_list_of_letters(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=3)
+    for ask in (
+        lambda: conjure.drift("cat", process, process),
+        lambda: conjure.compare_processes("cat", {"a": process, "b": process}),
+        lambda: conjure.matrix("cat", process=process),
+        lambda: conjure.embed("cat", process=process),
+    ):
+        with pytest.raises(ConjureError, match="come in a list"):
+            ask()
+
+
 def test_a_process_that_ignores_its_prompts_has_no_meaning(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=3, guidance=3.0)
     found = conjure.matrix(PROMPTS, process=Blind(process), samples=1)
@@ -257,6 +291,7 @@ def test_command_drift(run, tmp_path, pipeline_folder):
     assert code == 0, err
     assert "4 prompts" in err
     assert "KL(A‖B)" in out
+    assert "(guidance 3.0)" in out
     assert (tmp_path / "d.png").stat().st_size > 10_000
     assert (tmp_path / "d.csv").read_text().startswith("prompt,distance")
     code, out, err = run(
@@ -264,7 +299,17 @@ def test_command_drift(run, tmp_path, pipeline_folder):
     )
     assert code == 0
     assert "matrices instead" in err
-    assert "agreement" in json.loads(out)
+    found = json.loads(out)
+    assert "agreement" in found
+    assert found["compared"] == "matrices"
+    assert "samplers differ" in found["reason"]
+    assert "network calls" in err
+    _, out, _ = run(
+        "drift", prompts_file(tmp_path), "--change", "guidance=3", "-T", "3", "-k", "2", "--json"
+    )
+    found = json.loads(out)
+    assert found["compared"] == "paths"
+    assert all(row["low"] <= row["distance"] <= row["high"] for row in found["prompts"])
 
 
 @pytest.mark.parametrize(
@@ -276,6 +321,11 @@ def test_command_drift(run, tmp_path, pipeline_folder):
         (["processes", "--vary", "prompt=shut"], "read or ignored"),
         (["processes", "--vary", "colour=red"], "NAME=VALUES"),
         (["processes", "--vary", "guidance=1"], "one process only"),
+        (["processes", "--vary", "guidance=3,0.5"], "guidance is at least 1"),
+        (["processes", "--vary", "sampler=ddim,eulr"], "Did you mean 'euler'"),
+        (["processes", "--vary", "dtype=float32,float8"], "float8"),
+        (["processes", "--vary", "model=emoji,emojj"], "Did you mean 'emoji'"),
+        (["processes", "--vary", "sampler=ddim,ddpm", "--vary", "eta=0,1"], "eta is an option"),
     ],
 )
 def test_bad_input(run, tmp_path, arguments, message):

@@ -66,7 +66,6 @@ def test_a_spreadsheets_byte_order_mark_is_no_name(tmp_path):
     [
         ("id,sentence1,sentence2", None, ["sentence1", "sentence2"]),
         ("Word1,Word2,score", None, ["Word1", "Word2"]),
-        ("left,right", None, ["left", "right"]),
         ("x,y,z", "z, x", ["z", "x"]),
     ],
 )
@@ -78,10 +77,20 @@ def test_columns_are_guessed_or_named(tmp_path, header, named, expected):
     assert guessed == (named is None)
 
 
+def test_a_plain_list_has_a_prompt_a_line_and_json_needs_no_known_names(tmp_path):
+    (tmp_path / "t.txt").write_text("cat\n\n  a dog, asleep \n", encoding="utf-8")
+    table = open_table(tmp_path / "t.txt")
+    assert choose_columns(table, None, 1) == (["prompt"], True)
+    assert list(texts(table, ["prompt"])) == [("cat",), ("a dog, asleep",)]
+    (tmp_path / "t.jsonl").write_text('{"left": "x", "right": "y"}\n')
+    assert choose_columns(open_table(tmp_path / "t.jsonl"), None, 2)[0] == ["left", "right"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "named", "message"),
     [
         ("t.csv", "x,y,z\n1,2,3\n", None, "cannot be guessed: it has 'x', 'y', 'z'"),
+        ("t.csv", "a cat,a dog\n1,2\n", None, "its first line is no heading"),
         ("t.csv", "x,y\n1,2\n", "x,w", "no column 'w'. It has 'x', 'y'"),
         ("t.csv", "x,y\n1,2\n", "x", "names two columns"),
         ("t.csv", "a,b\n", None, "has no rows"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -347,6 +347,23 @@ def check_prompt(process: Process, prompt: str) -> None:
     if not isinstance(prompt, str):
         raise ConjureError(f"A prompt is a string, not {type(prompt).__name__}: {prompt!r}.")
     process.check(prompt)
+
+
+def check_texts(process: Process | None, prompts: Iterable[str]) -> tuple[str, ...]:
+    """Refuse what is no list of prompts, or holds one that is not for this process.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    if isinstance(prompts, str):
+        raise ConjureError(f"Prompts come in a list: [{prompts!r}], not {prompts!r}.")
+    found = tuple(prompts)
+    for prompt in found:
+        if not isinstance(prompt, str):
+            raise ConjureError(f"A prompt is a string, not {type(prompt).__name__}: {prompt!r}.")
+        if process is not None:
+            process.check(prompt)
+    return found
 
 
 def estimate_all(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjure.between import FIRST, SECOND, Between, why_apart
-from conjure.comparison import Comparison, check_arguments
+from conjure.comparison import Comparison, check_arguments, check_texts
 from conjure.engine import Network
 from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError
@@ -43,6 +43,21 @@ class Drift:
     calls: int
 
     @property
+    def named(self) -> tuple[str, str]:
+        """Either process by its model, and by what it does otherwise than the other."""
+        apart = [
+            {"revision": getattr(p, "revision", None), "variant": getattr(p, "variant", None)}
+            | p.describe()
+            for p in (self.first, self.second)
+        ]
+        told = []
+        for process, own, other in zip((self.first, self.second), apart, apart[::-1], strict=True):
+            said = {k: v for k, v in own.items() if other.get(k) != v and k != "device"}
+            listed = ", ".join(f"{name} {value}" for name, value in said.items())
+            told.append(process.model + (f" ({listed})" if listed else ""))
+        return told[0], told[1]
+
+    @property
     def distances(self) -> np.ndarray:
         """Of each prompt, ``(N,)``; in nats where they are divergences."""
         return np.array([result.distance for result in self.results])
@@ -54,6 +69,8 @@ class Drift:
 
     def pictures(self, count: int = 6, samples: int = 3) -> tuple[list[str], np.ndarray]:
         """What the most changed prompts conjure under either process, from the same noise.
+
+        ``count``·``samples`` paths of either.
 
         Returns:
             The prompts, and pictures of shape ``(count, 2, samples, height, width, 3)``.
@@ -76,6 +93,8 @@ class Drift:
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values, the most changed first."""
         return {
+            "compared": "paths",
+            "named": list(self.named),
             "models": [self.first.model, self.second.model],
             "processes": [self.first.describe(), self.second.describe()],
             "estimand": self.results[0].estimand,
@@ -84,6 +103,7 @@ class Drift:
                     "prompt": prompt,
                     "distance": result.distance,
                     "standard_error": result.standard_error,
+                    **dict(zip(("low", "high"), result.interval() or (None, None), strict=True)),
                     "kl_forward": result.kl_forward,
                     "kl_reverse": result.kl_reverse,
                     "samples": result.samples,
@@ -152,7 +172,7 @@ def drift(
     >>> found.ranked()[0][0], float(found.distances[0])
     ('dog', 0.0)
     """
-    names = tuple(dict.fromkeys(prompts))
+    names = tuple(dict.fromkeys(check_texts(process, prompts)))
     if not names:
         raise ConjureError("A drift needs at least one prompt.")
     reason = why_apart(process, against)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -84,7 +84,8 @@ def load(
         lora: LoRA weights to put on the model, a folder, file or hub id, each with its scale after
             a colon if that is not 1 (``"style.safetensors:0.8"``).
         size: Of the picture in pixels, one side or (height, width); None for the model's own.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the fastest there is.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the fastest there is, and leaves
+            a pipeline in memory where it is.
         dtype: Precision of the network; None for float32, or that of a pipeline in memory. Half
             precision biases close pairs upwards.
         long: What to do with prompts beyond the text encoder's length: ``refuse``, ``truncate``,
@@ -117,7 +118,7 @@ def load(
         "batch_size": batch_size,
     }  # fmt: skip
     check_settings(asked)
-    place = check_device(device)
+    place = check_device(device or (None if given is None else _device_of(given)))
     source = Source(
         str(model) if given is None else str(given.name_or_path or type(given).__name__),
         locate(model) if isinstance(model, str | Path) else "",
@@ -209,7 +210,12 @@ def check_settings(asked: Mapping[str, Any]) -> None:
     if asked["sampler"] != "ddim":
         refuse_eta(asked["sampler"], asked["eta"])
     if asked["spacing"] in TIMESTEP_SPACINGS and asked["sampler"] == "lcm":
-        raise ConjureError("lcm has a spacing of its own, that of its distillation: leave it out.")
+        refuse_lcm_spacing()
+
+
+def refuse_lcm_spacing() -> NoReturn:
+    """The steps of consistency models are those that they were distilled on."""
+    raise ConjureError("lcm has a spacing of its own, that of its distillation: leave it out.")
 
 
 def _assemble(
@@ -228,6 +234,9 @@ def _assemble(
             "long='truncate'."
         )
     spacing, shift, steps = asked["spacing"], asked["shift"], asked["steps"]
+    own = str(family.scheduler_config.get("_class_name"))
+    if spacing in TIMESTEP_SPACINGS and asked["sampler"] == "own" and own == "LCMScheduler":
+        refuse_lcm_spacing()
     schedule = spaced(family.scheduler_config, spacing, shift)
     made = SAMPLERS[asked["sampler"]](schedule, asked["eta"])
     negative, batch_size = asked["negative"], asked["batch_size"]
@@ -302,7 +311,7 @@ def spaced(
     """
     from conjure.process.samplers.base import SPACINGS, is_flow
 
-    changed = dict(config)
+    changed: dict[str, Any] = {}
     if spacing is not None:
         known = (*TIMESTEP_SPACINGS, *SPACINGS)
         if spacing not in known:
@@ -324,7 +333,9 @@ def spaced(
         if not (math.isfinite(shift) and shift > 0):
             raise ConjureError(f"shift is a number above 0, not {shift!r}.")
         changed |= {"shift": shift, "flow_shift": shift, "use_dynamic_shifting": False}
-    return changed
+    # diffusers drops what a scheduler's file did not say when it makes another one of it.
+    silent = [key for key in config.get("_use_default_values", []) if key not in changed]
+    return {**config, **changed, "_use_default_values": silent}
 
 
 def _timing(family: Family, steps: int, shift: float | None) -> Mapping[str, Any]:
@@ -351,6 +362,12 @@ def _dtype_of(given: Any) -> torch.dtype:
         if getattr(given, name, None) is not None:
             return getattr(given, name).dtype
     return getattr(given, "dtype", torch.float32)
+
+
+def _device_of(given: Any) -> str | None:
+    """Where a pipeline in memory runs: the device that its hooks name, if it has any."""
+    place = getattr(given, "_execution_device", None)
+    return None if place is None else str(place)
 
 
 def _check_source(source: Source) -> None:

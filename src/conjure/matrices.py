@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjure.comparison import default_process
+from conjure.comparison import check_texts, default_process
 from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.pairs import PairRun, compare_pairs
@@ -111,7 +111,7 @@ def matrix(
     prompts: Sequence[str],
     *,
     process: Process | None = None,
-    samples: int = 16,
+    samples: int | None = None,
     seed: int = 0,
     estimand: str = "girsanov",
     antithetic: bool = False,
@@ -130,7 +130,7 @@ def matrix(
     Args:
         prompts: Distinct.
         process: From :func:`conjure.load`; None for the embedded model with its defaults.
-        samples: Monte Carlo samples a pair, at most.
+        samples: Monte Carlo samples a pair, at most; None for 16, or with a tolerance 256.
         seed: Of the noise.
         estimand: What the distances are.
         antithetic: Draw samples in pairs of opposite noise.
@@ -147,14 +147,14 @@ def matrix(
 
     >>> from conjure import Gaussian, GaussianProcess
     >>> meanings = {name: Gaussian(n * np.ones(2), np.eye(2)) for n, name in enumerate("abc")}
-    >>> found = matrix("abc", process=GaussianProcess.build(meanings), samples=2)
+    >>> found = matrix(["a", "b", "c"], process=GaussianProcess.build(meanings), samples=2)
     >>> found.calls  # N²(T − 1)k + Nk
     168
     >>> bool(found.distances[0, 2] > found.distances[0, 1])
     True
     """
     process = process or default_process()
-    names = tuple(prompts)
+    names = check_texts(process, prompts)
     twice = next((p for n, p in enumerate(names) if p in names[:n]), None)
     if twice is not None:
         raise ConjureError(f"The prompt {twice!r} stands twice in the list: take one out.")

@@ -39,6 +39,12 @@ MOST_JOBS = 2**17
 FIRST_ROUND, FIRST_ROUND_OF_TOP = 12, 2
 """Samples before a tolerance is looked at, and before a ranking is first halved."""
 
+SAMPLES = 16
+"""Samples a pair, where nothing is said."""
+
+SAMPLES_AT_MOST = 256
+"""Likewise, where a tolerance stops most pairs before."""
+
 FIRST_ROUND_OF_PAIRS = 24
 """Antithetic samples before a tolerance is looked at: as many independent pairs."""
 
@@ -91,6 +97,38 @@ class Budget:
             raise ConjureError(f"max_calls is a whole number, at least 1, not {self.max_calls!r}.")
 
 
+def make_budget(
+    samples: int | None = None,
+    tolerance: float | None = None,
+    top: int | None = None,
+    first_round: int | None = None,
+    max_calls: int | None = None,
+    *,
+    antithetic: bool = False,
+) -> Budget:
+    """What a run may spend, with what was not given filled in; as :func:`compare_pairs` takes it.
+
+    Raises:
+        ConjureError: Numbers that are out of range, or do not go together.
+    """
+    if first_round is not None and tolerance is None and top is None:
+        raise ConjureError("first_round goes with tolerance or top: without them all samples do.")
+    if samples is None:
+        samples = SAMPLES if tolerance is None else SAMPLES_AT_MOST
+    if first_round is None:
+        usual = FIRST_ROUND_OF_PAIRS if antithetic else FIRST_ROUND
+        first_round = usual if top is None else FIRST_ROUND_OF_TOP
+    budget = Budget(samples, tolerance, top, first_round, max_calls)
+    check_antithetic(samples, antithetic=antithetic)
+    check_antithetic(first_round, antithetic=antithetic)
+    if tolerance is not None and first_round >= samples:
+        raise ConjureError(
+            f"A tolerance is first looked at after {first_round} samples, and a pair has at most "
+            f"{samples}: allow more (samples), or look earlier (first_round)."
+        )
+    return budget
+
+
 class PairRun(Iterator[Comparison]):
     """A run over many pairs. Iterate to work through it; made by :func:`compare_pairs`.
 
@@ -102,6 +140,7 @@ class PairRun(Iterator[Comparison]):
         seconds_per_call: Measured before the start, of a stream with its first window; None for a
             short run.
         unfinished: Pairs that the budget of calls left short of their tolerance or their rank.
+        imprecise: Pairs that took all samples and are not within their tolerance.
     """
 
     def __init__(
@@ -119,7 +158,7 @@ class PairRun(Iterator[Comparison]):
         progress: bool,
     ) -> None:
         self.samples, self.planned = budget.samples, 0
-        self.rewalked = self.unfinished = 0
+        self.rewalked = self.unfinished = self.imprecise = 0
         self.seconds_per_call: float | None = None
         self._pairs, self._process, self._run, self._budget = pairs, process, run, budget
         self._seed, self._estimand, self._ordered = seed, estimand, ordered
@@ -234,7 +273,10 @@ class PairRun(Iterator[Comparison]):
                 yield from self._settle(active, before, taken, asked)
                 break
             for pair in self._run_missing(active, count):
-                if count == self.samples or self._is_precise(pair, count):
+                precise = self._is_precise(pair, count)
+                if count == self.samples and self._budget.tolerance is not None and not precise:
+                    self.imprecise += 1
+                if count == self.samples or precise:
                     yield from self._settle([pair], count, taken, asked)
             if self._budget.top is not None and count < self.samples:
                 found = [self._estimate(pair, count).distance for pair in active]
@@ -332,7 +374,7 @@ def compare_pairs(
     pairs: Iterable[Pair],
     *,
     process: Process | None = None,
-    samples: int = 16,
+    samples: int | None = None,
     seed: int = 0,
     estimand: str = "girsanov",
     antithetic: bool = False,
@@ -356,7 +398,7 @@ def compare_pairs(
         pairs: Of prompts. What can be read twice (a list) is checked whole before any work, and its
             cost is known; a stream is read in windows, however long it is.
         process: From :func:`conjure.load`; None for the embedded model with its defaults.
-        samples: Monte Carlo samples a pair, at most.
+        samples: Monte Carlo samples a pair, at most; None for 16, or with a tolerance 256.
         seed: Of the noise, which all pairs share.
         estimand: Reported first, and the one whose error ``tolerance`` is about.
         antithetic: Draw samples in pairs of opposite noise, see :func:`conjure.compare`.
@@ -398,17 +440,10 @@ def compare_pairs(
     """
     if process is None:
         process = default_process()
-    check_arguments(process, samples, seed, estimand)
-    if first_round is not None and tolerance is None and top is None:
-        raise ConjureError("first_round goes with tolerance or top: without them all samples do.")
-    if first_round is None:
-        usual = FIRST_ROUND_OF_PAIRS if antithetic else FIRST_ROUND
-        first_round = usual if top is None else FIRST_ROUND_OF_TOP
-    check_antithetic(samples, antithetic=antithetic)
-    check_antithetic(first_round, antithetic=antithetic)
-    budget = Budget(samples, tolerance, top, first_round, max_calls)
+    budget = make_budget(samples, tolerance, top, first_round, max_calls, antithetic=antithetic)
+    check_arguments(process, budget.samples, seed, estimand)
     if window is None:
-        window = max(WINDOW_PAIRS, WINDOW_JOBS // samples)
+        window = max(WINDOW_PAIRS, WINDOW_JOBS // budget.samples)
         if top is not None:  # a ranking is one of all pairs
             window = sys.maxsize
     elif not is_whole(window, 1):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from conjure.comparison import check_arguments, check_sampling, check_texts
 from conjure.errors import ConjureError
+from conjure.files import check_folder
 from conjure.levels import Floats, NoiseLevels
 from conjure.matrices import Matrix, matrix
 from conjure.process.base import Process
@@ -170,10 +172,19 @@ def compare_processes(
     Raises:
         ConjureError: Fewer than three prompts or two processes, or as :func:`conjure.matrix`.
     """
+    prompts = check_texts(None, prompts)
     if len(prompts) < 3:
         raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
     if len(processes) < 2:
         raise ConjureError("There is one process only: vary something.")
+    check_sampling(samples, seed)
+    for given in processes.values():
+        if hasattr(given, "predict"):  # the others are seen when their turn comes
+            check_arguments(cast(Process, given), samples, seed, estimand)
+            check_texts(cast(Process, given), prompts)
+    if out is not None:
+        check_folder(Path(out))
+        Path(out).mkdir(exist_ok=True)
     matrices: list[Matrix] = []
     for name, given in processes.items():
         loads = not hasattr(given, "predict")

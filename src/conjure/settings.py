@@ -10,11 +10,11 @@ from conjure.errors import ConjureError
 KINDS: dict[str, type] = {
     "guidance": float, "steps": int, "sampler": str, "eta": float, "spacing": str, "shift": float,
     "embedded_guidance": float, "model": str, "lora": str, "revision": str, "variant": str,
-    "negative": str, "dtype": str,
+    "config": str, "negative": str, "dtype": str,
 }  # fmt: skip
 """Arguments of :func:`conjure.load` that can be varied."""
 
-WEIGHTS = ("model", "revision", "variant", "lora", "dtype", "embedded_guidance")
+WEIGHTS = ("model", "revision", "variant", "config", "lora", "dtype", "embedded_guidance")
 """Those that decide which weights are loaded, and how."""
 
 SAMPLES = {"samples": int}
@@ -92,12 +92,16 @@ def load_arguments(said: Mapping[str, Any]) -> dict[str, Any]:
 
     >>> load_arguments({"sampler": "ddim", "steps": 5, "shift": None, "loras": [["a/b", 0.5]]})
     {'sampler': 'ddim', 'steps': 5, 'lora': ['a/b:0.5']}
+    >>> load_arguments({"size": [64, 32]})
+    {'size': (64, 32)}
     """
     names = (
         "sampler", "eta", "steps", "guidance", "negative", "dtype", "long", "spacing", "shift",
         "embedded_guidance",
     )  # fmt: skip
     found = {name: said[name] for name in names if said.get(name) is not None}
+    if said.get("size"):
+        found["size"] = tuple(said["size"])
     if said.get("loras"):
         found["lora"] = [f"{name}:{scale:g}" for name, scale in said["loras"]]
     return found

@@ -1,4 +1,4 @@
-"""Tables in and out: CSV, TSV, JSON lines and Parquet, by the file's ending."""
+"""Tables in and out: CSV, TSV, JSON lines and Parquet, by the file's ending; plain lists in."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from conjure.errors import ConjureError
 from conjure.files import check_place, written_whole
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+READABLE = (*SUFFIXES, ".txt")
 PAIRS_OF_COLUMNS = (
     ("a", "b"),
     ("prompt1", "prompt2"),
@@ -82,6 +83,9 @@ class TableFile:
             yield from _read_parquet(self.path)
             return
         with self._open() as stream:
+            if self.suffix == ".txt":
+                yield from ({"prompt": line.strip()} for line in stream if line.strip())
+                return
             if self.suffix == ".jsonl":
                 yield from _read_jsonl(stream, str(self))
                 return
@@ -156,9 +160,9 @@ def open_table(path: str | Path) -> TableFile:
     place = Path(path)
     if not place.is_file():
         raise ConjureError(f"There is no file {str(place)!r}.")
-    if place.suffix.lower() not in SUFFIXES:
+    if place.suffix.lower() not in READABLE:
         raise ConjureError(
-            f"A table ends in {', '.join(SUFFIXES)}, which decides its format; {place.name!r} does "
+            f"A table ends in {', '.join(READABLE)}, which decides its format; {place.name!r} does "
             "not."
         )
     return TableFile(place)
@@ -195,12 +199,17 @@ def choose_columns(table: TableFile, named: str | None, count: int) -> tuple[lis
     for names in known:
         if all(name in by_name for name in names):
             return [by_name[name] for name in names], True
-    if len(there) == count:
+    if len(there) == count and table.suffix not in (".csv", ".tsv"):
         return there, True
-    what = "column" if count == 1 else "two columns"
+    what = "column holds" if count == 1 else "two columns hold"
+    hint = ""
+    if len(there) == count:  # what looks like a name may be the first prompt
+        header = "prompt" if count == 1 else "a,b"
+        hint = f" If its first line is no heading, put one above it: {header}"
+        hint += ", or call a list of prompts, one a line, .txt." if count == 1 else "."
     raise ConjureError(
-        f"Which {what} of {table} hold the prompts cannot be guessed: it has "
-        f"{', '.join(map(repr, there))}. Name them with --columns."
+        f"Which {what} the prompts of {table} cannot be guessed: it has "
+        f"{', '.join(map(repr, there))}. Say it with --columns.{hint}"
     )
 
 

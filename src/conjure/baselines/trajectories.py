@@ -12,8 +12,6 @@ distributions of the next token.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +26,7 @@ from conjure.baselines.base import AUTOREGRESSIVE, Asked, Measured, Pair
 from conjure.baselines.sentence_transformers import short_name
 from conjure.engine import Job
 from conjure.errors import ConjureError
-from conjure.process.fingerprint import hash_weights
+from conjure.process.fingerprint import hash_tokenizer, hash_weights
 from conjure.progress import progress_bar
 from conjure.store.manifest import versions
 from conjure.store.values import kept_values
@@ -90,8 +88,7 @@ class Trajectories:
             "tokens": self.tokens,
             "seed": self.asked.seed,
             "dtype": str(self.model.dtype),
-            "config": _digest(self.model.config.to_dict()),
-            "tokenizer": _digest(_describe(self.tokenizer)),
+            "tokenizer": hash_tokenizer(self.tokenizer),
             "versions": versions(),
         }
 
@@ -227,21 +224,6 @@ def gumbel(seed: int, continuations: int, place: int, count: int) -> Tensor:
         sequence = np.random.SeedSequence(seed, spawn_key=(number, place))
         rows.append(np.random.Generator(np.random.Philox(sequence)).gumbel(size=count))
     return torch.from_numpy(np.stack(rows))
-
-
-def _describe(tokenizer: Any) -> dict[str, Any]:
-    """Everything by which a tokenizer may cut a text otherwise."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    return {
-        "class": type(tokenizer).__name__,
-        "special": getattr(tokenizer, "special_tokens_map", None),
-        "backend": None if backend is None else backend.to_str(),
-    }
-
-
-def _digest(said: Any) -> str:
-    text = json.dumps(said, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def load(asked: Asked, argument: str | None, template: str | None) -> Trajectories:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from conjure.cli.options import (
     LoadProcess,
     Samples,
     Seed,
+    check_asked,
     takes_process,
 )
 from conjure.files import check_figure_path
@@ -52,8 +52,9 @@ def compare(
     """
     if figure is not None:
         check_figure_path(figure)
+    check_asked(estimand, seed, samples=samples, antithetic=antithetic)
     process = load()
-    from conjure.cli.console import show, status
+    from conjure.cli.console import say, show, status
     from conjure.comparison import compare as run
 
     result = run(
@@ -66,16 +67,17 @@ def compare(
         estimand=estimand,
         progress=True,
     )
-    if figure is not None:
-        with status("Drawing the figure"):
-            result.figure(figure)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
-        show(comparison_screen(result, figure))
+        show(comparison_screen(result))
+    if figure is not None:  # last, since a picture may fail
+        with status("Drawing the figure"):
+            result.figure(figure)
+        say(f"The figure is in {figure}.")
 
 
-def comparison_screen(result: Comparison, figure: Path | None) -> Any:
+def comparison_screen(result: Comparison) -> Any:
     """What a person sees."""
     from rich.console import Group
     from rich.padding import Padding
@@ -136,8 +138,6 @@ def comparison_screen(result: Comparison, figure: Path | None) -> Any:
     settings["time"] = f"{result.seconds:.1f} s"
     details = Text("   ".join(f"{k} {_plain(v)}" for k, v in settings.items()), style="dim")
     parts: list[Any] = [*lines, Text(), table, Text(), profile, Text(), details]
-    if figure is not None:
-        parts.append(Text(f"figure: {figure}", style="dim"))
     return Padding(Group(*parts), (1, 2))
 
 

@@ -19,11 +19,12 @@ from conjure.cli.options import (
     Samples,
     Seed,
     Table,
+    check_points,
     takes_process,
 )
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
-from conjure.settings import other_weights, parse_changes
+from conjure.settings import WEIGHTS, other_weights, parse_changes
 from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
 
 if TYPE_CHECKING:
@@ -88,12 +89,19 @@ def drift(
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
-    first, second = load(), load(**changes)
+    check_points(load, [changes])
+    first = load()
     from conjure.between import why_apart
     from conjure.cli.console import duration, say, show, status
+    from conjure.cli.pairs import cost
     from conjure.cli.processes import screen as matrices_screen
     from conjure.drifting import compare_by_matrices
     from conjure.drifting import drift as compare_prompts
+    from conjure.loading import vary
+
+    # On the same weights the model is loaded once.
+    same = not any(name in changes for name in WEIGHTS)
+    second = vary(first, **changes) if same else load(**changes)
 
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")
@@ -104,12 +112,13 @@ def drift(
             raise ConjureError("There is no distance for each prompt to write to a table.")
         apart = compare_by_matrices(
             prompts, first, second, samples=samples, seed=seed, estimand=estimand, out=out,
-            progress=True,
+            announce=lambda name, run: say(f"{name}: {cost(run, samples)}"), progress=True,
         )  # fmt: skip
         if figure is not None:
             apart.figure(figure)
         if as_json:
-            typer.echo(json.dumps(apart.to_dict(), ensure_ascii=False, allow_nan=False))
+            record = {"compared": "matrices", "reason": reason, **apart.to_dict()}
+            typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
         else:
             show(matrices_screen(apart))
         return
@@ -123,7 +132,10 @@ def drift(
         announce=announce, progress=True,
     )  # fmt: skip
     if table is not None:
-        fields = ["prompt", "distance", "standard_error", "kl_forward", "kl_reverse", "samples"]
+        fields = [
+            "prompt", "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse",
+            "samples",
+        ]  # fmt: skip
         write_table(table, rows(found), fields)
     if figure is not None:
         with status("Drawing the figure"):
@@ -166,7 +178,8 @@ def screen(found: Drift, most: int = 30) -> Any:
             cells += [f"{result.kl_forward:.4g}", f"{result.kl_reverse:.4g}"]
         bar = Text("█" * round(24 * result.distance / peak), style="cyan")
         shown.add_row(Text(prompt or "(empty)", style="bold"), *cells, bar)
-    parts: list[Any] = [shown]
+    heads = (Text(f"{name}: {said}") for name, said in zip("AB", found.named, strict=True))
+    parts: list[Any] = [*heads, Text(), shown]
     if len(ranked) > most:
         parts.append(Text(f"and {len(ranked) - most:,} more: --table FILE writes all", style="dim"))
     parts.append(Text(f"{found.calls:,} network calls", style="dim"))

@@ -17,6 +17,7 @@ from conjure.cli.options import (
     Out,
     PromptsFile,
     Seed,
+    check_asked,
     takes_process,
 )
 from conjure.files import check_embeddings_path
@@ -67,6 +68,7 @@ def embed(
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
+    check_asked(estimand, seed, out=out)
     process = load()
     from conjure.cli.console import duration, say
     from conjure.embedding import embed as run

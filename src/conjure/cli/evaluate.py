@@ -17,6 +17,7 @@ from conjure.cli.options import (
     LoadProcess,
     Out,
     Seed,
+    check_points,
     takes_process,
 )
 from conjure.errors import ConjureError
@@ -294,7 +295,6 @@ def _sweep(
     from conjure.comparison import check_sampling
     from conjure.evaluate.run import needs_process
     from conjure.evaluate.sweep import sweep, sweep_figure, sweep_table
-    from conjure.loading import check_settings
     from conjure.settings import SAMPLES, other_weights, parse_vary
 
     axes = parse_vary(vary, SAMPLES)
@@ -306,10 +306,9 @@ def _sweep(
             own["eta"] = None  # which ddim alone has
         return own
 
-    # All points before the first: the last may come after hours.
-    for values in product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
-        check_settings(load.settings | settings_at(point))
+    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    check_points(load, [settings_at(point) for point in points])
+    for point in points:
         check_sampling(point.get("samples", asked["samples"]), asked["seed"])
 
     def run_at(point: dict[str, Any]) -> Any:
@@ -319,13 +318,18 @@ def _sweep(
             loaded[:] = [own, load(**own)]
         return loaded[1] if any(map(needs_process, methods)) else None
 
-    found = sweep(tasks, methods, axes, run_at, out=out, progress=True, **asked)
+    def announce(calls: int) -> None:
+        if calls and loaded:
+            say(planned(calls, loaded[1]))
+
+    found = sweep(tasks, methods, axes, run_at, out=out, announce=announce, progress=True, **asked)
     if figure is not None:
         from conjure.explain import save_figure
 
         save_figure(sweep_figure(found), figure)
         say(f"Curves in {figure}.")
     if as_json:
-        typer.echo(json.dumps([point.to_dict() for point in found], ensure_ascii=False))
+        points = {"points": [point.to_dict() for point in found]}
+        typer.echo(json.dumps(points, ensure_ascii=False))
     else:
         show(sweep_table(found))

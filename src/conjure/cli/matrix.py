@@ -19,10 +19,11 @@ from conjure.cli.options import (
     MaxCalls,
     Out,
     PromptsFile,
-    Samples,
+    SamplesOfPairs,
     Seed,
     Table,
     Tolerance,
+    check_asked,
     takes_process,
 )
 from conjure.cli.pairs import cost, spent
@@ -40,7 +41,7 @@ def matrix(
     load: LoadProcess,
     file: PromptsFile,
     columns: Columns = None,
-    samples: Samples = 16,
+    samples: SamplesOfPairs = None,
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
     antithetic: Antithetic = False,
@@ -67,6 +68,10 @@ def matrix(
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = [prompt for (prompt,) in texts(source, names)]
+    check_asked(estimand, seed, out=out)
+    from conjure.pairs import make_budget
+
+    most = make_budget(samples, tolerance, None, first_round, max_calls, antithetic=antithetic)
     process = load()
     from conjure.cli.console import say, show, status
     from conjure.matrices import matrix as compare_all
@@ -77,7 +82,7 @@ def matrix(
 
     def announce(run: PairRun) -> None:
         runs.append(run)
-        say(cost(run, samples))
+        say(cost(run, most.samples))
 
     found = compare_all(
         list(dict.fromkeys(prompts)), announce=announce,
@@ -88,13 +93,13 @@ def matrix(
     if table is not None:
         label = next(name for name in ("prompt", "prompts", "") if name not in found.prompts)
         write_table(table, rows(found, label), [label, *found.prompts])
-    if figure is not None:
-        with status("Drawing the figure"):
-            found.figure(figure)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
     elif str(table) != "-":
         show(screen(found))
+    if figure is not None:  # last, since a picture may fail
+        with status("Drawing the figure"):
+            found.figure(figure)
     say(f"{spent(runs[0])} {found.seconds:.1f} s.")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import MODEL, AsJson
+from conjure.cli.options import MODEL, AllowPickle, AsJson, Config, Offline
 from conjure.errors import ConjureError
 from conjure.settings import load_arguments
 
@@ -49,6 +49,9 @@ def nearest(
     samples: RerankSamples = None,
     approximate: Approximate = False,
     device: Device = None,
+    config: Config = None,
+    offline: Offline = False,
+    allow_pickle: AllowPickle = False,
     as_json: AsJson = False,
 ) -> None:
     """The prompts nearest to a query, among those that conjure embed has seen.
@@ -69,7 +72,10 @@ def nearest(
     if rerank or query not in embeddings.prompts:
         quiet_libraries()
         with status("Loading the model"):
-            process = reload(embeddings.manifest, device)
+            process = reload(
+                embeddings.manifest, device=device, config=config, offline=offline,
+                allow_pickle=allow_pickle,
+            )  # fmt: skip
     if query in embeddings.prompts:
         vector = embeddings.vectors[embeddings.prompts.index(query)]
     else:
@@ -82,19 +88,24 @@ def nearest(
         )
     found = found[:count]
     if as_json:
-        record = {"query": query, "nearest": [n._asdict() for n in found]}
+        record = {
+            "query": query, "model": embeddings.manifest["model"],
+            "estimand": embeddings.manifest["embedding"]["estimand"],
+            "distance": "paths" if rerank else "landmarks",
+            "nearest": [n._asdict() for n in found],
+        }  # fmt: skip
         typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
     else:
         show(screen(query, found, embeddings, bool(rerank)))
 
 
-def reload(manifest: dict[str, Any], device: str | None) -> Any:
+def reload(manifest: dict[str, Any], **how: Any) -> Any:
     """The process that a manifest describes."""
     from conjure.loading import load
 
     return load(
-        manifest["model"], device=device, revision=manifest["revision"],
-        variant=manifest["variant"], **load_arguments(manifest["process"]),
+        manifest["model"], revision=manifest["revision"], variant=manifest["variant"],
+        **load_arguments(manifest["process"]), **how,
     )  # fmt: skip
 
 

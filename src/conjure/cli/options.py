@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -203,7 +203,8 @@ PromptsFile = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="A table of prompts: .csv, .tsv, .jsonl, .parquet; - is standard input.",
+        help="A table of prompts: .csv, .tsv, .jsonl, .parquet, or a .txt with one a line; - is "
+        "standard input.",
     ),
 ]
 Columns = Annotated[
@@ -216,6 +217,15 @@ Columns = Annotated[
     ),
 ]
 
+SamplesOfPairs = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        "-k",
+        help="Monte Carlo samples a pair, at most; the error falls as 1/√k.  "
+        "[dim]\\[default: 16, with --tolerance 256][/dim]",
+    ),
+]
 Tolerance = Annotated[
     float | None,
     typer.Option(
@@ -279,6 +289,41 @@ Table = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead.", rich_help_panel=OUTPUT)
 ]
+
+
+def check_asked(
+    estimand: str, seed: int, *, samples: int = 1, antithetic: bool = False, out: Path | None = None
+) -> None:
+    """Refuse what needs no model to be refused, before it is loaded.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    from conjure.comparison import check_antithetic, check_sampling
+    from conjure.files import check_folder
+
+    ESTIMANDS[estimand]
+    check_sampling(samples, seed)
+    check_antithetic(samples, antithetic=antithetic)
+    if out is not None:
+        check_folder(out)
+
+
+def check_points(load: LoadProcess, points: Sequence[dict[str, Any]]) -> None:
+    """Refuse the changes of settings that cannot be made, before the first of them is run.
+
+    Raises:
+        ConjureError: With what to do instead. The last point may come after hours.
+    """
+    from conjure.devices import check_dtype
+    from conjure.loading import check_settings
+    from conjure.sources import locate
+
+    for point in points:
+        asked = load.settings | point
+        check_settings(asked)
+        check_dtype(asked["dtype"])
+        locate(asked["model"] or "emoji")
 
 
 def _process_options(

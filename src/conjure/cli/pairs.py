@@ -19,11 +19,12 @@ from conjure.cli.options import (
     MaxCalls,
     Out,
     PairsFile,
-    Samples,
+    SamplesOfPairs,
     Seed,
     Table,
     Tolerance,
     Top,
+    check_asked,
     takes_process,
 )
 from conjure.errors import ConjureError
@@ -47,7 +48,7 @@ def pairs(
     load: LoadProcess,
     file: PairsFile,
     columns: Columns = None,
-    samples: Samples = 16,
+    samples: SamplesOfPairs = None,
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
     antithetic: Antithetic = False,
@@ -79,9 +80,12 @@ def pairs(
             f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
             "rename it."
         )
+    check_asked(estimand, seed, out=out)
+    from conjure.pairs import compare_pairs, make_budget
+
+    most = make_budget(samples, tolerance, top, first_round, max_calls, antithetic=antithetic)
     process = load()
     from conjure.cli.console import say, show
-    from conjure.pairs import compare_pairs
 
     if guessed:
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
@@ -90,7 +94,7 @@ def pairs(
         antithetic=antithetic, estimand=estimand, tolerance=tolerance, top=top,
         first_round=first_round, max_calls=max_calls, out=out, progress=True,
     )  # fmt: skip
-    say(cost(run, samples))
+    say(cost(run, most.samples))
     records = (record(row, result) for row, result in zip(source, run, strict=True))
     if table is not None:
         count = write_table(table, records, [*there, *FOUND])
@@ -98,7 +102,11 @@ def pairs(
             say(f"{count:,} rows in {table}.")
     elif as_json:
         listed = [plain(r) for r in records]
-        typer.echo(json.dumps(listed, ensure_ascii=False, allow_nan=False))
+        about = {
+            "model": process.model, "process": process.describe(), "estimand": estimand,
+            "seed": seed, "calls": run.calls, "unfinished": run.unfinished, "pairs": listed,
+        }  # fmt: skip
+        typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
     else:
         show(screen(records, names, ranked=top is not None))
     say(spent(run))
@@ -154,6 +162,8 @@ def spent(run: PairRun) -> str:
     said = f"{run.calls:,} network calls"
     if run.rewalked:
         said += f"; {run.rewalked:,} paths were walked again"
+    if run.imprecise:
+        said += f"; {run.imprecise:,} pairs took all samples and are not within the tolerance"
     if run.unfinished:
         said += f"; {run.unfinished:,} pairs would have taken more, had --max-calls allowed it"
     return said + "."

@@ -18,6 +18,7 @@ from conjure.cli.options import (
     PromptsFile,
     Samples,
     Seed,
+    check_points,
     takes_process,
 )
 from conjure.errors import ConjureError
@@ -97,13 +98,14 @@ def processes(
 
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     for point in points:
-        sampler = point.get("sampler", load.settings["sampler"])
-        if "eta" in point and sampler != "ddim":
-            raise ConjureError(f"eta is an option of ddim: it cannot be varied with {sampler}.")
-        if sampler == "ddim" and "sampler" in point:
-            point.setdefault("eta", load.settings["eta"])
+        if "sampler" in point:  # an η on the command line is that of ddim, which alone has one
+            point.setdefault("eta", load.settings["eta"] if point["sampler"] == "ddim" else None)
+    read = [{k: v for k, v in other_weights(point).items() if k != "prompt"} for point in points]
+    check_points(load, read)
     points.sort(key=lambda point: [str(point.get(name)) for name in WEIGHTS])
     named = {_name(point): loader(point) for point in points}
+    if not any(name in axes for name in WEIGHTS):  # all on the same weights: then all at once
+        named = {name: start() for name, start in named.items()}
 
     def announce(name: str, run: Any) -> None:
         say(f"{name}: {cost(run, samples)}")

@@ -62,7 +62,10 @@ def _process(settings: dict[str, Any]) -> Any:
     quiet_libraries()
     try:
         with status("Loading the model"):
-            process = load(settings["model"], **load_arguments(said))
+            process = load(
+                settings["model"], revision=settings.get("revision"),
+                variant=settings.get("variant"), **load_arguments(said),
+            )  # fmt: skip
     except ConjureError as error:
         say(f"Without pictures, since the model cannot be loaded: {error}")
         return None

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from conjure.comparison import check_arguments, check_prompt, default_process, is_whole
+from conjure.comparison import (
+    check_arguments,
+    check_prompt,
+    check_texts,
+    default_process,
+    is_whole,
+)
 from conjure.embedding.embeddings import Embeddings
 from conjure.embedding.landmarks import (
     Landmarks,
@@ -85,11 +91,10 @@ def embed(
         raise ConjureError(f"paths is a whole number, at least 1, not {paths!r}.")
     if dimensions is not None and not is_whole(dimensions, 2):
         raise ConjureError(f"dimensions is a whole number, at least 2, not {dimensions!r}.")
-    names = list(prompts)
+    names = list(check_texts(process, prompts))
     if not names:
         raise ConjureError("There is no prompt to embed.")
-    for prompt in [*dict.fromkeys(names), process.negative]:
-        check_prompt(process, prompt)
+    check_prompt(process, process.negative)
     weights = estimand_weights(estimand, process.levels)
 
     started = time.perf_counter()

@@ -32,7 +32,8 @@ class PathCache:
 
     Args:
         folder: Where the file is made; None for the system's folder of temporary files.
-        size: Bytes it may have. Paths beyond that are not kept, and are walked again.
+        size: Bytes it may have. Paths beyond that, or beyond a full disk, are not kept, and are
+            walked again.
 
     Attributes:
         hits: Paths that did not have to be walked again.
@@ -90,12 +91,26 @@ class PathCache:
         """
         self._shape = rows.shape[1:]
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - kept open
+            # Without a buffer, which would find out too late that a disk is full.
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
         for key, row in zip(keys, np.ascontiguousarray(rows), strict=True):
-            self._file.seek((self._slots[key] * steps + step) * row.nbytes)
-            self._file.write(row.tobytes())
-            if step + 1 == steps:
+            if key not in self._slots:
+                continue
+            try:
+                self._file.seek((self._slots[key] * steps + step) * row.nbytes)
+                written = self._file.write(row.tobytes())
+            except OSError:
+                written = 0
+            if written != row.nbytes:
+                self._stop()
+            elif step + 1 == steps:
                 self._whole.add(key)
+
+    def _stop(self) -> None:
+        """Keep no more paths: the disk is full. Those that are whole can still be read."""
+        self._size = 0
+        self._free.clear()
+        self._slots = {key: slot for key, slot in self._slots.items() if key in self._whole}
 
     def read(self, keys: Sequence[PathKey], step: int, steps: int) -> np.ndarray:
         """What was said at one visit, ``(n, parts, *state)``."""
@@ -111,8 +126,9 @@ class PathCache:
     def drop(self, key: PathKey) -> None:
         """Give a path's room to others."""
         self._whole.discard(key)
-        if key in self._slots:
-            self._free.append(self._slots.pop(key))
+        slot = self._slots.pop(key, None)
+        if slot is not None and self._size:
+            self._free.append(slot)
 
 
 def to_rows(own: Prediction, unconditional: Prediction | None) -> np.ndarray:

@@ -210,7 +210,8 @@ def _worst(
     names = ["first", "second", "rank by people", "rank by it", "human score", "distance"]
     if pictures:
         names.insert(0, "pictures")
-    return f"<div class=pictures>{_table(names, rows, text=3 if pictures else 2)}</div>"
+    shown = _table(names, rows, text=3 if pictures else 2)
+    return f"<div class=pictures>{shown}</div>" if pictures else shown
 
 
 def draw(process: PipelineProcess, prompts: Sequence[str], seed: int) -> list[str]:
@@ -268,7 +269,8 @@ def _table(names: Iterable[str], rows: Iterable[Sequence[Any]], text: int) -> st
     def line(cells: Iterable[Any], tag: str) -> str:
         said = [c if isinstance(c, _Raw) else html.escape(str(c)) for c in cells]
         marked = [
-            f"<{tag}{' class=text' if n < text else ''}>{c}</{tag}>" for n, c in enumerate(said)
+            f"<{tag}{' class=text dir=auto' if n < text else ''}>{c}</{tag}>"
+            for n, c in enumerate(said)
         ]
         return f"<tr>{''.join(marked)}</tr>"
 

@@ -378,6 +378,8 @@ def _settings(
     return {
         "conjure": __version__,
         "model": None if process is None else process.model,
+        "revision": getattr(process, "revision", None),
+        "variant": getattr(process, "variant", None),
         "process": None if process is None else process.describe(),
         "methods": {method.name: method.settings for method in methods},
         "tasks": {

@@ -17,6 +17,8 @@ CELL, BAR, ROW = 0.85, 3.2, 0.2
 """Side of a picture, length of the longest bar, and height of a bar's row, in inches."""
 LISTED = 40
 SAMPLES = 3
+WIDEST = 1.8
+"""Times the longest bar: as far as an interval is drawn."""
 GREY = "#767676"
 BLUE = "#1f5fa8"
 
@@ -45,7 +47,7 @@ def drift_figure(found: Drift, *, count: int = 6) -> Figure:
     def write(x: float, y: float, text: str, **how) -> None:
         figure.text(x / width, y / height, text, parse_math=False, **{"color": INK, **how})
 
-    first, second = _difference(found)
+    first, second = found.named
     write(0.1, height - 0.2, f"A: {first}", fontsize=8, va="center")
     write(0.1, height - 0.38, f"B: {second}", fontsize=8, va="center")
     axes = figure.add_axes(
@@ -59,12 +61,21 @@ def drift_figure(found: Drift, *, count: int = 6) -> Figure:
         if interval is not None:
             axes.plot(interval, [place, place], color=INK, linewidth=0.8)
     axes.set_ylim(len(ranked) - 0.5, -0.5)
-    axes.set_xlim(left=0)
+    # With few samples an interval may be many times its bar: it then runs off, with an arrow.
+    most = WIDEST * max(max(values), 1e-12)
+    ends = [high for _, result in ranked if (high := (result.interval() or (0, 0))[1]) <= most]
+    limit = 1.05 * max([*values, *ends, 1e-12])
+    axes.set_xlim(0, limit)
+    for place, (_, result) in zip(places, ranked, strict=True):
+        if (result.interval() or (0, 0))[1] > limit:
+            axes.plot([limit], [place], marker=">", color=INK, markersize=3, clip_on=False)
     axes.set_yticks(places, names, fontsize=7, parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=7)
     unit = "nats" if ranked[0][1].is_kl else "score distance"
-    axes.set_xlabel(f"{ranked[0][1].estimand}, {unit}", fontsize=7, color=INK)
+    rest = len(found.prompts) - len(ranked)
+    more = f"; the first {len(ranked)} of {len(found.prompts):,} prompts" if rest else ""
+    axes.set_xlabel(f"{ranked[0][1].estimand}, {unit}{more}", fontsize=7, color=INK)
     for name in ("top", "right", "left"):
         axes.spines[name].set_visible(False)
     if drawn is not None:
@@ -92,14 +103,3 @@ def _decodes(found: Drift) -> bool:
     return all(
         callable(getattr(process, "decode", None)) for process in (found.first, found.second)
     )
-
-
-def _difference(found: Drift) -> tuple[str, str]:
-    """Either process by its model and by what it does otherwise."""
-    one, other = found.first.describe(), found.second.describe()
-    told = []
-    for process, mine, theirs in ((found.first, one, other), (found.second, other, one)):
-        apart = {k: v for k, v in mine.items() if theirs.get(k) != v and k != "device"}
-        said = ", ".join(f"{name} {value}" for name, value in apart.items())
-        told.append(f"{process.model}" + (f" ({said})" if said else ""))
-    return told[0], told[1]

@@ -11,6 +11,7 @@ import torch
 
 from conjure.errors import ConjureError
 from conjure.explain.columns import Columns, choose_columns
+from conjure.explain.heatmap import shorten
 from conjure.files import check_figure_path, written_whole
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ CELL = 0.82
 """Side of a picture, in inches."""
 LABELS = 1.55
 """Width of the row labels, in inches."""
+LETTER = 0.104
+"""Width of a bold letter at 12 points, in inches."""
+LINES = 6.2
+"""Width of the lines above and below the pictures, in inches."""
 RED = "#d62728"
 INK = "#222222"
 GREY = "#767676"
@@ -50,11 +55,11 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
     pictures = _decode(comparison, chosen)
     count = chosen.shares.shape[1]
 
-    width, head, foot, gap = LABELS + count * CELL + 0.15, 0.78, 0.3, 0.42
+    width, head, foot, gap = max(LABELS + count * CELL + 0.15, LINES), 0.78, 0.3, 0.42
     half = 3 * CELL + 0.3
     height = head + 2 * half + gap + foot
     figure = Figure(figsize=(width, height), dpi=200, facecolor="white")
-    a, b = (f"“{_short(prompt)}”" for prompt in comparison.prompts)
+    a, b = (f"“{shorten(prompt, 48)}”" for prompt in comparison.prompts)
     _head(figure, comparison, a, b, width, height)
     for path, own in enumerate((a, b)):
         top = height - head - path * (half + gap)
@@ -133,7 +138,9 @@ def _head(
         line += f"   95% interval {interval[0]:.4g} to {interval[1]:.4g}"
     if comparison.is_kl:
         line += f"   KL → {comparison.kl_forward:.4g}, KL ← {comparison.kl_reverse:.4g}"
-    _text(figure, 0.1, height - 0.24, f"{a} and {b}", width, height, size=12, weight="bold")
+    title = f"{a} and {b}"
+    size = min(12, 12 * (width - 0.2) / (LETTER * len(title)))
+    _text(figure, 0.1, height - 0.24, title, width, height, size=size, weight="bold")
     _text(figure, 0.1, height - 0.44, line, width, height, size=8)
 
 
@@ -185,7 +192,3 @@ def _text(
 
 def _percent(share: float) -> str:
     return "<0.1%" if 0 < share < 0.001 else f"{100 * share:.1f}%"
-
-
-def _short(prompt: str, limit: int = 48) -> str:
-    return prompt if len(prompt) <= limit else prompt[: limit - 1] + "…"

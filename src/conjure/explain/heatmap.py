@@ -83,6 +83,15 @@ def matrix_figure(matrix: Matrix) -> Figure:
 
 
 def shorten(prompt: str, most: int = 32) -> str:
-    """A prompt for a label; the empty one is said to be."""
-    shown = prompt or "(empty)"
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
+    """A prompt for a label, in one line; the empty one is said to be.
+
+    Its middle goes: prompts of one template differ at either end.
+
+    >>> shorten("a photo of a house in the style of Monet", 24)
+    'a photo of …yle of Monet'
+    """
+    shown = " ".join(prompt.split()) or "(empty)"
+    if len(shown) <= most:
+        return shown
+    head = (most - 1) // 2
+    return f"{shown[:head]}…{shown[head + 1 - most :]}"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAP, GAP = 2.3, 0.55
 """Side of a matrix and the space between two, in inches."""
 PER_ROW = 4
+TITLE = 44
+"""Letters that a matrix' title has room for; the agreement's rows have the full names."""
 NAMED = 30
 """Prompts up to which the first matrix of a row has their names."""
 
@@ -51,7 +53,8 @@ def processes_figure(found: Processes) -> Figure:
         largest = float(values.max())
         shown = np.where(np.eye(len(order), dtype=bool), np.nan, values)
         axes.imshow(shown, cmap="magma_r", vmin=0, vmax=largest or 1.0, aspect="auto")
-        axes.set_title(name, fontsize=8, color=INK, parse_math=False)
+        title = name if len(name) <= TITLE else str(number + 1)
+        axes.set_title(title, fontsize=8, color=INK, parse_math=False)
         axes.set_xticks([])
         if column == 0 and len(names) <= NAMED:
             axes.set_yticks(range(len(names)), names, fontsize=6, parse_math=False)

@@ -1,11 +1,16 @@
-"""A hash of a model's own numbers."""
+"""A hash of a model's own numbers, and of what its files say beside them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
+
+IRRELEVANT = frozenset({"transformers_version", "torch_dtype", "dtype"})
+"""Of a configuration: what does not change a network, or is seen in its weights."""
 
 
 def hash_weights(networks: Mapping[str, torch.nn.Module]) -> str:
@@ -15,8 +20,39 @@ def hash_weights(networks: Mapping[str, torch.nn.Module]) -> str:
         for key, value in sorted(network.state_dict().items()):
             digest.update(f"{name}.{key} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        for key, layer in network.named_modules():  # adapters that are not fused
-            scales, active = (getattr(layer, a, None) for a in ("scaling", "active_adapters"))
-            if isinstance(scales, dict):
-                digest.update(f"{name}.{key} {sorted(scales.items())} {active}".encode())
+        for line in adapters({name: network}):
+            digest.update(line.encode())
+        digest.update(hash_said(getattr(network, "config", None)).encode())
     return digest.hexdigest()
+
+
+def adapters(networks: Mapping[str, torch.nn.Module]) -> Iterable[str]:
+    """A line for each layer with adapters that are not fused: their scales, and which are on."""
+    for name, network in networks.items():
+        for key, layer in network.named_modules():
+            scales, active, off = (
+                getattr(layer, a, None) for a in ("scaling", "active_adapters", "disable_adapters")
+            )
+            if isinstance(scales, dict):
+                yield f"{name}.{key} {sorted(scales.items())} {active} {off}"
+
+
+def hash_said(said: Any) -> str:
+    """Of a configuration, whatever kind of object it is."""
+    plain = said.to_dict() if hasattr(said, "to_dict") else dict(said or {})
+    kept = {k: v for k, v in plain.items() if k[:1] != "_" and k not in IRRELEVANT}
+    text = json.dumps(kept, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def hash_tokenizer(tokenizer: Any) -> str:
+    """Of everything by which a tokenizer may cut a text otherwise."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    special = getattr(tokenizer, "special_tokens_map", None)
+    said = {
+        "class": type(tokenizer).__name__,
+        "special": special,
+        "longest": getattr(tokenizer, "model_max_length", None),
+        "backend": None if backend is None else backend.to_str(),
+    }
+    return hash_said(said)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from conjure.errors import PromptTooLongError
 from conjure.levels import NoiseLevels
 from conjure.process.base import Memory, Prediction, Transition
 from conjure.process.families import Condition, Family, Source
-from conjure.process.fingerprint import hash_weights
+from conjure.process.fingerprint import adapters, hash_tokenizer, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
 from conjure.process.samplers import Grid, Sampler
 
@@ -103,6 +102,7 @@ class PipelineProcess:
     _encoded: OrderedDict[str, Condition] = field(
         default_factory=OrderedDict, repr=False, compare=False
     )
+    _known: list[int] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def levels(self) -> NoiseLevels:
@@ -131,6 +131,7 @@ class PipelineProcess:
             "shift": self.shift,
             "embedded_guidance": self.family.embedded_guidance,
             "loras": [list(lora) for lora in self.loras],
+            "size": None if self.source is None else self.source.size,
         }
         return {
             **self.sampler.describe(),
@@ -142,23 +143,30 @@ class PipelineProcess:
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "long": self.long,
-            **{name: value for name, value in rare.items() if value},
+            **{name: list(v) if isinstance(v, tuple) else v for name, v in rare.items() if v},
         }
 
     def fingerprint(self) -> str:
-        """Of all weights that a prompt's meaning depends on, as they are in memory.
+        """Of all that a prompt's meaning depends on, as it is in memory.
 
-        Fine-tunes, adapters and precision count; what decodes pictures does not, see
-        :meth:`picture_fingerprint`.
+        Weights with fine-tunes, adapters and precision, configurations, tokenizers; what decodes
+        pictures does not count, see :meth:`picture_fingerprint`.
         """
-        return hash_weights(self.family.networks)
+        pipeline = self.family.pipeline
+        parts = [hash_weights(self.family.networks)]
+        parts += [
+            f"{name} {hash_tokenizer(part)}"
+            for name, part in sorted(pipeline.components.items())
+            if name.startswith("tokenizer") and part is not None
+        ]
+        parts.append(str(pipeline.config.get("force_zeros_for_empty_prompt")))
+        return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
     def picture_fingerprint(self) -> str:
         """Of what the last step leads to, and of the network that makes it a picture."""
         vae = getattr(self.family.pipeline, "vae", None)
         weights = "" if vae is None else hash_weights({"vae": vae})
-        config = {} if vae is None else {k: v for k, v in vae.config.items() if k[:1] != "_"}
-        said = json.dumps([weights, config, self.grid.final], sort_keys=True, default=str)
+        said = f"{weights} {self.grid.final}"
         return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
     def check(self, prompt: str) -> None:
@@ -252,9 +260,20 @@ class PipelineProcess:
                 found.setdefault(name, []).append(vectors.double().cpu().numpy())
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
+    def _forget_if_changed(self) -> None:
+        """Encode anew what a pipeline in memory encoded before its encoders were trained."""
+        encoders = dict(list(self.family.networks.items())[1:])
+        state = [(p.data_ptr(), p._version) for e in encoders.values() for p in e.parameters()]
+        now = hash((*state, *adapters(encoders)))
+        if self._known != [now]:
+            self._encoded.clear()
+            self._known[:] = [now]
+
     @torch.inference_mode()
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts that are not yet, some at a time; room is made for all of them."""
+        if self.source is not None and self.source.pipeline is not None:
+            self._forget_if_changed()
         wanted = list(prompts)
         missing = [prompt for prompt in wanted if prompt not in self._encoded]
         for prompt in wanted:

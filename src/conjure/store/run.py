@@ -271,12 +271,15 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
         raise ConjureError(
             f"{str(place)!r} holds files but no manifest.json: it is no run. Give a new folder."
         )
-    place.mkdir(exist_ok=True)
     wanted = json.loads(json.dumps(manifest))
-    if not path.is_file():
-        _publish(path, wanted)
+    try:
+        place.mkdir(exist_ok=True)
+        if not path.is_file():
+            _publish(path, wanted)
+        there = _read(path)
+    except OSError as error:
+        raise ConjureError(f"No run can be kept in {str(place)!r}: {error}") from error
     run = Run(place, settings=settings_key(wanted))
-    there = json.loads(path.read_text(encoding="utf-8"))
     changed = disagreements(there, wanted)
     if not changed or run.is_empty():
         run.claim()
@@ -301,10 +304,26 @@ def _publish(path: Path, manifest: dict[str, Any]) -> None:
     try:
         _write(draft, manifest)
         draft.chmod(0o644)
-        with suppress(FileExistsError):
+        try:
             os.link(draft, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            with suppress(FileExistsError), path.open("x", encoding="utf-8") as stream:
+                stream.write(draft.read_text(encoding="utf-8"))
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A manifest of ours: other programs have files of that name."""
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        there = None
+    if not isinstance(there, dict) or not {"format", "weights", "seed"} <= there.keys():
+        raise ConjureError(f"{str(path)!r} is not a run's: give another folder.")
+    return there
 
 
 def _write(path: Path, manifest: dict[str, Any]) -> None:

@@ -31,8 +31,6 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
     said = {"torch_dtype": source.dtype, "local_files_only": source.offline, **components}
     if source.pipeline is not None:
         pipeline = source.pipeline
-        if pipeline.dtype != source.dtype:
-            pipeline.to(source.dtype)
     elif isinstance(source.location, Path) and source.location.is_file():
         pipeline = kind.from_single_file(str(source.location), config=source.config, **said)
     else:

@@ -235,8 +235,8 @@ def make_scheduler(name: str, config: SchedulerConfig, **changes: Any) -> Any:
                 f"diffusers' {name} has no {key} spacing. Take a sampler that has: euler, heun, "
                 "dpm++, dpm++-sde or unipc."
             )
-    settings = {k: v for k, v in config.items() if k != "_class_name"} | changes
-    return kind.from_config(settings)
+    settings = {k: v for k, v in config.items() if k != "_class_name"}
+    return kind.from_config(settings, **changes)
 
 
 SPACINGS = {
