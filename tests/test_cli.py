@@ -23,6 +23,7 @@ KEYS = [
     "interval",
     "kl_forward",
     "kl_reverse",
+    "floor",
     "estimands",
     "profile",
     "samples",

@@ -341,6 +341,8 @@ def test_an_encoder_that_was_trained_meanwhile_is_asked_anew(pipeline_folder):
 def test_a_tokenizer_and_a_configuration_are_part_of_the_fingerprint(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=2)
     seen = [process.fingerprint()]
+    distance(process)
+    assert process.fingerprint() == seen[0]  # of what it is, not of what it was asked
     process.family.pipeline.tokenizer.add_tokens(["unheard"])
     seen.append(process.fingerprint())
     process.family.pipeline.text_encoder.config.hidden_act = "relu"

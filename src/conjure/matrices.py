@@ -38,6 +38,7 @@ class Matrix:
         seed: Of the noise.
         calls: Network calls that were made.
         seconds: Wall time, without loading the model.
+        floor: Of half precision, what its rounding adds to a distance; None in others.
     """
 
     prompts: tuple[str, ...]
@@ -50,6 +51,7 @@ class Matrix:
     seed: int
     calls: int
     seconds: float
+    floor: float | None = None
 
     def order(self) -> list[int]:
         """The rows in an order that brings near prompts together: the dendrogram's leaves."""
@@ -85,6 +87,7 @@ class Matrix:
             "standard_errors": errors,
             "kl": None if self.kl is None else self.kl.tolist(),
             "samples": self.samples.tolist(),
+            "floor": self.floor,
             "seed": self.seed,
             "calls": self.calls,
             "seconds": self.seconds,
@@ -172,15 +175,16 @@ def matrix(
     count = len(names)
     distances, errors = np.zeros((count, count)), np.zeros((count, count))
     kl, taken = np.zeros((count, count)), np.zeros((count, count), dtype=int)
-    has_kl = process.is_kl(estimand)
+    has_kl, floor = process.is_kl(estimand), None
     for (i, j), found in zip(combinations(range(count), 2), run, strict=True):
         distances[i, j] = distances[j, i] = found.distance
         error = found.standard_error
         errors[i, j] = errors[j, i] = math.nan if error is None else error
         taken[i, j] = taken[j, i] = found.samples
+        floor = None if found.floor is None else found.floor[estimand]
         if found.kl_forward is not None and found.kl_reverse is not None:
             kl[i, j], kl[j, i] = found.kl_forward, found.kl_reverse
     return Matrix(
         names, process, estimand, distances, errors, kl if has_kl else None, taken, seed,
-        run.calls, time.perf_counter() - started,
+        run.calls, time.perf_counter() - started, floor,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
 
+from conjure.between import Between
 from conjure.comparison import (
     Comparison,
     check_antithetic,
@@ -17,14 +18,17 @@ from conjure.comparison import (
     check_prompt,
     default_process,
     estimate_all,
+    floor_of,
     is_whole,
+    nudged_job,
 )
 from conjure.divergence import Estimate, estimate
-from conjure.engine import Job, Network, PathCache, count_calls, run_jobs
+from conjure.engine import Job, Network, PathCache, count_calls, run_block, run_jobs
 from conjure.engine.precision import further_half, precise_enough, rounds
 from conjure.engine.speed import MEASURED_FROM, find_pace
 from conjure.errors import ConjureError
 from conjure.process.base import Process
+from conjure.process.rounding import Nudged, is_half
 from conjure.progress import progress_bar
 from conjure.registry import ESTIMANDS
 from conjure.store import Run, make_manifest, open_run
@@ -169,6 +173,9 @@ class PairRun(Iterator[Comparison]):
         self._firsts: deque[int] = deque()  # calls of the first round of each window
         self._reserved = 0  # calls of the first rounds of windows that are still to come
         self._measured_at = 0
+        # Of two processes as one, the precision of either may be what is asked about.
+        self._half = is_half(process.describe().get("dtype")) and not isinstance(process, Between)
+        self._floors: dict[str, float] | None = None
         self._note: Callable[[str], None] = lambda _: None
         self._foreseen = is_repeatable(pairs)
         if self._foreseen:
@@ -359,6 +366,7 @@ class PairRun(Iterator[Comparison]):
         squares = self._run.squares(*pair, range(count))
         jobs = [Job(*pair, sample) for sample in range(count)]
         return Comparison(
+            floor=self._floor(pair[0]),
             prompts=pair,
             process=self._process,
             estimand=self._estimand,
@@ -368,6 +376,16 @@ class PairRun(Iterator[Comparison]):
             antithetic=self._antithetic,
             calls=count_calls(self._process, jobs),
         )
+
+    def _floor(self, prompt: str) -> dict[str, float] | None:
+        """Of half precision, at one prompt for the whole run; kept in it."""
+        if self._half and self._floors is None:
+            job, nudged = nudged_job(prompt), Nudged(self._process)
+            if not self._run.have(job.a, job.b):
+                squares, _ = run_block(nudged, Network(nudged), [job], self._seed)
+                self._run.add([job], squares)
+            self._floors = floor_of(self._process, self._run.squares(job.a, job.b, [0]))
+        return self._floors
 
 
 def compare_pairs(
@@ -415,7 +433,7 @@ def compare_pairs(
         max_calls: Network calls that this run may make: fewer samples are taken to keep to it. With
             a tolerance, pairs that come first spend what is left over first. One that goes on from
             another has its own; measuring the speed, and paths that must be walked again because
-            the cache was full, come on top.
+            the cache was full, come on top, and so does the floor of half precision.
         out: A run directory, in which every finished sample is kept. A killed run goes on from
             there, and a longer one adds to it; other settings than those it was made with are
             refused.

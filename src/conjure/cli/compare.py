@@ -18,6 +18,7 @@ from conjure.cli.options import (
     check_asked,
     takes_process,
 )
+from conjure.cli.pairs import near_floor
 from conjure.files import check_figure_path
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def comparison_screen(result: Comparison) -> Any:
     if interval is not None:
         between = f"{interval[0]:.4g} to {interval[1]:.4g}"
     lines = [title, Text(), head, Text(f"95% interval {between}", style="dim")]
+    if result.near_floor and result.floor is not None:
+        lines.append(Text(near_floor(result.floor[result.estimand]).capitalize(), style="yellow"))
     if result.is_kl:
         lines += [
             Text(f"KL(“{a}” ‖ “{b}”) {result.kl_forward:.4g}"),

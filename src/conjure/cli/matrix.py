@@ -26,7 +26,7 @@ from conjure.cli.options import (
     check_asked,
     takes_process,
 )
-from conjure.cli.pairs import cost, spent
+from conjure.cli.pairs import cost, near_floor, spent
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
 from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
@@ -111,6 +111,7 @@ def rows(found: Matrix, label: str) -> Iterator[dict[str, Any]]:
 
 def screen(found: Matrix, most: int = 40) -> Any:
     """Each prompt in the dendrogram's order, with its nearest and furthest."""
+    import numpy as np
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table as RichTable
@@ -129,6 +130,10 @@ def screen(found: Matrix, most: int = 40) -> Any:
                 cells += [Text(found.prompts[j] or "(empty)"), f"{found.distances[i, j]:.4g}"]
         shown.add_row(*cells)
     parts: list[Any] = [shown]
+    if found.floor is not None:
+        upper = found.distances[np.triu_indices(len(order), 1)]
+        if close := int((upper < 3 * found.floor).sum()):
+            parts.append(Text(f"{close:,} pairs are {near_floor(found.floor)}", style="dim"))
     if len(order) > most:
         rest = f"and {len(order) - most:,} more: --table FILE writes all, --figure FILE draws them"
         parts.append(Text(rest, style="dim"))

@@ -124,7 +124,7 @@ class Rows:
 
 
 FOUND = (
-    "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse", "samples",
+    "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse", "samples", "floor",
 )  # fmt: skip
 """The columns that a result adds."""
 
@@ -134,9 +134,17 @@ def record(row: Any, result: Comparison) -> dict[str, Any]:
     interval = result.interval() or (None, None)
     values = (
         result.distance, result.standard_error, *interval, result.kl_forward, result.kl_reverse,
-        result.samples,
+        result.samples, None if result.floor is None else result.floor[result.estimand],
     )  # fmt: skip
     return {**row, **dict(zip(FOUND, values, strict=True))}
+
+
+def near_floor(floor: float) -> str:
+    """What is to be known of a distance in half precision that is small."""
+    return (
+        f"below three times {floor:.3g}, which rounding in half precision adds by itself: use "
+        "--dtype float32 for what is so close"
+    )
 
 
 def cost(run: PairRun, asked: int) -> str:
@@ -200,10 +208,15 @@ def screen(
     fields = ["distance", "standard_error", *(["kl_forward", "kl_reverse"] if has_kl else [])]
     for heading in ("distance", "± s.e.", "KL →", "KL ←")[: len(fields)]:
         shown.add_column(heading, justify="right")
+    beside = 0
     for r in nearest:
         cells = ["–" if r[f] is None else f"{r[f]:.4g}" for f in fields]
+        if r["floor"] is not None and r["distance"] < 3 * r["floor"]:
+            cells[0], beside = f"≲ {cells[0]}", r["floor"]
         shown.add_row(*(Text(r[name]) for name in names), *cells)
     parts: list[Any] = [shown]
+    if beside:
+        parts.append(Text(f"≲ {near_floor(beside)}", style="dim"))
     if count > most:
         rest = f"and {count - most:,} pairs further apart: --table FILE writes them all"
         parts.append(Text(rest, style="dim"))

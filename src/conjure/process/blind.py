@@ -6,15 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from conjure.levels import NoiseLevels
-from conjure.process.base import Memory, Prediction, Process, Transition
+from conjure.process.base import Prediction
+from conjure.process.wrapped import Wrapped
 
 
 @dataclass(frozen=True)
-class Blind:
+class Blind(Wrapped):
     """A process that conjures the same from every prompt, so that all distances are 0.
 
     The weights are as they were: meaning belongs to the process.
@@ -23,86 +22,19 @@ class Blind:
         process: What it would be, if it read.
     """
 
-    process: Process
-
-    @property
-    def model(self) -> str:
-        """The same."""
-        return self.process.model
-
-    @property
-    def levels(self) -> NoiseLevels:
-        """The same."""
-        return self.process.levels
-
-    @property
-    def visits(self) -> Sequence[int]:
-        """The same."""
-        return self.process.visits
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The same."""
-        return self.process.shape
-
     @property
     def guidance(self) -> float:
         """There is nothing to guide by."""
         return 1.0
 
-    @property
-    def negative(self) -> str:
-        """What it sees in every prompt."""
-        return self.process.negative
-
-    @property
-    def batch_size(self) -> int:
-        """The same."""
-        return self.process.batch_size
-
-    @property
-    def tunable(self) -> bool:
-        """The same."""
-        return self.process.tunable
-
-    def is_kl(self, estimand: str) -> bool:
-        """The same."""
-        return self.process.is_kl(estimand)
-
     def describe(self) -> dict[str, Any]:
         """The same, and that prompts are not read."""
         return {**self.process.describe(), "prompt": "ignored"}
-
-    def fingerprint(self) -> str:
-        """The same."""
-        return self.process.fingerprint()
-
-    def check(self, prompt: str) -> None:
-        """The same, so that it takes what the others take."""
-        self.process.check(prompt)
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """One prompt will do."""
         self.process.prepare([self.process.negative])
 
-    def place(self, noise: Tensor) -> Tensor:
-        """The same."""
-        return self.process.place(noise)
-
-    def prior(self, noise: Tensor) -> Tensor:
-        """The same."""
-        return self.process.prior(noise)
-
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
         """What the network says under the negative prompt."""
         return self.process.predict(x, step, [self.process.negative] * len(prompts))
-
-    def transition(
-        self, x: Tensor, step: int, prediction: Prediction, memory: Memory
-    ) -> Transition:
-        """The same."""
-        return self.process.transition(x, step, prediction, memory)
-
-    def decode(self, states: Tensor) -> np.ndarray:
-        """The same."""
-        return self.process.decode(states)  # pyright: ignore[reportAttributeAccessIssue]

@@ -48,11 +48,14 @@ def hash_said(said: Any) -> str:
 def hash_tokenizer(tokenizer: Any) -> str:
     """Of everything by which a tokenizer may cut a text otherwise."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
+    rules = {} if backend is None else json.loads(backend.to_str())
+    for call in ("truncation", "padding"):  # of the last call
+        rules.pop(call, None)
     special = getattr(tokenizer, "special_tokens_map", None)
     said = {
         "class": type(tokenizer).__name__,
         "special": special,
         "longest": getattr(tokenizer, "model_max_length", None),
-        "backend": None if backend is None else backend.to_str(),
+        "backend": rules,
     }
     return hash_said(said)
