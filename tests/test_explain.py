@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 import conjure
 from conjure import ConjureError
+from conjure.errors import ConjureWarning
 from conjure.explain.columns import choose_columns
 from conjure.explain.figure import RED
 from conjure.explain.heatmap import shorten
@@ -73,6 +75,15 @@ def test_a_narrow_figure_has_room_for_its_lines(comparison, columns):
     for text in figure.texts:
         box = text.get_window_extent()
         assert box.x1 <= figure.bbox.x1 + 1, text.get_text()
+
+
+def test_letters_that_no_font_has_are_named(comparison, tmp_path, monkeypatch):
+    strange = replace(comparison, prompts=("\U00012000\U00012001", "dog"))
+    with pytest.warns(ConjureWarning, match="No font here has \U00012000\U00012001"):
+        strange.figure(tmp_path / "f.png", columns=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConjureWarning)
+        comparison.figure(tmp_path / "f.png", columns=2)
 
 
 def test_labels_keep_both_ends_of_a_prompt():

@@ -35,7 +35,7 @@ def test_the_floor_is_what_rounding_adds(pipeline_folder, dtype):
         - first_predictions(half, Network(half), keys, 0).noise
     )
     floor = moved.flatten(1).square().sum(1).mean()
-    assert 0.2 < float(floor / np.mean(gaps)) < 5
+    assert 0.2 < float(floor) / float(np.mean(gaps)) < 5
 
 
 def test_close_pairs_are_marked_in_half_precision_alone(pipeline_folder):

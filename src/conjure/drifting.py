@@ -17,6 +17,7 @@ from conjure.errors import ConjureError
 from conjure.pairs import PairRun, compare_pairs
 from conjure.process.base import Process
 from conjure.processes import Processes, compare_processes
+from conjure.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,10 +68,12 @@ class Drift:
         order = np.argsort(-self.distances, kind="stable")
         return [(self.prompts[i], self.results[i]) for i in order]
 
-    def pictures(self, count: int = 6, samples: int = 3) -> tuple[list[str], np.ndarray]:
+    def pictures(
+        self, count: int = 6, samples: int = 3, *, progress: bool = False
+    ) -> tuple[list[str], np.ndarray]:
         """What the most changed prompts conjure under either process, from the same noise.
 
-        ``count``·``samples`` paths of either.
+        ``count``·``samples`` paths of either are walked for them, on top of :attr:`calls`.
 
         Returns:
             The prompts, and pictures of shape ``(count, 2, samples, height, width, 3)``.
@@ -85,7 +88,10 @@ class Drift:
             decode = getattr(process, "decode", None)
             if decode is None:
                 raise ConjureError("These processes have no pictures: states cannot be decoded.")
-            states = finished_pictures(process, Network(process), keys, self.seed)
+            calls = len(keys) * len(process.visits) * (2 if process.guidance > 1 else 1)
+            with progress_bar("Drawing pictures", calls, shown=progress) as bar:
+                network = Network(process, bar.advance)
+                states = finished_pictures(process, network, keys, self.seed)
             found = decode(states)
             drawn.append(found.reshape(len(names), samples, *found.shape[1:]))
         return names, np.stack(drawn, axis=1)
@@ -114,7 +120,9 @@ class Drift:
             "calls": self.calls,
         }
 
-    def figure(self, path: str | Path | None = None, *, count: int = 6) -> Figure:
+    def figure(
+        self, path: str | Path | None = None, *, count: int = 6, progress: bool = False
+    ) -> Figure:
         """How far each prompt has moved, and what the furthest conjure under either process.
 
         Raises:
@@ -122,7 +130,7 @@ class Drift:
         """
         from conjure.explain import drift_figure, save_figure
 
-        made = drift_figure(self, count=count)
+        made = drift_figure(self, count=count, progress=progress)
         if path is not None:
             save_figure(made, path)
         return made

@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+class ConjureWarning(UserWarning):
+    """What a user should know, though work goes on."""
+
+
 class ConjureError(ValueError):
     """Any input or condition that conjure refuses; the message names the remedy."""
 

@@ -34,7 +34,11 @@ def quiet_libraries() -> None:
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
+    from conjure.errors import ConjureWarning
+
     warnings.filterwarnings("ignore")
+    warnings.filterwarnings("always", category=ConjureWarning)
+    warnings.showwarning = lambda message, *_, **__: say(str(message))
     logging.getLogger("torch").setLevel(logging.ERROR)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     diffusers_logging.set_verbosity_error()

@@ -92,7 +92,7 @@ def drift(
     check_points(load, [changes])
     first = load()
     from conjure.between import why_apart
-    from conjure.cli.console import duration, say, show, status
+    from conjure.cli.console import duration, say, show
     from conjure.cli.pairs import cost
     from conjure.cli.processes import screen as matrices_screen
     from conjure.drifting import compare_by_matrices
@@ -137,13 +137,12 @@ def drift(
             "samples",
         ]  # fmt: skip
         write_table(table, rows(found), fields)
-    if figure is not None:
-        with status("Drawing the figure"):
-            found.figure(figure)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
     elif str(table) != "-":
         show(screen(found))
+    if figure is not None:  # last, since a picture may fail
+        found.figure(figure, progress=True)
 
 
 def rows(found: Drift) -> Iterator[dict[str, Any]]:

@@ -45,7 +45,8 @@ def report(run: Run, to: To = None, no_pictures: NoPictures = False) -> None:
     if target.suffix.lower() == ".md":
         text = markdown_report(evaluation)
     else:
-        text = report_page(evaluation, None if no_pictures else _process(evaluation.settings))
+        process = None if no_pictures else _process(evaluation.settings)
+        text = report_page(evaluation, process, progress=True)
     with written_whole(target) as draft:
         draft.write_text(text, encoding="utf-8")
     say(f"{target}: {len(text) / 2**20:.1f} MB.")

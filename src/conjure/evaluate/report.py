@@ -17,6 +17,7 @@ from conjure.evaluate.analysis import Disagreement, disagreements, kinds, whole
 from conjure.evaluate.examples import Conventions
 from conjure.evaluate.run import Evaluation, TaskResult
 from conjure.evaluate.table import cell, make_table
+from conjure.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,13 +45,16 @@ figure { margin: 1rem 0 } figure img { max-width: 100% } pre { white-space: pre-
 """
 
 
-def report_page(evaluation: Evaluation, process: PipelineProcess | None = None) -> str:
+def report_page(
+    evaluation: Evaluation, process: PipelineProcess | None = None, *, progress: bool = False
+) -> str:
     """The whole report as one HTML page with nothing outside it.
 
     Args:
         evaluation: From :func:`conjure.evaluate.open_evaluation`.
         process: The process that was evaluated, to draw the pairs that people see differently;
             None to leave the pictures out.
+        progress: Show a bar while they are drawn.
     """
     settings = evaluation.settings
     title = f"Semantic similarity by {settings['model'] or 'several methods'}"
@@ -58,7 +62,7 @@ def report_page(evaluation: Evaluation, process: PipelineProcess | None = None) 
     parts += [_errors(evaluation), _differences(evaluation)]
     chosen = chosen_method(evaluation)
     for task, result in evaluation.results.items():
-        parts.append(_task(evaluation, task, result, chosen, process))
+        parts.append(_task(evaluation, task, result, chosen, process, progress=progress))
     said = json.dumps(settings, indent=1, ensure_ascii=False)
     parts.append(f"<h2>Settings</h2><pre>{html.escape(said)}</pre>")
     body = "\n".join(parts)
@@ -166,6 +170,8 @@ def _task(
     result: TaskResult,
     chosen: tuple[str, str],
     process: PipelineProcess | None,
+    *,
+    progress: bool,
 ) -> str:
     parts = [f"<h2>{html.escape(task)}: {html.escape(', '.join(chosen))}</h2>"]
     parts.append(_image(scatter(result, chosen), f"{task}: scatter"))
@@ -182,7 +188,7 @@ def _task(
         "<h3>Where it and people differ most</h3><p class=note>Ranks from 0 (the nearest pair of "
         "the task) to 100 (the furthest).</p>"
     )
-    parts.append(_worst(evaluation, result, worst, process))
+    parts.append(_worst(evaluation, result, worst, process, progress=progress))
     return "\n".join(parts)
 
 
@@ -191,6 +197,8 @@ def _worst(
     result: TaskResult,
     worst: Sequence[Disagreement],
     process: PipelineProcess | None,
+    *,
+    progress: bool,
 ) -> str:
     pictures: dict[str, str] = {}
     if process is not None:
@@ -198,7 +206,9 @@ def _worst(
         shown = replace(result.examples, pairs=tuple((pair.a, pair.b) for pair in worst))
         texts = chain.from_iterable(shown.pairs)
         prompts = dict(zip(texts, chain.from_iterable(how.prompts(shown)), strict=True))
-        drawn = draw(process, list(prompts.values()), evaluation.settings["seed"])
+        drawn = draw(
+            process, list(prompts.values()), evaluation.settings["seed"], progress=progress
+        )
         pictures = dict(zip(prompts, drawn, strict=True))
     rows = []
     for pair in worst:
@@ -214,15 +224,19 @@ def _worst(
     return f"<div class=pictures>{shown}</div>" if pictures else shown
 
 
-def draw(process: PipelineProcess, prompts: Sequence[str], seed: int) -> list[str]:
-    """One picture of each prompt from the same noise, as inline images."""
+def draw(
+    process: PipelineProcess, prompts: Sequence[str], seed: int, *, progress: bool = False
+) -> list[str]:
+    """One picture of each prompt from the same noise, as inline images: T calls each."""
     from PIL import Image
 
     from conjure.engine import Network
     from conjure.engine.walk import finished_pictures
 
     keys = [(prompt, 0) for prompt in prompts]
-    latents = finished_pictures(process, Network(process), keys, seed)
+    calls = len(keys) * len(process.visits) * (2 if process.guidance > 1 else 1)
+    with progress_bar("Drawing pairs", calls, shown=progress) as bar:
+        latents = finished_pictures(process, Network(process, bar.advance), keys, seed)
     found = []
     for picture in process.decode(latents):
         stream = io.BytesIO()

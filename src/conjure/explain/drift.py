@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conjure.explain.fonts import readable
 from conjure.explain.heatmap import INK, shorten
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ GREY = "#767676"
 BLUE = "#1f5fa8"
 
 
-def drift_figure(found: Drift, *, count: int = 6) -> Figure:
+@readable
+def drift_figure(found: Drift, *, count: int = 6, progress: bool = False) -> Figure:
     """Bars with their 95% intervals; beside them the pictures of the most changed prompts.
 
     Args:
         found: The drift.
         count: Prompts whose pictures are shown; none where the processes have no pictures.
+        progress: Show a bar while they are drawn.
     """
     from matplotlib.figure import Figure
 
@@ -36,7 +39,8 @@ def drift_figure(found: Drift, *, count: int = 6) -> Figure:
     names = [shorten(prompt, 30) for prompt, _ in ranked]
     label = 0.078 * max(map(len, names)) + 0.3
     shows = count > 0 and hasattr(found.first, "decode") and _decodes(found)
-    drawn = found.pictures(min(count, len(ranked)), SAMPLES) if shows else None
+    most = min(count, len(ranked))
+    drawn = found.pictures(most, SAMPLES, progress=progress) if shows else None
     listing = ROW * len(ranked) + 0.3
     gallery = 0.0 if drawn is None else len(drawn[0]) * (CELL + 0.24)
     side = 0.0 if drawn is None else 2 * SAMPLES * CELL + 0.9

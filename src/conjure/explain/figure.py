@@ -11,6 +11,7 @@ import torch
 
 from conjure.errors import ConjureError
 from conjure.explain.columns import Columns, choose_columns
+from conjure.explain.fonts import readable, warn_of_boxes
 from conjure.explain.heatmap import shorten
 from conjure.files import check_figure_path, written_whole
 
@@ -33,6 +34,7 @@ INK = "#222222"
 GREY = "#767676"
 
 
+@readable
 def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
     """Two halves, one a path. In each: the noisy states, and their x̂₀ under either prompt.
 
@@ -98,6 +100,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         ConjureError: Another ending, or a folder that does not exist.
     """
     target = check_figure_path(path)
+    warn_of_boxes(figure)
     # Without a date, and with fixed ids in SVG, the same figure is the same file.
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(target.suffix.lower())
     import matplotlib as mpl

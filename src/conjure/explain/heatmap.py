@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conjure.errors import ConjureError
+from conjure.explain.fonts import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ NUMBERED = 16
 INK = "#222222"
 
 
+@readable
 def matrix_figure(matrix: Matrix) -> Figure:
     """Rows and columns in the dendrogram's order; light is near, dark is far.
 

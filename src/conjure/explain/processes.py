@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conjure.explain.fonts import readable
 from conjure.explain.heatmap import INK, shorten
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ NAMED = 30
 """Prompts up to which the first matrix of a row has their names."""
 
 
+@readable
 def processes_figure(found: Processes) -> Figure:
     """Each matrix scaled by its own largest distance, in the order of the first's clustering."""
     from matplotlib.figure import Figure
