@@ -247,6 +247,32 @@ def test_processes_are_compared_by_what_is_nearer(pipeline_folder):
         conjure.compare_processes(PROMPTS, {"one": plain})
 
 
+def test_agreement_has_the_error_that_other_samples_would_bring():
+    prompts, rng, asked = [f"p{n}" for n in range(7)], np.random.default_rng(0), {}
+    for name, moved in (("one", 0.0), ("other", 0.3)):
+        said = {p: gaussians("full", seed=n)["a"] for n, p in enumerate(["", *prompts])}
+        asked[name] = GaussianProcess.build(
+            {
+                p: Gaussian(g.mean + moved * rng.normal(size=3), g.covariance)
+                for p, g in said.items()
+            },
+            steps=4,
+        )
+    drawn = [
+        conjure.compare_processes(prompts, asked, samples=12, seed=seed).agreement()[0, 1]
+        for seed in range(30)
+    ]
+    found = conjure.compare_processes(prompts, asked, samples=12, seed=99)
+    errors = found.agreement_errors()
+    assert errors is not None
+    assert errors[0, 0] == 0
+    assert 0.3 < errors[0, 1] / np.std(drawn) < 3
+    assert all(move.error is not None and move.error >= 0 for move in found.moves())
+    alone = conjure.compare_processes(prompts, asked, samples=1)
+    assert alone.agreement_errors() is None
+    assert alone.moves()[0].error is None
+
+
 def test_between_asks_each_prompt_of_its_own(pipeline_folder):
     one, two = (conjure.load(pipeline_folder, steps=3, guidance=w) for w in (1.0, 3.0))
     both = Between(one, two)

@@ -39,6 +39,8 @@ class Matrix:
         calls: Network calls that were made.
         seconds: Wall time, without loading the model.
         floor: Of half precision, what its rounding adds to a distance; None in others.
+        per_sample: Each sample's distances, shape ``(k, N, N)``; None where pairs have different
+            numbers of samples.
     """
 
     prompts: tuple[str, ...]
@@ -52,6 +54,7 @@ class Matrix:
     calls: int
     seconds: float
     floor: float | None = None
+    per_sample: Floats | None = field(default=None, repr=False)
 
     def order(self) -> list[int]:
         """The rows in an order that brings near prompts together: the dendrogram's leaves."""
@@ -176,15 +179,28 @@ def matrix(
     distances, errors = np.zeros((count, count)), np.zeros((count, count))
     kl, taken = np.zeros((count, count)), np.zeros((count, count), dtype=int)
     has_kl, floor = process.is_kl(estimand), None
+    drawn: list[Floats] = []
     for (i, j), found in zip(combinations(range(count), 2), run, strict=True):
         distances[i, j] = distances[j, i] = found.distance
         error = found.standard_error
         errors[i, j] = errors[j, i] = math.nan if error is None else error
         taken[i, j] = taken[j, i] = found.samples
+        drawn.append(found.estimate.per_sample)
         floor = None if found.floor is None else found.floor[estimand]
         if found.kl_forward is not None and found.kl_reverse is not None:
             kl[i, j], kl[j, i] = found.kl_forward, found.kl_reverse
     return Matrix(
         names, process, estimand, distances, errors, kl if has_kl else None, taken, seed,
-        run.calls, time.perf_counter() - started, floor,
+        run.calls, time.perf_counter() - started, floor, _per_sample(drawn, count),
     )  # fmt: skip
+
+
+def _per_sample(drawn: Sequence[Floats], count: int) -> Floats | None:
+    """Samples of all pairs, in the order of their numbers, as matrices."""
+    sizes = {len(one) for one in drawn}
+    if len(sizes) != 1:
+        return None
+    found = np.zeros((sizes.pop(), count, count))
+    for (i, j), one in zip(combinations(range(count), 2), drawn, strict=True):
+        found[:, i, j] = found[:, j, i] = one
+    return found

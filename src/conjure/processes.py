@@ -58,11 +58,13 @@ class Move:
         ranks: Its place by each process, from 0 (the nearest pair) to 1 (the furthest); NaN by one
             without meaning.
         spread: Between the largest and the smallest of them.
+        error: How far other samples would move that, by a jackknife over samples; None with one.
     """
 
     prompts: tuple[str, str]
     ranks: tuple[float, ...]
     spread: float
+    error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,41 +94,67 @@ class Processes:
 
         NaN where a process has no meaning: all its distances are the same.
         """
-        rows = self.pairs()
-        said = _meant(rows)
-        ranks = _ranks(rows)
-        count = len(rows)
-        found = np.full((count, count), np.nan)
-        for i, j in np.argwhere(said[:, None] & said[None, :]):
-            found[i, j] = np.corrcoef(ranks[i], ranks[j])[0, 1] if i != j else 1.0
-        return found
+        return _agreement(self.pairs())
+
+    def agreement_errors(self) -> Floats | None:
+        """How far other samples would move each agreement, by a jackknife over samples.
+
+        All processes share a sample's noise, so it is left out of all at once. None with one
+        sample.
+        """
+        without = self._leave_one_out()
+        return None if without is None else _jackknife(np.array(list(map(_agreement, without))))
+
+    def _leave_one_out(self) -> list[Floats] | None:
+        """:meth:`pairs` without each sample in turn."""
+        drawn = [found.per_sample for found in self.matrices]
+        if any(one is None for one in drawn):
+            return None
+        samples = np.stack([one for one in drawn if one is not None])  # (K, k, N, N)
+        count = samples.shape[1]
+        if count < 2:
+            return None
+        upper = np.triu_indices(len(self.prompts), 1)
+        total = samples.sum(1)
+        return [(total - samples[:, s])[:, *upper] / (count - 1) for s in range(count)]
 
     def moves(self, count: int = 10) -> list[Move]:
         """The pairs whose place differs most between those processes that have a meaning."""
         rows = self.pairs()
-        ranks = (_ranks(rows) - 1) / max(1, rows.shape[1] - 1)
-        used = _meant(rows)
+        ranks, used = _places(rows), _meant(rows)
         if used.sum() < 2:
             return []
         spread = np.ptp(ranks[used], axis=0)
+        without = self._leave_one_out()
+        errors: list[float | None] = [None] * len(spread)
+        if without is not None:
+            moved = [np.ptp(_places(one)[used], axis=0) for one in without]
+            errors = _jackknife(np.array(moved)).tolist()
         ranks[~used] = np.nan
         pairs = list(combinations(self.prompts, 2))
         return [
-            Move(pairs[n], tuple(ranks[:, n].tolist()), float(spread[n]))
+            Move(pairs[n], tuple(ranks[:, n].tolist()), float(spread[n]), errors[n])
             for n in np.argsort(-spread, kind="stable")[:count]
         ]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
         agreement = [_listed(row) for row in self.agreement()]
+        errors = self.agreement_errors()
         return {
             "prompts": list(self.prompts),
             "processes": {
                 name: found.to_dict() for name, found in zip(self.names, self.matrices, strict=True)
             },
             "agreement": agreement,
+            "agreement_errors": None if errors is None else [_listed(row) for row in errors],
             "moves": [
-                {"prompts": list(m.prompts), "ranks": _listed(m.ranks), "spread": m.spread}
+                {
+                    "prompts": list(m.prompts),
+                    "ranks": _listed(m.ranks),
+                    "spread": m.spread,
+                    "error": m.error,
+                }
                 for m in self.moves()
             ],
         }
@@ -210,6 +238,26 @@ def _listed(values: Iterable[float]) -> list[float | None]:
 def _meant(rows: Floats) -> np.ndarray:
     """Of each process, whether it tells pairs apart by more than a network's rounding."""
     return np.ptp(rows, axis=1) > 1e-6 * np.maximum(rows.max(axis=1), 1e-3)
+
+
+def _agreement(rows: Floats) -> Floats:
+    """Spearman's correlations of some rows; NaN with one without meaning."""
+    said, ranks, count = _meant(rows), _ranks(rows), len(rows)
+    found = np.full((count, count), np.nan)
+    for i, j in np.argwhere(said[:, None] & said[None, :]):
+        found[i, j] = np.corrcoef(ranks[i], ranks[j])[0, 1] if i != j else 1.0
+    return found
+
+
+def _jackknife(without: Floats) -> Floats:
+    """Standard errors from values without each of the samples in turn, along the first axis."""
+    count = len(without)
+    return np.sqrt((count - 1) / count * ((without - without.mean(0)) ** 2).sum(0))
+
+
+def _places(rows: Floats) -> Floats:
+    """Ranks within each row, from 0 to 1."""
+    return (_ranks(rows) - 1) / max(1, rows.shape[1] - 1)
 
 
 def _ranks(rows: Floats) -> Floats:

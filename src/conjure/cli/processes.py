@@ -156,13 +156,19 @@ def screen(found: Processes) -> Any:
     if moves:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("pairs that move most, 0 nearest to 1 furthest of all")
-        for number in range(len(found.names)):
-            table.add_column(str(number + 1), justify="right")
+        for heading in (*(str(number + 1) for number in range(len(found.names))), "apart"):
+            table.add_column(heading, justify="right")
         for move in moves:
             a, b = move.prompts
             ranks = ("–" if np.isnan(rank) else f"{rank:.2f}" for rank in move.ranks)
-            table.add_row(Text(f"“{a}” and “{b}”"), *ranks)
+            apart = f"{move.spread:.2f}" + ("" if move.error is None else f" ± {move.error:.2f}")
+            table.add_row(Text(f"“{a}” and “{b}”"), *ranks, apart)
         parts += [Text(), table]
+    errors = found.agreement_errors()
+    if errors is not None and not np.isnan(errors).all():
+        most = float(np.nanmax(errors))
+        note = f"other samples would move a Spearman by ±{most:.2g} at most"
+        parts.append(Text(f"{note} (a jackknife over samples)", style="dim"))
     if np.isnan(agreement).any():
         note = "– all distances are the same: that process gives these prompts no meaning"
         parts.append(Text(note, style="dim"))
