@@ -79,6 +79,19 @@ def test_guided_drift_equals_the_naive_loop(guidance):
         assert found.calls == (8 * 5 - 4) * 2
 
 
+def test_a_drift_keeps_to_its_budget(pipeline_folder):
+    one, two = (conjure.load(pipeline_folder, steps=3, guidance=w) for w in (1.0, 3.0))
+    found = conjure.drift(PROMPTS, one, two, max_calls=150, samples=8)
+    assert 0 < found.calls <= 150
+    assert {result.samples for result in found.results} == {2}  # 15 calls a prompt and sample
+    loose = conjure.drift(PROMPTS, one, two, tolerance=0.5, first_round=2)
+    assert all(r.standard_error <= 0.5 * r.distance for r in loose.results if r.standard_error)
+    half = conjure.drift(PROMPTS, one, two, samples=16, antithetic=True)
+    assert half.results[0].antithetic
+    with pytest.raises(ConjureError, match="samples is a whole number"):
+        conjure.drift(PROMPTS, one, two, samples=0)
+
+
 def test_a_process_does_not_drift_from_itself(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=3, guidance=2.0)
     found = conjure.drift(PROMPTS, process, process, samples=1)

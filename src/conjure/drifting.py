@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjure.between import FIRST, SECOND, Between, why_apart
-from conjure.comparison import Comparison, check_arguments, check_texts
+from conjure.comparison import Comparison, check_texts
 from conjure.engine import Network
 from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError
@@ -21,6 +21,9 @@ from conjure.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SAMPLES = 4
+"""Samples a prompt, where nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,13 @@ def drift(
     process: Process,
     against: Process,
     *,
-    samples: int = 4,
+    samples: int | None = None,
     seed: int = 0,
     estimand: str = "girsanov",
+    antithetic: bool = False,
+    tolerance: float | None = None,
+    first_round: int | None = None,
+    max_calls: int | None = None,
     out: str | Path | None = None,
     announce: Callable[[int, float | None], None] | None = None,
     progress: bool = False,
@@ -159,9 +166,14 @@ def drift(
         process: A, from :func:`conjure.load`.
         against: B: other weights, adapters, precision or guidance, with the same sampler and noise
             levels over the same latents.
-        samples: Monte Carlo samples a prompt.
+        samples: Monte Carlo samples a prompt, at most; None for 4, or with a tolerance 256.
         seed: Of the noise.
         estimand: What the distances are.
+        antithetic: Draw samples in pairs of opposite noise.
+        tolerance: Stop sampling a prompt where its standard error is at most this times its
+            distance.
+        first_round: Samples before that is looked at.
+        max_calls: Network calls that the run may make.
         out: A run directory to go on from and to keep what is computed.
         announce: Called with the planned calls and, if that was measured, the seconds that they
             will take, before the run starts.
@@ -190,10 +202,13 @@ def drift(
             "distance matrices can be compared instead (conjure.drifting.compare_by_matrices)."
         )
     both = Between(process, against)
-    check_arguments(both, samples, seed, estimand)
+    if samples is None and tolerance is None:
+        samples = SAMPLES
+    rows = None if max_calls is None else 2 * max_calls // both.calls(2)
     run: PairRun = compare_pairs(
         [(FIRST + name, SECOND + name) for name in names], process=both, samples=samples,
-        seed=seed, estimand=estimand, out=out, progress=progress,
+        seed=seed, estimand=estimand, antithetic=antithetic, tolerance=tolerance,
+        first_round=first_round, max_calls=rows, out=out, progress=progress,
     )  # fmt: skip
     if announce is not None:
         pace = run.seconds_per_call  # of a guided prediction

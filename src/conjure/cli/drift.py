@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from conjure.cli.options import (
+    Antithetic,
     AsJson,
     Columns,
     EstimandName,
     Figure,
+    FirstRound,
     LoadProcess,
+    MaxCalls,
     Out,
     PromptsFile,
-    Samples,
     Seed,
     Table,
+    Tolerance,
+    check_asked,
     check_points,
     takes_process,
 )
@@ -30,6 +34,15 @@ from conjure.tables import check_table_path, choose_columns, open_table, texts, 
 if TYPE_CHECKING:
     from conjure.drifting import Drift
 
+SamplesOfDrift = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        "-k",
+        help="Monte Carlo samples a prompt, at most.  "
+        "[dim]\\[default: 4, with --tolerance 256][/dim]",
+    ),
+]
 Against = Annotated[
     str | None,
     typer.Option(
@@ -53,9 +66,13 @@ def drift(
     against: Against = None,
     change: Change = [],  # noqa: B006 - typer copies it
     columns: Columns = None,
-    samples: Samples = 4,
+    samples: SamplesOfDrift = None,
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
+    antithetic: Antithetic = False,
+    tolerance: Tolerance = None,
+    first_round: FirstRound = None,
+    max_calls: MaxCalls = None,
     out: Out = None,
     table: Table = None,
     figure: Figure = None,
@@ -90,6 +107,11 @@ def drift(
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     check_points(load, [changes])
+    check_asked(estimand, seed, out=out)
+    from conjure.pairs import make_budget
+
+    most = 4 if samples is None and tolerance is None else samples
+    make_budget(most, tolerance, None, first_round, max_calls, antithetic=antithetic)
     first = load()
     from conjure.between import why_apart
     from conjure.cli.console import duration, say, show
@@ -110,9 +132,11 @@ def drift(
         say(f"A and B have no common paths: {reason}. Comparing their distance matrices instead.")
         if table is not None:
             raise ConjureError("There is no distance for each prompt to write to a table.")
+        if antithetic or tolerance or max_calls:
+            raise ConjureError("Distance matrices take --samples alone.")
         apart = compare_by_matrices(
-            prompts, first, second, samples=samples, seed=seed, estimand=estimand, out=out,
-            announce=lambda name, run: say(f"{name}: {cost(run, samples)}"), progress=True,
+            prompts, first, second, samples=most, seed=seed, estimand=estimand, out=out,
+            announce=lambda name, run: say(f"{name}: {cost(run, most or 4)}"), progress=True,
         )  # fmt: skip
         if figure is not None:
             apart.figure(figure)
@@ -128,8 +152,9 @@ def drift(
         say(f"{len(prompts):,} prompts, {calls:,} network calls{told}.")
 
     found = compare_prompts(
-        prompts, first, second, samples=samples, seed=seed, estimand=estimand, out=out,
-        announce=announce, progress=True,
+        prompts, first, second, samples=samples, seed=seed, estimand=estimand,
+        antithetic=antithetic, tolerance=tolerance, first_round=first_round,
+        max_calls=max_calls, out=out, announce=announce, progress=True,
     )  # fmt: skip
     if table is not None:
         fields = [
