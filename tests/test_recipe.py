@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import random
 from itertools import product
@@ -14,6 +15,7 @@ from conftest import gaussians
 from diffusers import UNet2DConditionModel
 
 from conjure import GaussianProcess
+from recipes.emoji import curves
 from recipes.emoji.captions import article
 from recipes.emoji.common import held_out
 from recipes.emoji.denoiser import KEYS, LOG_SNR, PADS, kept_states, make_scheduler, pads_mask
@@ -192,6 +194,24 @@ def test_few_pads_weigh_as_much_as_all():
     estimate = (logits[kept] - 1e4 * (1 - mask)).softmax(0) @ values[kept]
     assert estimate == pytest.approx(float(exact), rel=1e-2)  # the mask is in single precision
     assert math.isclose(float(mask[0]), 1.0)
+
+
+def test_a_curve_is_kept_and_training_goes_on_at_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(curves, "CURVES", tmp_path / "curves.json")
+    lines = [{"step": 50 * n, "seconds": 20 * n, "loss": 1 / n} for n in range(1, 501)]
+    (tmp_path / "denoiser.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    curves.keep_curves(tmp_path)
+    curves.keep_curves(tmp_path / "elsewhere")  # where no stage has run: nothing is lost
+    kept = curves.load_curves()["denoiser"]
+    assert len(kept["loss"]) == curves.POINTS
+    other = tmp_path / "other"
+    other.mkdir()
+    assert curves.restore(other, "denoiser") == {
+        "step": 25_000,
+        "spent": pytest.approx(10_000, 0.01),
+    }
+    assert curves.restore(other, "autoencoder") == {"step": 0, "spent": 0.0}
+    assert len((other / "denoiser.jsonl").read_text().splitlines()) == curves.POINTS
 
 
 @pytest.mark.parametrize("size", [1, 3])

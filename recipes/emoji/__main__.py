@@ -14,8 +14,9 @@ from . import denoiser as denoiser_stage
 from . import examples as examples_stage
 from . import judge as judge_stage
 from . import text_encoder as text_stage
-from .card import keep_curves, write_card
+from .card import write_card
 from .common import HERE
+from .curves import keep_curves
 from .evaluate import evaluate as evaluate_model
 from .export import export as export_model
 from .export import unpack as unpack_model

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
-from .common import HERE, write_atomically, write_json
+from .common import HERE, write_atomically
+from .curves import STAGES, load_curves
 from .data import PACKAGES, SHA256
 from .evaluate import IMAGES, REPORT
 from .wordnet import WORDNET_SHA256
 
-TEMPLATE, CURVES = HERE / "card.md", HERE / "curves.json"
-STAGES = {"autoencoder": "autoencoder", "text_encoder": "text encoder", "denoiser": "denoiser"}
-POINTS = 200  # of a curve
+TEMPLATE = HERE / "card.md"
 
 
 def percent(value: float | list[float]) -> str:
@@ -58,26 +56,6 @@ def write_card(folder: Path) -> None:
     text = render(report)
     write_atomically(folder / "README.md", lambda p: p.write_text(text, encoding="utf-8"))
     draw_curves(IMAGES / "emoji-training.png")
-
-
-def keep_curves(work: Path) -> None:
-    """Thin the work folder's loss curves into `curves.json`, beside this file."""
-    kept = {}
-    for stage in STAGES:
-        lines = (work / f"{stage}.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = [row for row in map(json.loads, lines) if "loss" in row]
-        parts = np.array_split(np.arange(len(rows)), min(POINTS, len(rows)))
-        kept[stage] = {
-            "minutes": [round(rows[part[-1]]["seconds"] / 60, 2) for part in parts],
-            "steps": [rows[part[-1]]["step"] for part in parts],
-            "loss": [round(float(np.mean([rows[i]["loss"] for i in part])), 5) for part in parts],
-        }
-    write_json(CURVES, kept)
-
-
-def load_curves() -> dict[str, Any]:
-    """What `keep_curves` wrote."""
-    return json.loads(CURVES.read_text(encoding="utf-8"))
 
 
 def draw_curves(path: Path) -> None:

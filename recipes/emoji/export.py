@@ -10,6 +10,7 @@ from diffusers import StableDiffusionPipeline
 
 from .autoencoder import load_autoencoder
 from .common import forget, save_checkpoint
+from .curves import restore
 from .denoiser import load_denoiser, make_scheduler
 from .text_encoder import load_text_encoder
 
@@ -45,7 +46,8 @@ def export(work: Path, folder: Path) -> None:
 def unpack(work: Path, folder: Path) -> None:
     """Take a pipeline's folder apart into checkpoints, to go on from where its training ended.
 
-    What the folder does not hold starts anew: the optimizers' moments, and the clocks.
+    Steps and clocks go on where `curves.json` says that they ended; the optimizers' moments, which
+    are not kept, start anew.
 
     Raises:
         FileNotFoundError: It is no pipeline's folder.
@@ -64,4 +66,4 @@ def unpack(work: Path, folder: Path) -> None:
         "text_encoder": {"model": encoder},
         "denoiser": {"model": denoiser, "average": denoiser},
     }.items():
-        save_checkpoint(work / f"{name}.pt", {**state, "step": 0, "spent": 0.0})
+        save_checkpoint(work / f"{name}.pt", {**state, **restore(work, name)})

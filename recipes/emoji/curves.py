@@ -1,0 +1,52 @@
+"""How training went, thin enough to be kept beside the code: `curves.json`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .common import HERE, write_json
+
+CURVES = HERE / "curves.json"
+STAGES = {"autoencoder": "autoencoder", "text_encoder": "text encoder", "denoiser": "denoiser"}
+POINTS = 200  # of a curve
+
+
+def keep_curves(work: Path) -> None:
+    """Thin the work folder's loss curves; those of stages that have none there stay."""
+    kept = load_curves()
+    for stage in STAGES:
+        path = work / f"{stage}.jsonl"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            rows = [row for row in map(json.loads, lines) if "loss" in row]
+            parts = np.array_split(np.arange(len(rows)), min(POINTS, len(rows)))
+            kept[stage] = {
+                "minutes": [round(rows[part[-1]]["seconds"] / 60, 2) for part in parts],
+                "steps": [rows[part[-1]]["step"] for part in parts],
+                "loss": [round(float(np.mean([rows[i]["loss"] for i in p])), 5) for p in parts],
+            }
+    write_json(CURVES, kept)
+
+
+def load_curves() -> dict[str, Any]:
+    """By stage the minutes, steps and losses so far; nothing where none were kept."""
+    return json.loads(CURVES.read_text(encoding="utf-8")) if CURVES.exists() else {}
+
+
+def restore(work: Path, stage: str) -> dict[str, float]:
+    """Write a stage's curve back into a work folder.
+
+    Returns:
+        The step and the seconds at its end, from which training goes on.
+    """
+    curve = load_curves().get(stage)
+    if curve is None:
+        return {"step": 0, "spent": 0.0}
+    rows = zip(curve["steps"], curve["minutes"], curve["loss"], strict=True)
+    lines = [json.dumps({"step": s, "seconds": round(60 * m), "loss": v}) for s, m, v in rows]
+    (work / f"{stage}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"step": curve["steps"][-1], "spent": 60 * curve["minutes"][-1]}
