@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from conjure.errors import ConjureWarning
 
@@ -50,8 +50,10 @@ def warn_of_boxes(figure: Figure) -> None:
     """Say which letters of a figure no font has: they are drawn as empty boxes."""
     from matplotlib.text import Text
 
-    letters = {c for text in figure.findobj(Text) for c in _said(text) if not c.isspace()}
-    missing = "".join(sorted(c for c in letters if not any(ord(c) in f for f in _alphabets())))
+    letters = {c for text in figure.findobj(Text) for c in text.get_text()}
+    missing = "".join(
+        sorted(c for c in letters if not c.isspace() and not any(ord(c) in f for f in _alphabets()))
+    )
     if missing:
         shown = missing if len(missing) <= 20 else missing[:20] + "…"
         warnings.warn(
@@ -60,10 +62,6 @@ def warn_of_boxes(figure: Figure) -> None:
             ConjureWarning,
             stacklevel=3,
         )
-
-
-def _said(text: Any) -> str:
-    return text.get_text()
 
 
 @cache

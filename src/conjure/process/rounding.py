@@ -15,8 +15,8 @@ NUDGE = 0.25
 """Of the spacing of numbers in half precision: how far a state is moved.
 
 It is as good as nothing to the network, and yet every rounding on the way falls otherwise: what
-comes out differs by rounding alone. (On the embedded model, `python -m benchmarks.precision`, that
-is 0.6 to 0.9 of what rounding adds to ‖Δε̂‖² of two prompts.)
+comes out differs by rounding alone. (`python -m benchmarks.precision` prints that beside what
+rounding really adds to the distance of two prompts.)
 """
 
 MARK = "nudged: "
