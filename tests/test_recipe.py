@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import random
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -17,8 +17,10 @@ from diffusers import UNet2DConditionModel
 from conjure import GaussianProcess
 from recipes.emoji import curves
 from recipes.emoji.captions import article
+from recipes.emoji.card import render
 from recipes.emoji.common import held_out
 from recipes.emoji.denoiser import KEYS, LOG_SNR, PADS, kept_states, make_scheduler, pads_mask
+from recipes.emoji.evaluate import METHODS, TASKS
 from recipes.emoji.examples import NEAREST, SHARES, Examples
 from recipes.emoji.exams import misfit, triples
 from recipes.emoji.kernels import SMALL, WeightByProduct, speed_up
@@ -194,6 +196,35 @@ def test_few_pads_weigh_as_much_as_all():
     estimate = (logits[kept] - 1e4 * (1 - mask)).softmax(0) @ values[kept]
     assert estimate == pytest.approx(float(exact), rel=1e-2)  # the mask is in single precision
     assert math.isclose(float(mask[0]), 1.0)
+
+
+def test_the_card_says_every_figure_of_the_report():
+    numbers = (n / 1000 for n in range(100, 1000, 7))  # each once, so that none stands for another
+
+    def bounded() -> list[float]:
+        return [next(numbers) for _ in range(3)]
+
+    report = {
+        "judge": {"ceiling": next(numbers)},
+        "recognised": {"1": bounded(), "3": bounded()},
+        "compositions": {kind: bounded() for kind in ("count", "colour", "relation")},
+        "concepts": bounded(), "neighbours": bounded(), "synonyms": bounded(),
+        "diversity": {"vendors": {"noto": next(numbers)}, "prompts": 60, "samples": 4,
+                      "several": next(numbers)},
+        "speed": {"ours": 2.0, "first": 2.5, "rows": 32, "threads": 2, "torch": "2"},
+        "similarity": {
+            "tasks": {task: {method: bounded() for method in METHODS} for task in TASKS},
+            "leads": {task: {m: bounded() for m in METHODS[1:3]} for task in ("STS-B", "SICK-R")},
+            "parts": {"N": next(numbers), "V": next(numbers), "A": next(numbers)},
+        },
+    }  # fmt: skip
+    text = render(report)
+    used = [n / 1000 for n in range(100, round(1000 * next(numbers)), 7)]
+    assert [n for n in used if f"{100 * n:.1f}" not in text] == []
+    assert "| 0.80 |" in text
+    lines = text.splitlines()
+    ends = [after for line, after in pairwise(lines) if line[:1] == "|" and after[:1] != "|"]
+    assert set(ends) == {""}  # nothing runs into a table
 
 
 def test_a_curve_is_kept_and_training_goes_on_at_its_end(tmp_path, monkeypatch):

@@ -28,9 +28,9 @@ def seed_everything(seed: int) -> torch.Generator:
 
 
 def fast(device: str) -> torch.autocast:
-    """Autocast to bfloat16 where that is fast: on GPUs, and on processors with tiles for it."""
-    tiles = torch.cpu._is_amx_tile_supported()  # no public name yet
-    return torch.autocast(torch.device(device).type, torch.bfloat16, device != "cpu" or tiles)
+    """Autocast to bfloat16 where that is fast: on GPUs, and on processors that multiply in it."""
+    native = torch.cpu._is_avx512_bf16_supported()  # no public name yet; those with tiles have it
+    return torch.autocast(torch.device(device).type, torch.bfloat16, device != "cpu" or native)
 
 
 def held_out(key: str, one_in: int = 10) -> bool:
