@@ -23,7 +23,7 @@ FIRST, SECOND = "A: ", "B: "
 class Between:
     """Two processes over the same states, with one sampler and the same noise levels.
 
-    Its prompts are those of either, marked with :data:`FIRST` or :data:`SECOND`; the divergence of
+    Its prompts are those of either, marked with ``FIRST`` or ``SECOND``; the divergence of
     the two marks of one prompt is that of the two processes under it. Nothing of guidance cancels
     between two networks: predictions are the full guided ones, and ``guidance`` is 1 out here.
 

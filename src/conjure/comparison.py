@@ -76,7 +76,7 @@ class Comparison:
 
     @property
     def distance(self) -> float:
-        """Mean over samples; in nats where it is a Jeffreys divergence, see :attr:`is_kl`."""
+        """Mean over samples; in nats where it is a Jeffreys divergence, see ``is_kl``."""
         return self.estimate.distance
 
     @property
@@ -217,7 +217,7 @@ def compare(
     Args:
         a: The first prompt; may be empty (the unconditional).
         b: The second.
-        process: From :func:`conjure.load`; None for the embedded model with its defaults.
+        process: From ``conjure.load``; None for the embedded model with its defaults.
         samples: Monte Carlo samples k. The samples of a seed are numbered, and more of them
             extend fewer.
         seed: Of the noise, at least 0.
@@ -286,7 +286,7 @@ def nudged_job(prompt: str) -> Job:
 
 
 def floor_of(process: Process, squares: Squares) -> dict[str, float]:
-    """The floor by estimand, from the squares of :func:`nudged_job`."""
+    """The floor by estimand, from the squares of ``nudged_job``."""
     found = estimate_all(process, squares)
     return {name: value.distance for name, value in found.items() if value is not None}
 

@@ -76,7 +76,7 @@ class Drift:
     ) -> tuple[list[str], np.ndarray]:
         """What the most changed prompts conjure under either process, from the same noise.
 
-        ``count``·``samples`` paths of either are walked for them, on top of :attr:`calls`.
+        ``count``·``samples`` paths of either are walked for them, on top of ``calls``.
 
         Returns:
             The prompts, and pictures of shape ``(count, 2, samples, height, width, 3)``.
@@ -163,7 +163,7 @@ def drift(
 
     Args:
         prompts: Distinct.
-        process: A, from :func:`conjure.load`.
+        process: A, from ``conjure.load``.
         against: B: other weights, adapters, precision or guidance, with the same sampler and noise
             levels over the same latents.
         samples: Monte Carlo samples a prompt, at most; None for 4, or with a tolerance 256.
@@ -181,7 +181,7 @@ def drift(
 
     Raises:
         ConjureError: The processes share no states, sampler or levels (compare their distance
-            matrices instead, with :func:`compare_by_matrices`), or a bad argument or prompt.
+            matrices instead, with ``compare_by_matrices``), or a bad argument or prompt.
 
     >>> from conjure import Gaussian, GaussianProcess
     >>> one, two = (
@@ -222,6 +222,6 @@ def compare_by_matrices(
 ) -> Processes:
     """How two processes that share no paths place the same prompts: their distance matrices.
 
-    Arguments are those of :func:`conjure.compare_processes`.
+    Arguments are those of ``conjure.compare_processes``.
     """
     return compare_processes(prompts, {"A": process, "B": against}, **asked)

@@ -70,7 +70,7 @@ def load(
         model: ``"emoji"`` (ships with the package), a folder in the layout of diffusers'
             ``save_pretrained``, a hub id, a single ``.safetensors`` checkpoint, or a pipeline of
             diffusers that is in memory, which is used as it is and put in evaluation mode.
-        sampler: One of :data:`conjure.SAMPLERS`, on the noise schedule and timestep spacing of the
+        sampler: One of ``conjure.SAMPLERS``, on the noise schedule and timestep spacing of the
             pipeline's own scheduler; ``own`` is the one that the pipeline comes with.
         eta: η of the ddim sampler, from 0 (deterministic) to 1 (default).
         spacing: Of the timesteps (``leading``, ``trailing``, ``linspace``) or of the noise levels
@@ -169,7 +169,7 @@ def vary(process: PipelineProcess, **changes: Any) -> PipelineProcess:
     """Another process on the same weights, which are not loaded again.
 
     Args:
-        process: From :func:`load`.
+        process: From ``load``.
         changes: Of ``sampler``, ``eta``, ``spacing``, ``shift``, ``steps``, ``guidance``,
             ``negative``, ``long`` and ``batch_size``. An η is not carried over to another sampler.
 

@@ -131,11 +131,11 @@ def matrix(
     """Compare all prompts with all others; each walks one path a sample, whoever it is compared to.
 
     N prompts at T steps and k samples take N²(T − 1)k + Nk network calls, and with guidance
-    N(T − 1)k + k more. Arguments are those of :func:`conjure.compare_pairs`.
+    N(T − 1)k + k more. Arguments are those of ``conjure.compare_pairs``.
 
     Args:
         prompts: Distinct.
-        process: From :func:`conjure.load`; None for the embedded model with its defaults.
+        process: From ``conjure.load``; None for the embedded model with its defaults.
         samples: Monte Carlo samples a pair, at most; None for 16, or with a tolerance 256.
         seed: Of the noise.
         estimand: What the distances are.

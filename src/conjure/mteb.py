@@ -5,9 +5,9 @@
 >>> mteb.evaluate(encoder, mteb.get_tasks(["STSBenchmark"]))  # doctest: +SKIP
 
 Two of them. mteb's main score is the Spearman correlation of cosines, so that a model without
-vectors of its own must make cosine mean its distance. :class:`Encoder` does: landmark embeddings
-(a sum of squares, see :func:`conjure.embed`) through random Fourier features, whose cosine is
-exp(−d²/2h²) up to 1/√D. :class:`PairScorer` computes the exact distance of every pair that mteb
+vectors of its own must make cosine mean its distance. ``Encoder`` does: landmark embeddings
+(a sum of squares, see ``conjure.embed``) through random Fourier features, whose cosine is
+exp(−d²/2h²) up to 1/√D. ``PairScorer`` computes the exact distance of every pair that mteb
 asks about: read its ``spearman``; its cosine fields are NaN, since they mean nothing, and its
 Euclidean and Manhattan ones mean nothing either.
 """
@@ -50,7 +50,7 @@ class Encoder:
     neither it nor D changes an order by more than the features' noise.
 
     Args:
-        process: From :func:`conjure.load`; None for the embedded model.
+        process: From ``conjure.load``; None for the embedded model.
         paths: Unconditional paths whose states are the landmarks.
         features: D, even, at least 4,096.
         seed: Of landmarks and features.
@@ -124,12 +124,12 @@ class Encoder:
 class PairScorer:
     """The exact distance, for the pairs that mteb asks about.
 
-    What :meth:`encode` returns is a number that stands for each text, in one dimension, so that
+    What ``encode`` returns is a number that stands for each text, in one dimension, so that
     mteb's own cosines are all 1, and their correlations NaN: they mean nothing. ``spearman`` and
     ``pearson`` are those of −distance.
 
     Args:
-        process: From :func:`conjure.load`; None for the embedded model.
+        process: From ``conjure.load``; None for the embedded model.
         samples: Monte Carlo samples a pair.
         seed: Of the noise.
         estimand: Which distance.

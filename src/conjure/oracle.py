@@ -22,7 +22,7 @@ from conjure.process.gaussian import Gaussian, GaussianProcess
 def expected_squares(process: GaussianProcess, a: str, b: str) -> Squares:
     """Expectations of a run's squares, as one sample of shape ``(1, 2, T)``.
 
-    All estimands are linear in the squares, so :func:`conjure.divergence.estimate` on these is
+    All estimands are linear in the squares, so ``conjure.divergence.estimate`` on these is
     their exact T-step value. Everything along a path is an affine function c + Mz of its noise: the
     sampler itself walks from z = 0 and along each direction, whatever it remembers and however
     often it asks, and E‖c + Mz‖² = ‖c‖² + ‖M‖² follows from where that leads.

@@ -110,7 +110,7 @@ def make_budget(
     *,
     antithetic: bool = False,
 ) -> Budget:
-    """What a run may spend, with what was not given filled in; as :func:`compare_pairs` takes it.
+    """What a run may spend, with what was not given filled in; as ``compare_pairs`` takes it.
 
     Raises:
         ConjureError: Numbers that are out of range, or do not go together.
@@ -134,7 +134,7 @@ def make_budget(
 
 
 class PairRun(Iterator[Comparison]):
-    """A run over many pairs. Iterate to work through it; made by :func:`compare_pairs`.
+    """A run over many pairs. Iterate to work through it; made by ``compare_pairs``.
 
     Attributes:
         samples: Samples a pair, at most: those asked for, or what the budget of calls allows.
@@ -409,17 +409,17 @@ def compare_pairs(
 
     Prompts that occur in several pairs walk one path, pairs that occur twice (either way round) are
     computed once, and passes are filled across the borders of pairs. Each result equals that of
-    :func:`conjure.compare` on the pair alone, up to the rounding of the network's arithmetic at
+    ``conjure.compare`` on the pair alone, up to the rounding of the network's arithmetic at
     another batch size (about 1e-6 of the distance in float32).
 
     Args:
         pairs: Of prompts. What can be read twice (a list) is checked whole before any work, and its
             cost is known; a stream is read in windows, however long it is.
-        process: From :func:`conjure.load`; None for the embedded model with its defaults.
+        process: From ``conjure.load``; None for the embedded model with its defaults.
         samples: Monte Carlo samples a pair, at most; None for 16, or with a tolerance 256.
         seed: Of the noise, which all pairs share.
         estimand: Reported first, and the one whose error ``tolerance`` is about.
-        antithetic: Draw samples in pairs of opposite noise, see :func:`conjure.compare`.
+        antithetic: Draw samples in pairs of opposite noise, see ``conjure.compare``.
         ordered: Give results in the order of the input, a window after another; else each as soon
             as the last sample that it needs is there.
         tolerance: Stop sampling a pair where its standard error is at most this times its distance.
@@ -441,7 +441,7 @@ def compare_pairs(
         progress: Show a bar on standard error.
 
     Returns:
-        An iterator of :class:`Comparison`, which also says what it costs.
+        An iterator of ``Comparison``, which also says what it costs.
 
     Raises:
         ConjureError: A bad argument or prompt, or a run directory with other settings.

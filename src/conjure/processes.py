@@ -31,7 +31,7 @@ class Account:
         model: Its name.
         levels: Its noise levels.
         guidance: w.
-        settings: All that :meth:`Process.describe` said.
+        settings: All that ``Process.describe`` said.
     """
 
     model: str
@@ -106,7 +106,7 @@ class Processes:
         return None if without is None else _jackknife(np.array(list(map(_agreement, without))))
 
     def _leave_one_out(self) -> list[Floats] | None:
-        """:meth:`pairs` without each sample in turn."""
+        """``pairs`` without each sample in turn."""
         drawn = [found.per_sample for found in self.matrices]
         if any(one is None for one in drawn):
             return None
@@ -198,7 +198,7 @@ def compare_processes(
         progress: Show a bar for each.
 
     Raises:
-        ConjureError: Fewer than three prompts or two processes, or as :func:`conjure.matrix`.
+        ConjureError: Fewer than three prompts or two processes, or as ``conjure.matrix``.
     """
     prompts = check_texts(None, prompts)
     if len(prompts) < 3:

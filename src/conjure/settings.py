@@ -12,7 +12,7 @@ KINDS: dict[str, type] = {
     "embedded_guidance": float, "model": str, "lora": str, "revision": str, "variant": str,
     "config": str, "negative": str, "dtype": str,
 }  # fmt: skip
-"""Arguments of :func:`conjure.load` that can be varied."""
+"""Arguments of ``conjure.load`` that can be varied."""
 
 WEIGHTS = ("model", "revision", "variant", "config", "lora", "dtype", "embedded_guidance")
 """Those that decide which weights are loaded, and how."""
@@ -68,7 +68,7 @@ def parse_changes(options: Sequence[str]) -> dict[str, Any]:
 
 
 def other_weights(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of :func:`conjure.load` for other weights than a command's own.
+    """Arguments of ``conjure.load`` for other weights than a command's own.
 
     What was said of the one model (its revision, its adapters) does not hold for another. ``none``
     is no LoRA.
@@ -88,7 +88,7 @@ def other_weights(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_arguments(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of :func:`conjure.load` for the process that gave this description of itself.
+    """Arguments of ``conjure.load`` for the process that gave this description of itself.
 
     >>> load_arguments({"sampler": "ddim", "steps": 5, "shift": None, "loras": [["a/b", 0.5]]})
     {'sampler': 'ddim', 'steps': 5, 'lora': ['a/b:0.5']}

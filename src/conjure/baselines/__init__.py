@@ -1,4 +1,4 @@
-"""The methods of the table, a file each; their names are in :mod:`conjure.registry`."""
+"""The methods of the table, a file each; their names are in ``conjure.registry``."""
 
 from conjure.baselines.base import Asked, Measured, Method, folder_name, place_of
 

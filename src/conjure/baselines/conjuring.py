@@ -45,7 +45,7 @@ class Conjuring:
         return self.asked.samples * count_calls(self.process, [Job(*pair, 0) for pair in distinct])
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
-        """By the run directory of :func:`conjure.compare_pairs`."""
+        """By the run directory of ``conjure.compare_pairs``."""
         there = [name for name in ESTIMANDS if why_unavailable(self.process, name) is None]
         names = [self.asked.estimand, *(name for name in there if name != self.asked.estimand)]
         run = compare_pairs(

@@ -350,11 +350,11 @@ def _process_options(
     compiled: Compiled = False,
     allow_pickle: AllowPickle = False,
 ) -> None:
-    """The arguments of :func:`conjure.load`, as options."""
+    """The arguments of ``conjure.load``, as options."""
 
 
 def takes_process(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of :func:`conjure.load`, and the process they ask for.
+    """Give a command the options of ``conjure.load``, and the process they ask for.
 
     The command's first parameter receives a function that loads the process, to be called once
     everything else has been checked.

@@ -58,7 +58,7 @@ def embed(
 
     Args:
         prompts: Any number; equal ones are asked once.
-        process: From :func:`conjure.load`; None for the embedded model with its defaults.
+        process: From ``conjure.load``; None for the embedded model with its defaults.
         paths: P, the unconditional paths whose states are the landmarks; 2 unless given.
         dimensions: D, numbers in a vector, to which all M·state numbers are projected at random;
             squared distances then have a relative error of about √(2/D). None keeps them all.

@@ -36,7 +36,7 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One vector a prompt; made by :func:`conjure.embed`.
+    """One vector a prompt; made by ``conjure.embed``.
 
     Args:
         prompts: In the order of the rows.
@@ -104,7 +104,7 @@ class Embeddings:
         Args:
             query: Shape ``(D,)``: a row of these embeddings, or of others at the same landmarks.
             count: At most how many.
-            index: From :meth:`index`, to search approximately in less time; None compares with all.
+            index: From ``index``, to search approximately in less time; None compares with all.
 
         Raises:
             ConjureError: The query has another length.
@@ -197,7 +197,7 @@ class Embeddings:
 
     @staticmethod
     def load(path: str | Path) -> Embeddings:
-        """Read what :meth:`save` wrote.
+        """Read what ``save`` wrote.
 
         Raises:
             ConjureError: There is no such file, or it is something else.

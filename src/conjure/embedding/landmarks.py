@@ -31,7 +31,7 @@ class Landmarks:
         picture: x̂₀ likewise.
         seed: Of the paths' noise.
         origin: A hash of the process that walked them, see
-            :func:`conjure.store.manifest.process_digest`.
+            ``conjure.store.manifest.process_digest``.
     """
 
     states: Tensor
@@ -98,7 +98,7 @@ def save_landmarks(landmarks: Landmarks, path: Path) -> None:
 
 
 def load_landmarks(path: Path) -> Landmarks:
-    """Read what :func:`save_landmarks` wrote."""
+    """Read what ``save_landmarks`` wrote."""
     with safe_open(path, "pt") as file:
         about = file.metadata()
         parts = [file.get_tensor(name) for name in ("states", "noise", "picture")]

@@ -137,7 +137,7 @@ def run_block(
     Args:
         process: The process.
         network: Its counted network.
-        jobs: As many as memory holds, see :func:`plan_blocks`.
+        jobs: As many as memory holds, see ``plan_blocks``.
         seed: Of the noise.
         trace: Number of a job whose paths are to be kept.
         cache: Paths that other blocks have walked, which are not walked again.

@@ -144,7 +144,7 @@ def to_rows(own: Prediction, unconditional: Prediction | None) -> np.ndarray:
 def from_rows(
     rows: np.ndarray, like: torch.Tensor, *, guided: bool
 ) -> tuple[Prediction, Prediction | None]:
-    """The inverse of :func:`to_rows`, on the device and in the precision of ``like``."""
+    """The inverse of ``to_rows``, on the device and in the precision of ``like``."""
     own = torch.from_numpy(rows).to(like).unbind(1)
     free = Prediction(*own[-2:]) if guided else None
     return Prediction(*(own[:-2] if guided else own)), free

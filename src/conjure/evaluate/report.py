@@ -51,7 +51,7 @@ def report_page(
     """The whole report as one HTML page with nothing outside it.
 
     Args:
-        evaluation: From :func:`conjure.evaluate.open_evaluation`.
+        evaluation: From ``conjure.evaluate.open_evaluation``.
         process: The process that was evaluated, to draw the pairs that people see differently;
             None to leave the pictures out.
         progress: Show a bar while they are drawn.

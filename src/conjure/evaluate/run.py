@@ -91,7 +91,7 @@ class Difference:
         value: The difference.
         low: Lower end of its 95% paired bootstrap interval over pairs.
         high: Upper end.
-        monte_carlo: Standard error that other samples would bring, as in :class:`Score`.
+        monte_carlo: Standard error that other samples would bring, as in ``Score``.
     """
 
     task: str
@@ -168,9 +168,9 @@ def evaluate(
     """How well methods agree with human judgements of similarity.
 
     Args:
-        tasks: Names, see :data:`conjure.evaluate.TASKS`, or pairs that were read otherwise.
-        methods: Names from :data:`conjure.METHODS`, some with a model after a colon.
-        process: The diffusion process, from :func:`conjure.load`; None for the embedded model.
+        tasks: Names, see ``conjure.evaluate.TASKS``, or pairs that were read otherwise.
+        methods: Names from ``conjure.METHODS``, some with a model after a colon.
+        process: The diffusion process, from ``conjure.load``; None for the embedded model.
         data: A folder with the tasks' tables; None for the hub.
         samples: Monte Carlo samples of those methods that draw any.
         seed: Of their noise.

@@ -98,7 +98,7 @@ def leave_one_out(
     Args:
         samples: Distances, shape ``(P, k)``.
         scores: Shape ``(P,)``.
-        subsets: As in :func:`correlation`.
+        subsets: As in ``correlation``.
     """
     total = samples.sum(1)
     return np.array(
@@ -107,7 +107,7 @@ def leave_one_out(
 
 
 def jackknife_error(without: Floats) -> float:
-    """How far the correlation would move with other samples, from :func:`leave_one_out`.
+    """How far the correlation would move with other samples, from ``leave_one_out``.
 
     Apart from the bootstrap, which asks about other pairs.
     """

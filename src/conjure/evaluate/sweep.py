@@ -49,14 +49,14 @@ def sweep(
     """Evaluate at every combination of some settings.
 
     Args:
-        tasks: As for :func:`evaluate`.
+        tasks: As for ``evaluate``.
         methods: Likewise.
         axes: What is varied → its values.
         load: The process at a point, given its settings.
         samples: Where they are not varied.
         out: A run directory for all of them: a point whose process is that of another shares its
             samples, so that ``samples=1,2,4`` costs what 4 does.
-        asked: Other arguments of :func:`evaluate`.
+        asked: Other arguments of ``evaluate``.
     """
     found = []
     for values in product(*axes.values()):

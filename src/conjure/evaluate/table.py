@@ -115,7 +115,7 @@ def render(table: Table, kind: str) -> str:
     """The table as text.
 
     Args:
-        table: From :func:`make_table`.
+        table: From ``make_table``.
         kind: ``markdown``, ``latex`` or ``csv``.
 
     Raises:

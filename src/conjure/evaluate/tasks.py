@@ -41,7 +41,7 @@ class Task:
         licence: Of the data, as far as it is stated.
         rows: Pairs of the split.
         checksum: Of texts and scores in the layout of a data folder, see
-            :meth:`Examples.checksum`; None where it has not been fixed.
+            ``Examples.checksum``; None where it has not been fixed.
         file: Its name in a data folder, without ending.
         hub: Where the hub has it, or None.
         subsets: Whether the mean over its subsets is a figure that is published.
@@ -160,7 +160,7 @@ def load_task(name: str, data: str | Path | None = None, *, offline: bool = Fals
     """A task's pairs, from a data folder or from the hub.
 
     Args:
-        name: One of :data:`TASKS`, or the name of any table in the data folder, without ending.
+        name: One of ``TASKS``, or the name of any table in the data folder, without ending.
         data: The folder, or None for the hub (which needs the ``evaluate`` extra).
         offline: Whether the hub may not be asked.
 

@@ -156,7 +156,7 @@ class Process(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """A hash of the model's own numbers: what :meth:`describe` cannot say."""
+        """A hash of the model's own numbers: what ``describe`` cannot say."""
         ...
 
     def check(self, prompt: str) -> None:

@@ -20,7 +20,7 @@ from conjure.registry import SAMPLERS
 
 @dataclass(frozen=True)
 class Gaussian:
-    """N(m, C): what a prompt means to a :class:`GaussianProcess`.
+    """N(m, C): what a prompt means to a ``GaussianProcess``.
 
     Args:
         mean: m, shape ``(d,)``.

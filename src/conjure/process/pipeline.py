@@ -61,7 +61,7 @@ class PipelineProcess:
         sampler: How paths are advanced.
         grid: The states it visits.
         guidance: w ≥ 1.
-        negative: The prompt of the unconditional branch, a :class:`Negative` where that is encoded
+        negative: The prompt of the unconditional branch, a ``Negative`` where that is encoded
             in a way of its own.
         device: Where the network runs.
         dtype: In what precision.
@@ -77,7 +77,7 @@ class PipelineProcess:
         padded: Whether passes are filled up to a power of two, so that a compiled network meets
             few sizes.
         source: Where the model came from.
-        asked: The settings that :func:`conjure.loading.vary` can change.
+        asked: The settings that ``conjure.loading.vary`` can change.
     """
 
     model: str
@@ -150,7 +150,7 @@ class PipelineProcess:
         """Of all that a prompt's meaning depends on, as it is in memory.
 
         Weights with fine-tunes, adapters and precision, configurations, tokenizers; what decodes
-        pictures does not count, see :meth:`picture_fingerprint`.
+        pictures does not count, see ``picture_fingerprint``.
         """
         pipeline = self.family.pipeline
         parts = [hash_weights(self.family.networks)]

@@ -30,7 +30,7 @@ def is_half(dtype: str | None) -> bool:
 
 @dataclass(frozen=True)
 class Nudged(Wrapped):
-    """Prompts with :data:`MARK` are the same prompts, asked a quarter of a rounding away.
+    """Prompts with ``MARK`` are the same prompts, asked a quarter of a rounding away.
 
     The distance of a prompt to its marked self is the floor under all distances.
 

@@ -45,7 +45,7 @@ class Run:
     Args:
         folder: Where it is.
         keep: A temporary folder, to be gone with it.
-        settings: Of what is added, see :func:`settings_key`; None only to read.
+        settings: Of what is added, see ``settings_key``; None only to read.
     """
 
     def __init__(

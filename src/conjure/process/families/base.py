@@ -67,7 +67,7 @@ class Family:
         networks: Every network that a prompt's meaning depends on, by name; the denoiser first.
         shape: Of one state.
         scheduler_config: Of the pipeline's own scheduler: its noise schedule.
-        prediction_type: What the network predicts; see :mod:`conjure.process.parametrization`.
+        prediction_type: What the network predicts; see ``conjure.process.parametrization``.
         max_tokens: How many tokens a prompt may have, with its start and end, for the encoder that
             reads the most.
         count_tokens: How many a prompt has, for that encoder.

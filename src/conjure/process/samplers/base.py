@@ -31,7 +31,7 @@ class Grid:
         timesteps: What the network is told at each visit.
         final: α and σ of what the last step leads to.
         prior_scale: The first state is this times standard normal noise.
-        visits: The level of each visit; see :attr:`conjure.process.base.Process.visits`. Left
+        visits: The level of each visit; see ``conjure.process.base.Process.visits``. Left
             empty where each level is visited once.
     """
 
@@ -74,7 +74,7 @@ class Sampler(Protocol):
     def transition(
         self, grid: Grid, x: Tensor, step: int, prediction: Prediction, memory: Memory
     ) -> Transition:
-        """Its step from visit ``step``; see :class:`conjure.process.base.Process`."""
+        """Its step from visit ``step``; see ``conjure.process.base.Process``."""
         ...
 
     def is_kl(self, estimand: str) -> bool:
@@ -116,7 +116,7 @@ def grid_from_alphas_cumprod(
         alphas_cumprod: ᾱ = α² of every training timestep.
         timesteps: Those that are visited, shape ``(T,)``.
         final: ᾱ where the last step ends.
-        prior_scale: See :class:`Grid`.
+        prior_scale: See ``Grid``.
 
     Raises:
         ConjureError: A timestep lies beyond the schedule.
