@@ -30,7 +30,7 @@ def pipeline(pipeline_folder):
 
 
 def measure(name, process, folder, **asked):
-    (method,) = build_methods([name], Asked(process, **asked))
+    (method,) = build_methods([name], Asked(lambda: process, **asked))
     return method.measure(PAIRS, folder / folder_name(method))
 
 
@@ -42,7 +42,7 @@ def test_every_method_of_ours_is_a_distance(name, pipeline, tmp_path):
         assert np.allclose(values[0], values[1], rtol=1e-9), column
         assert np.all(values[2] == 0), column
         assert np.all(values[[0, 3]] > 0), column
-    (method,) = build_methods([name], Asked(pipeline))
+    (method,) = build_methods([name], Asked(lambda: pipeline))
     assert found.calls == method.cost(PAIRS)
     again = measure(name, pipeline, tmp_path)
     assert again.calls == 0
@@ -190,7 +190,7 @@ def toy(tokens: int, continuations: int, end: int | None = None) -> Trajectories
         def __call__(self, text):
             return SimpleNamespace(input_ids=[{"u": 0, "v": 1}[text]])
 
-    return Trajectories(Asked(None), Toy(table), Tokenizer(), "toy", None, continuations, tokens)
+    return Trajectories(Asked(), Toy(table), Tokenizer(), "toy", None, continuations, tokens)
 
 
 def test_trajectories_of_a_toy_language_in_closed_form(tmp_path):
@@ -245,7 +245,7 @@ def language_model(tmp_path_factory):
 
 
 def test_trajectories_of_a_real_model_equal_the_slow_way(language_model, tmp_path):
-    method = METHODS["trajectories"](Asked(None), str(language_model))
+    method = METHODS["trajectories"](Asked(), str(language_model))
     assert isinstance(method, Trajectories)
     method = Trajectories(method.asked, method.model, method.tokenizer, method.argument, None, 5, 4)
     a, b = "a red cat", "dog"
@@ -274,7 +274,7 @@ def test_trajectories_of_a_real_model_equal_the_slow_way(language_model, tmp_pat
 
 
 def test_continuations_follow_the_model(language_model):
-    method = METHODS["trajectories"](Asked(None), str(language_model))
+    method = METHODS["trajectories"](Asked(), str(language_model))
     assert isinstance(method, Trajectories)
     many = Trajectories(method.asked, method.model, method.tokenizer, "x", None, 3000, 1)
     drawn = many.sample("a cat").tokens[:, 0].numpy()
@@ -292,14 +292,14 @@ def test_a_language_model_in_half_precision_computes_in_single(language_model, t
     half = tmp_path / "half"
     AutoModelForCausalLM.from_pretrained(language_model).bfloat16().save_pretrained(half)
     AutoTokenizer.from_pretrained(language_model).save_pretrained(half)
-    loaded = METHODS["trajectories"](Asked(None), str(half))
+    loaded = METHODS["trajectories"](Asked(), str(half))
     assert loaded.settings["dtype"] == "torch.float32"
-    asked = METHODS["trajectories"](Asked(None, dtype="bfloat16"), str(half))
+    asked = METHODS["trajectories"](Asked(dtype="bfloat16"), str(half))
     assert asked.settings["dtype"] == "torch.bfloat16"
 
 
 def test_another_tokenizer_or_configuration_is_another_folder(language_model, tmp_path):
-    found = METHODS["trajectories"](Asked(None), str(language_model))
+    found = METHODS["trajectories"](Asked(), str(language_model))
     assert isinstance(found, Trajectories)
     before = found.settings
     found.tokenizer.add_tokens(["new"])
@@ -310,7 +310,7 @@ def test_another_tokenizer_or_configuration_is_another_folder(language_model, tm
 
 
 def test_a_trajectory_counts_its_passes(language_model, tmp_path):
-    method = METHODS["trajectories"](Asked(None), str(language_model))
+    method = METHODS["trajectories"](Asked(), str(language_model))
     assert isinstance(method, Trajectories)
     method = Trajectories(method.asked, method.model, method.tokenizer, "x", None, 20, 4)
     made = []
@@ -321,7 +321,7 @@ def test_a_trajectory_counts_its_passes(language_model, tmp_path):
 
 def test_pictures_of_another_decoder_are_other_pictures(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=2)
-    (method,) = build_methods(["direct-output"], Asked(process))
+    (method,) = build_methods(["direct-output"], Asked(lambda: process))
     before, of_noise = folder_name(method), process.fingerprint()
     with torch.no_grad():
         next(process.family.pipeline.vae.parameters()).add_(1.0)
@@ -331,7 +331,7 @@ def test_pictures_of_another_decoder_are_other_pictures(pipeline_folder):
 
 def test_one_window_cannot_stand_for_several(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=2, long="chunk")
-    (method,) = build_methods(["text-encoder"], Asked(process))
+    (method,) = build_methods(["text-encoder"], Asked(lambda: process))
     method.check(["a cat"])
     with pytest.raises(ConjureError, match="reads in windows"):
         method.check(["cat " * 200])
@@ -339,14 +339,14 @@ def test_one_window_cannot_stand_for_several(pipeline_folder):
 
 def test_the_initial_timestep_counts_texts_that_return(pipeline, tmp_path, monkeypatch):
     monkeypatch.setattr("conjure.baselines.initial_timestep.TOGETHER", 2)
-    (method,) = build_methods(["initial-timestep"], Asked(pipeline, samples=1))
+    (method,) = build_methods(["initial-timestep"], Asked(lambda: pipeline, samples=1))
     found = method.measure(PAIRS, tmp_path)
     assert found.calls == method.cost(PAIRS) == 2 + 2  # "dog", twice
 
 
 def test_the_prompted_variant_and_its_limits(language_model, tmp_path):
-    prompted = METHODS["trajectories+prompt"](Asked(None), str(language_model))
-    plain = METHODS["trajectories"](Asked(None), str(language_model))
+    prompted = METHODS["trajectories+prompt"](Asked(), str(language_model))
+    plain = METHODS["trajectories"](Asked(), str(language_model))
     assert isinstance(prompted, Trajectories)
     assert isinstance(plain, Trajectories)
     assert prompted.settings["template"] == TEMPLATE
@@ -356,7 +356,7 @@ def test_the_prompted_variant_and_its_limits(language_model, tmp_path):
     with pytest.raises(ConjureError, match="makes nothing of"):
         plain.check([""])
     with pytest.raises(ConjureError, match="cannot be loaded"):
-        METHODS["trajectories"](Asked(None), str(tmp_path / "none"))
+        METHODS["trajectories"](Asked(), str(tmp_path / "none"))
 
 
 def test_the_documentations_example_is_a_method(tmp_path, monkeypatch):
@@ -364,7 +364,7 @@ def test_the_documentations_example_is_a_method(tmp_path, monkeypatch):
     code = text.split("How many letters longer")[1].split("```")[0]
     (tmp_path / "letters.py").write_text('"""How many letters longer' + code)
     monkeypatch.syspath_prepend(tmp_path)
-    method = import_module("letters").build(Asked(None), None)
+    method = import_module("letters").build(Asked(), None)
     assert method.measure(PAIRS, tmp_path).distances["letters"].tolist() == [[0], [0], [0], [6]]
     assert "length" in folder_name(method)
 
@@ -376,6 +376,6 @@ def test_settings_name_the_folder(pipeline):
         process = GaussianProcess.build(meanings, guidance=guidance)
         for seed in (0, 1):
             for method in ("conjuring", "initial-timestep"):
-                (built,) = build_methods([method], Asked(process, seed=seed))
+                (built,) = build_methods([method], Asked(lambda p=process: p, seed=seed))
                 names.add(folder_name(built))
     assert len(names) == 8

@@ -80,7 +80,7 @@ def samplers_table() -> list[str]:
         classes = dict.fromkeys(c for c in (SCHEDULERS.get(name), FLOW_SCHEDULERS.get(name)) if c)
         options = ", ".join(f"{k}={v}" for k, v in OPTIONS.get(name, {}).items())
         listed = ", ".join(f"`{c}`" for c in classes) + (f" ({options})" if options else "")
-        kl = ["KL" if made.is_kl(e) else "–" for e in ("girsanov", "ancestral")]
+        kl = ["KL" if said else "–" for said in (made.is_sde, made.draws_noise)]
         what = first_sentence(module.__doc__).split(";")[0]
         rows.append(f"| `{name}` | {what} | {listed} | {kl[0]} | {kl[1]} | {counts[name]} |")
     return rows

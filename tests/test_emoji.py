@@ -77,7 +77,7 @@ def test_the_default_process_is_the_documented_one():
     assert settings["steps"] == 20
     assert settings["guidance"] == 1.0
     assert settings["dtype"] == "float32"
-    assert process.is_kl("girsanov")
+    assert process.is_sde
 
 
 def test_pictures_are_pictures(narrow):

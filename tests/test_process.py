@@ -181,7 +181,7 @@ def test_kl_is_declared_where_it_holds():
         process = conjure.GaussianProcess.build(
             gaussians("full"), sampler=sampler, eta=eta, config=base | config
         )
-        return process.is_kl("girsanov"), process.is_kl("ancestral")
+        return process.is_sde, process.draws_noise
 
     assert declared("ddim", 1.0) == (True, True)
     assert declared("ddim", 0.5) == (False, True)

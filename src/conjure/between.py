@@ -80,9 +80,15 @@ class Between:
         cost = [2 if p.guidance > 1 else 1 for p in (self.first, self.second)]
         return rows * sum(cost) // 2
 
-    def is_kl(self, estimand: str) -> bool:
-        """As the sampler says."""
-        return self.first.is_kl(estimand) and self.second.is_kl(estimand)
+    @property
+    def draws_noise(self) -> bool:
+        """Where both do."""
+        return self.first.draws_noise and self.second.draws_noise
+
+    @property
+    def is_sde(self) -> bool:
+        """Where both are."""
+        return self.first.is_sde and self.second.is_sde
 
     def describe(self) -> dict[str, Any]:
         """Both; the precision is told as that of the first."""

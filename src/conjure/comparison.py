@@ -154,7 +154,7 @@ class Comparison:
             "process": {
                 **self.process.describe(),
                 "log_snr": [_finite(float(log_snr[0])), _finite(float(log_snr[-1]))],
-                "kl": {name: self.process.is_kl(name) for name in ("girsanov", "ancestral")},
+                "kl": {n: e.is_kl(self.process) for n, e in ESTIMANDS.items() if e.of},
             },
             "estimand": self.estimand,
             "distance": self.distance,
@@ -308,11 +308,12 @@ def why_unavailable(process: Process, estimand: str) -> str | None:
     chosen = ESTIMANDS[estimand]
     steps = len(process.levels)
     if steps < chosen.minimum_steps:
+        others = ", ".join(name for name, e in ESTIMANDS.items() if e.minimum_steps <= steps)
         return (
             f"{estimand} needs at least {chosen.minimum_steps} steps, and there is {steps}. Take "
-            "more, or use epsilon, score or picture."
+            f"more, or use one that needs fewer: {others}."
         )
-    if chosen.needs_noise and not process.is_kl(estimand):
+    if chosen.of == "chain" and not process.draws_noise:
         sampler = process.describe().get("sampler", "this sampler")
         return (
             f"{estimand} is the divergence of a chain that draws noise, and {sampler} with these "
@@ -398,11 +399,11 @@ def estimate_all(
     """Every estimand by name, from the same squares; None where the process has none."""
     return {
         name: estimate(
-            ESTIMANDS[name], squares, process.levels, kl=process.is_kl(name), replicate=replicate
+            chosen, squares, process.levels, kl=chosen.is_kl(process), replicate=replicate
         )
         if why_unavailable(process, name) is None
         else None
-        for name in ESTIMANDS
+        for name, chosen in ESTIMANDS.items()
     }
 
 

@@ -18,22 +18,29 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, moved into its place when all went well.
 
     Its name has the same ending, for writers that go by it.
+
+    Raises:
+        ConjureError: It cannot be written: the disk is full, say.
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-    )
-    os.close(handle)
-    draft = Path(name)
+    draft = None
     try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
+        )
+        os.close(handle)
+        draft = Path(name)
         yield draft
         # mkstemp keeps others out; give the file the permissions of any other new file.
         mask = os.umask(0)
         os.umask(mask)
         draft.chmod(0o666 & ~mask)
         draft.replace(target)
+    except OSError as error:
+        raise ConjureError(f"{str(target)!r} could not be written: {error}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
 
 
 def check_figure_path(path: str | Path) -> Path:

@@ -17,6 +17,7 @@ from conjure.process.families import Family, Source
 from conjure.process.pipeline import Negative, PipelineProcess
 from conjure.process.samplers.base import refuse_eta
 from conjure.registry import FAMILIES, SAMPLERS
+from conjure.settings import load_arguments
 from conjure.sources import (
     find_config,
     locate,
@@ -188,6 +189,23 @@ def vary(process: PipelineProcess, **changes: Any) -> PipelineProcess:
     check_settings(asked)
     assert process.source is not None  # of every process that load makes
     return _assemble(process.family, process.source, asked, compiled=process.padded)
+
+
+def reload(said: Mapping[str, Any], **how: Any) -> PipelineProcess:
+    """The process that a run, an evaluation or embeddings were made with.
+
+    Args:
+        said: Its ``model``, ``revision``, ``variant`` and ``process``, as their files say them.
+        how: Arguments of ``load`` for what files do not say: ``device``, ``config``, ``offline``,
+            ``allow_pickle``.
+
+    Raises:
+        ConjureError: As ``load``; whether its weights are still the same is not looked at.
+    """
+    return load(
+        said["model"], revision=said["revision"], variant=said["variant"],
+        **load_arguments(said["process"]), **how,
+    )  # fmt: skip
 
 
 def check_settings(asked: Mapping[str, Any]) -> None:

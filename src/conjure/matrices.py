@@ -17,6 +17,7 @@ from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.pairs import PairRun, compare_pairs
 from conjure.process.base import Process
+from conjure.registry import ESTIMANDS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -178,7 +179,7 @@ def matrix(
     count = len(names)
     distances, errors = np.zeros((count, count)), np.zeros((count, count))
     kl, taken = np.zeros((count, count)), np.zeros((count, count), dtype=int)
-    has_kl, floor = process.is_kl(estimand), None
+    has_kl, floor = ESTIMANDS[estimand].is_kl(process), None
     drawn: list[Floats] = []
     for (i, j), found in zip(combinations(range(count), 2), run, strict=True):
         distances[i, j] = distances[j, i] = found.distance

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjure.divergence import Squares
+from conjure.divergence import FIELDS, Squares
 from conjure.levels import Floats
 from conjure.process.base import Prediction, guide, scored_visits
 from conjure.process.gaussian import Gaussian, GaussianProcess
@@ -29,7 +29,7 @@ def expected_squares(process: GaussianProcess, a: str, b: str) -> Squares:
     """
     steps, visits, d = len(process.levels), process.visits, process.shape[0]
     scored = scored_visits(visits)
-    squares = Squares(*(np.full((1, 2, steps), np.nan) for _ in range(4)))
+    squares = Squares(*(np.full((1, 2, steps), np.nan) for _ in FIELDS))
 
     def ask(x: Tensor, visit: int, prompt: str) -> Prediction:
         said = process.predict(x, visit, [prompt] * len(x))

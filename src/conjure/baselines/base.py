@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
+from conjure.comparison import default_process
 from conjure.devices import check_device, check_dtype
 from conjure.engine.block import Job
 from conjure.errors import ConjureError
@@ -27,7 +29,8 @@ class Asked:
     """What an evaluation asks all methods for.
 
     Args:
-        process: The diffusion process that is evaluated, or None where no method needs one.
+        load: Gives the diffusion process that is evaluated; called once, and only if a method asks
+            for ``process``.
         samples: Monte Carlo samples k, of the methods that draw any.
         seed: Of their noise.
         estimand: Which of ours stands first.
@@ -38,7 +41,7 @@ class Asked:
         progress: Whether to show bars.
     """
 
-    process: Process | None
+    load: Callable[[], Process] = default_process
     samples: int = 2
     seed: int = 0
     estimand: str = "girsanov"
@@ -47,6 +50,16 @@ class Asked:
     offline: bool = False
     allow_pickle: bool = False
     progress: bool = False
+
+    @cached_property
+    def process(self) -> Process:
+        """The diffusion process that is evaluated; asking for it loads it."""
+        return self.load()
+
+    @property
+    def loaded(self) -> Process | None:
+        """The process, where a method has asked for it."""
+        return self.__dict__.get("process")
 
     @property
     def torch_device(self) -> torch.device:

@@ -65,7 +65,5 @@ def build(asked: Asked, argument: str | None) -> Conjuring:
     """The method ``conjuring``."""
     if argument is not None:
         raise ConjureError("conjuring takes no name: the model is that of --model.")
-    if asked.process is None:
-        raise ConjureError("conjuring needs a process.")
     check_arguments(asked.process, asked.samples, asked.seed, asked.estimand)
     return Conjuring(asked, asked.process)

@@ -199,8 +199,6 @@ def load_encoder(name: str, asked: Asked) -> ImageEncoder:
 
 def build(asked: Asked, argument: str | None) -> DirectOutput:
     """The method ``direct-output`` or ``direct-output:IMAGE_ENCODER``."""
-    if asked.process is None:
-        raise ConjureError("direct-output needs a process.")
     name = "direct-output" if argument is None else f"direct-output:{argument}"
     if argument is not None and getattr(asked.process, "decode", None) is None:
         raise ConjureError("This process has no pictures for an image encoder to look at.")

@@ -102,6 +102,6 @@ class InitialTimestep:
 
 def build(asked: Asked, argument: str | None) -> InitialTimestep:
     """The method ``initial-timestep``."""
-    if argument is not None or asked.process is None:
-        raise ConjureError("initial-timestep needs a process, and takes no name.")
+    if argument is not None:
+        raise ConjureError("initial-timestep takes no name: the model is that of --model.")
     return InitialTimestep(asked, asked.process)

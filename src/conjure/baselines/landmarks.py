@@ -67,8 +67,6 @@ class LandmarkDistance:
 
 def build(asked: Asked, argument: str | None) -> LandmarkDistance:
     """The method ``landmarks`` or ``landmarks:PATHS``."""
-    if asked.process is None:
-        raise ConjureError("landmarks needs a process.")
     if argument is not None and not (argument.isdigit() and int(argument) > 0):
         raise ConjureError(f"landmarks:PATHS takes a whole number of paths, not {argument!r}.")
     paths = PATHS if argument is None else int(argument)

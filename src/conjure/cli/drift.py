@@ -138,13 +138,13 @@ def drift(
             prompts, first, second, samples=most, seed=seed, estimand=estimand, out=out,
             announce=lambda name, run: say(f"{name}: {cost(run, most or 4)}"), progress=True,
         )  # fmt: skip
-        if figure is not None:
-            apart.figure(figure)
         if as_json:
             record = {"compared": "matrices", "reason": reason, **apart.to_dict()}
             typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
         else:
             show(matrices_screen(apart))
+        if figure is not None:
+            apart.figure(figure)
         return
 
     def announce(calls: int, seconds: float | None) -> None:
@@ -156,16 +156,16 @@ def drift(
         antithetic=antithetic, tolerance=tolerance, first_round=first_round,
         max_calls=max_calls, out=out, announce=announce, progress=True,
     )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+    elif str(table) != "-":
+        show(screen(found))
     if table is not None:
         fields = [
             "prompt", "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse",
             "samples",
         ]  # fmt: skip
         write_table(table, rows(found), fields)
-    if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
-    elif str(table) != "-":
-        show(screen(found))
     if figure is not None:  # last, since a picture may fail
         found.figure(figure, progress=True)
 

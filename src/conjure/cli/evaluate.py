@@ -17,6 +17,7 @@ from conjure.cli.options import (
     LoadProcess,
     Out,
     Seed,
+    check_asked,
     check_points,
     takes_process,
 )
@@ -156,7 +157,6 @@ def evaluate(
     from conjure.cli.console import say, show
     from conjure.evaluate import Conventions, make_table, render
     from conjure.evaluate import evaluate as run
-    from conjure.evaluate.run import needs_process
     from conjure.evaluate.tasks import expand
 
     changes: dict[str, Any] = {}
@@ -165,6 +165,7 @@ def evaluate(
         samples, pooling, full_stop, estimand = (
             changes.pop(name) for name in ("samples", "pooling", "full_stop", "estimand")
         )
+    check_asked(estimand, seed, samples=samples, out=out)
     conventions = Conventions(pooling, full_stop, template, limit, seed)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     asked = {
@@ -177,15 +178,11 @@ def evaluate(
     if vary:
         _sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
         return
-    process = load(**changes) if any(map(needs_process, names)) else None
-
-    def announce(calls: int) -> None:
-        if calls and process is not None:
-            say(planned(calls, process))
-
+    start = Start(load, changes)
     found = run(
-        expand(tasks), names, process=process, out=out, announce=announce, progress=True, **asked
-    )
+        expand(tasks), names, process=start, out=out, announce=start.announce, progress=True,
+        **asked,
+    )  # fmt: skip
     table = make_table(found, full=full or kind == "csv")
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
@@ -194,6 +191,25 @@ def evaluate(
     else:
         show(screen(table, found))
     say(f"{found.calls:,} network calls in {found.seconds:.0f} s.")
+
+
+class Start:
+    """Loads the process when a method first asks for it, and says what it will have to do."""
+
+    def __init__(self, load: LoadProcess, changes: dict[str, Any]) -> None:
+        self.load, self.changes, self.process = load, changes, None
+
+    def __call__(self) -> Process:
+        if self.process is None:
+            self.process = self.load(**self.changes)
+        return self.process
+
+    def announce(self, calls: int) -> None:
+        """What an evaluation will take, said before it starts."""
+        from conjure.cli.console import say
+
+        if calls and self.process is not None:
+            say(planned(calls, self.process))
 
 
 def planned(calls: int, process: Process) -> str:
@@ -293,12 +309,11 @@ def _sweep(
 ) -> None:
     from conjure.cli.console import say, show
     from conjure.comparison import check_sampling
-    from conjure.evaluate.run import needs_process
     from conjure.evaluate.sweep import sweep, sweep_figure, sweep_table
     from conjure.settings import SAMPLES, other_weights, parse_vary
 
     axes = parse_vary(vary, SAMPLES)
-    loaded: list[Any] = []
+    started: list[Start] = []
 
     def settings_at(point: dict[str, Any]) -> dict[str, Any]:
         own = {**changes, **other_weights({k: v for k, v in point.items() if k != "samples"})}
@@ -314,22 +329,21 @@ def _sweep(
     def run_at(point: dict[str, Any]) -> Any:
         say("At " + ", ".join(f"{name} = {value}" for name, value in point.items()) + ":")
         own = settings_at(point)
-        if not loaded or loaded[0] != own:  # other samples are of the same process
-            loaded[:] = [own, load(**own)]
-        return loaded[1] if any(map(needs_process, methods)) else None
+        if not started or started[0].changes != own:  # other samples are of the same process
+            started[:] = [Start(load, own)]
+        return started[0]
 
     def announce(calls: int) -> None:
-        if calls and loaded:
-            say(planned(calls, loaded[1]))
+        started[0].announce(calls)
 
     found = sweep(tasks, methods, axes, run_at, out=out, announce=announce, progress=True, **asked)
-    if figure is not None:
-        from conjure.explain import save_figure
-
-        save_figure(sweep_figure(found), figure)
-        say(f"Curves in {figure}.")
     if as_json:
         points = {"points": [point.to_dict() for point in found]}
         typer.echo(json.dumps(points, ensure_ascii=False))
     else:
         show(sweep_table(found))
+    if figure is not None:  # last, since a picture may fail
+        from conjure.explain import save_figure
+
+        save_figure(sweep_figure(found), figure)
+        say(f"Curves in {figure}.")

@@ -90,13 +90,13 @@ def matrix(
         estimand=estimand, tolerance=tolerance, first_round=first_round, max_calls=max_calls,
         out=out, progress=True,
     )  # fmt: skip
-    if table is not None:
-        label = next(name for name in ("prompt", "prompts", "") if name not in found.prompts)
-        write_table(table, rows(found, label), [label, *found.prompts])
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
     elif str(table) != "-":
         show(screen(found))
+    if table is not None:
+        label = next(name for name in ("prompt", "prompts", "") if name not in found.prompts)
+        write_table(table, rows(found, label), [label, *found.prompts])
     if figure is not None:  # last, since a picture may fail
         with status("Drawing the figure"):
             found.figure(figure)

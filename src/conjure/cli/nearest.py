@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import MODEL, AllowPickle, AsJson, Config, Offline
+from conjure.cli.options import AllowPickle, AsJson, Config, Device, Offline
 from conjure.errors import ConjureError
-from conjure.settings import load_arguments
 
 if TYPE_CHECKING:
     from conjure.embedding import Embeddings, Neighbour
@@ -38,7 +37,6 @@ Approximate = Annotated[
         "--approximate", help="Search a graph in place of every row (needs conjure\\[index])."
     ),
 ]
-Device = Annotated[str | None, typer.Option(help="Where to run the model.", rich_help_panel=MODEL)]
 
 
 def nearest(
@@ -70,6 +68,8 @@ def nearest(
     embeddings = Embeddings.load(where)
     process: Any = None
     if rerank or query not in embeddings.prompts:
+        from conjure.loading import reload
+
         quiet_libraries()
         with status("Loading the model"):
             process = reload(
@@ -97,16 +97,6 @@ def nearest(
         typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
     else:
         show(screen(query, found, embeddings, bool(rerank)))
-
-
-def reload(manifest: dict[str, Any], **how: Any) -> Any:
-    """The process that a manifest describes."""
-    from conjure.loading import load
-
-    return load(
-        manifest["model"], revision=manifest["revision"], variant=manifest["variant"],
-        **load_arguments(manifest["process"]), **how,
-    )  # fmt: skip
 
 
 def embed_query(query: str, embeddings: Embeddings, process: Any) -> Any:

@@ -18,6 +18,7 @@ from conjure.cli.options import (
     PromptsFile,
     Samples,
     Seed,
+    check_asked,
     check_points,
     takes_process,
 )
@@ -67,6 +68,7 @@ def processes(
     axes = parse_vary(vary, PROMPT)
     if unknown := [v for v in axes.get("prompt", []) if v not in ("read", "ignored")]:
         raise ConjureError(f"prompt is read or ignored, not {unknown[0]!r}.")
+    check_asked(estimand, seed, samples=samples, out=out)
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
@@ -114,13 +116,13 @@ def processes(
         prompts, named, samples=samples, seed=seed, estimand=estimand, out=out,
         announce=announce, progress=True,
     )  # fmt: skip
-    if figure is not None:
-        with status("Drawing the figure"):
-            found.figure(figure)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
         show(screen(found))
+    if figure is not None:  # last, since a picture may fail
+        with status("Drawing the figure"):
+            found.figure(figure)
 
 
 def _name(point: dict[str, Any]) -> str:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from conjure.cli.options import AllowPickle, Config, Device, Offline
 from conjure.errors import ConjureError
 from conjure.files import check_place, written_whole
-from conjure.settings import load_arguments
 
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="The --out directory of conjure evaluate.")
@@ -28,11 +28,20 @@ NoPictures = Annotated[
 ]
 
 
-def report(run: Run, to: To = None, no_pictures: NoPictures = False) -> None:
+def report(
+    run: Run,
+    to: To = None,
+    no_pictures: NoPictures = False,
+    device: Device = None,
+    config: Config = None,
+    offline: Offline = False,
+    allow_pickle: AllowPickle = False,
+) -> None:
     """The evaluation as one page: the table, how sure it is, and where people disagree.
 
     By part of speech, subset, length and words in common; with scatter plots, and the twenty pairs
-    of each task that the method and people see most differently, as pictures.
+    of each task that the method and people see most differently, as pictures, for which the model
+    is loaded as it was.
     """
     target = check_place(run / "report.html" if to is None else to)
     if target.suffix.lower() not in (".html", ".md"):
@@ -40,40 +49,39 @@ def report(run: Run, to: To = None, no_pictures: NoPictures = False) -> None:
     from conjure.cli.console import say
     from conjure.evaluate import open_evaluation
     from conjure.evaluate.report import markdown_report, report_page
+    from conjure.evaluate.sweep import sweep_point
 
     evaluation = open_evaluation(run)
+    if point := sweep_point(run, evaluation.settings):
+        at = ", ".join(f"{name} {value}" for name, value in point.items())
+        say(f"{run} holds a sweep: this is the page of its last point, at {at}.")
     if target.suffix.lower() == ".md":
         text = markdown_report(evaluation)
     else:
-        process = None if no_pictures else _process(evaluation.settings)
+        how = {"device": device, "config": config, "offline": offline}
+        said = evaluation.settings
+        process = None if no_pictures else _process(said, **how, allow_pickle=allow_pickle)
         text = report_page(evaluation, process, progress=True)
     with written_whole(target) as draft:
         draft.write_text(text, encoding="utf-8")
     say(f"{target}: {len(text) / 2**20:.1f} MB.")
 
 
-def _process(settings: dict[str, Any]) -> Any:
+def _process(settings: dict[str, Any], **how: Any) -> Any:
     """The process of an evaluation, if it can be had as it was."""
     if settings["process"] is None:
         return None
     from conjure.cli.console import quiet_libraries, say, status
-    from conjure.loading import load
+    from conjure.loading import reload
 
-    said = settings["process"]
     quiet_libraries()
     try:
         with status("Loading the model"):
-            process = load(
-                settings["model"], revision=settings.get("revision"),
-                variant=settings.get("variant"), **load_arguments(said),
-            )  # fmt: skip
+            process = reload(settings, **how)
     except ConjureError as error:
         say(f"Without pictures, since the model cannot be loaded: {error}")
         return None
-    known = {m.get("weights") for m in settings["methods"].values()} - {None}
-    seen = {m.get("pictures") for m in settings["methods"].values()} - {None}
-    changed = known and process.fingerprint() not in known
-    if changed or (seen and process.picture_fingerprint() not in seen):
+    if [process.fingerprint(), process.picture_fingerprint()] != settings.get("weights"):
         say("Without pictures: the model has other weights now than when it was evaluated.")
         return None
     return process

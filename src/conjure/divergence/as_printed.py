@@ -15,4 +15,4 @@ def terms(squares: Squares, levels: NoiseLevels) -> Floats:
     return 2 * squares.printed / len(levels)
 
 
-ESTIMAND = Estimand("as-printed", terms, "", "Liu & Soatto 2026, Algorithm 1 to the letter")
+ESTIMAND = Estimand("as-printed", terms)

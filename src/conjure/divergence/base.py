@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -42,8 +43,20 @@ class Squares:
     @staticmethod
     def concatenate(parts: list[Squares]) -> Squares:
         """The samples of several runs of one pair, one after another."""
-        fields = ("noise", "picture", "step", "printed")
-        return Squares(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields))
+        return Squares(*(np.concatenate([getattr(p, f) for p in parts]) for f in FIELDS))
+
+
+FIELDS = tuple(field.name for field in fields(Squares))
+"""The squares' names, in the order in which they are stored."""
+
+
+class Law(Protocol):
+    """What a process says of the law of its paths."""
+
+    @property
+    def draws_noise(self) -> bool: ...
+    @property
+    def is_sde(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -55,15 +68,19 @@ class Estimand:
         terms: Maps squares and levels to ``(k, 2, T)`` contributions. A sample's distance is
             half their sum over paths and states; where the estimand is a divergence, half the sum
             over path 0 is its sample of KL(P₁‖P₂) and over path 1 of KL(P₂‖P₁).
-        unit: ``"nats"`` where the value is a divergence for some process, else ``""``.
-        source: The equation or paper it is from.
+        of: Whose KL divergence its two halves are: of the ``"sde"`` that small steps tend to (where
+            there is none, the value is a score distance), of the sampler's own ``"chain"`` (where
+            it draws no noise, there is no value), or of none.
         minimum_steps: The fewest scored states for which it exists.
-        needs_noise: Whether it exists only for samplers that add noise.
     """
 
     name: str
     terms: Callable[[Squares, NoiseLevels], Floats]
-    unit: str
-    source: str
+    of: Literal["sde", "chain"] | None = None
     minimum_steps: int = 1
-    needs_noise: bool = False
+
+    def is_kl(self, process: Law) -> bool:
+        """Whether it is a Jeffreys divergence, in nats, for this process."""
+        if self.of == "sde":
+            return process.is_sde
+        return self.of == "chain" and process.draws_noise

@@ -1,4 +1,7 @@
-"""The mean of ‖Δε̂‖² over steps: g = 1 on the noise prediction."""
+"""The mean of ‖Δε̂‖² over steps: g = 1 on the noise prediction.
+
+As the experiments of Liu & Soatto (2026) are reported.
+"""
 
 from __future__ import annotations
 
@@ -11,4 +14,4 @@ def terms(squares: Squares, levels: NoiseLevels) -> Floats:
     return squares.noise / len(levels)
 
 
-ESTIMAND = Estimand("epsilon", terms, "", "Liu & Soatto 2026, as its experiments are reported")
+ESTIMAND = Estimand("epsilon", terms)

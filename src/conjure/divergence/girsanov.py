@@ -1,4 +1,7 @@
-"""The path divergence by Girsanov's theorem: ∫‖Δε̂‖² dλ. The default."""
+"""The path divergence by Girsanov's theorem: ∫‖Δε̂‖² dλ. The default.
+
+The closed form of Liu & Soatto (2026), with g².
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,4 @@ def terms(squares: Squares, levels: NoiseLevels) -> Floats:
     return result
 
 
-ESTIMAND = Estimand(
-    "girsanov", terms, "nats", "Liu & Soatto 2026, the closed form, with g²", minimum_steps=2
-)
+ESTIMAND = Estimand("girsanov", terms, "sde", minimum_steps=2)

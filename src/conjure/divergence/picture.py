@@ -11,4 +11,4 @@ def terms(squares: Squares, levels: NoiseLevels) -> Floats:
     return squares.picture / len(levels)
 
 
-ESTIMAND = Estimand("picture", terms, "", "the pictures of the poster's figure")
+ESTIMAND = Estimand("picture", terms)

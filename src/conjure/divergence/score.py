@@ -1,4 +1,7 @@
-"""Algorithm 1's weighting: the mean of ‖Δs‖² over steps, without g²."""
+"""Algorithm 1's weighting: the mean of ‖Δs‖² over steps, without g².
+
+Liu & Soatto (2026), who sum scores at different states: see ``as_printed``.
+"""
 
 from __future__ import annotations
 
@@ -11,4 +14,4 @@ def terms(squares: Squares, levels: NoiseLevels) -> Floats:
     return squares.noise / (len(levels) * levels.sigma**2)
 
 
-ESTIMAND = Estimand("score", terms, "", "Liu & Soatto 2026, the weighting of Algorithm 1")
+ESTIMAND = Estimand("score", terms)

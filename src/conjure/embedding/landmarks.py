@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from conjure.divergence import Squares
+from conjure.divergence import FIELDS, Squares
 from conjure.engine import Network, noise
 from conjure.errors import EstimandUnavailableError
 from conjure.files import written_whole
@@ -117,7 +117,7 @@ def estimand_weights(name: str, levels: NoiseLevels) -> tuple[Floats, Floats]:
     steps = len(levels)
 
     def weight(**ones: float) -> Floats:
-        parts = {key: np.full((1, 2, steps), ones.get(key, 0.0)) for key in _SQUARES}
+        parts = {key: np.full((1, 2, steps), ones.get(key, 0.0)) for key in FIELDS}
         return ESTIMANDS[name].terms(Squares(**parts), levels)[0, 0]
 
     if np.any(weight(step=1.0)) or np.any(weight(printed=1.0)):
@@ -126,9 +126,6 @@ def estimand_weights(name: str, levels: NoiseLevels) -> tuple[Floats, Floats]:
             "stand for it. Use girsanov, score, epsilon or picture."
         )
     return weight(noise=1.0), weight(picture=1.0)
-
-
-_SQUARES = ("noise", "picture", "step", "printed")
 
 
 def differences(

@@ -150,7 +150,7 @@ def run_block(
     block = Block(jobs)
     steps, guided, w = len(process.levels), process.guidance > 1, process.guidance
     visits, scored = process.visits, scored_visits(process.visits)
-    noisy = process.is_kl("ancestral")  # else no step draws noise, and there is none to compare
+    noisy = process.draws_noise  # else there are no laws of steps to compare
     prompts = [prompt for prompt, _ in block.paths]
     origin = torch.tensor([block.samples[sample] for _, sample in block.paths])
     cache = PathCache() if cache is None else cache

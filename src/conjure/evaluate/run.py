@@ -17,7 +17,7 @@ import numpy as np
 
 from conjure import __version__
 from conjure.baselines import Asked, Measured, Method, folder_name, place_of
-from conjure.comparison import check_sampling
+from conjure.comparison import check_sampling, default_process
 from conjure.errors import ConjureError
 from conjure.evaluate.examples import Conventions, Examples
 from conjure.evaluate.scoring import (
@@ -33,7 +33,7 @@ from conjure.evaluate.tasks import SEVEN, load_task
 from conjure.files import check_folder, written_whole
 from conjure.levels import Floats
 from conjure.process.base import Process
-from conjure.registry import METHODS
+from conjure.registry import ESTIMANDS, METHODS
 from conjure.tables import plain
 
 AVERAGE = "average"
@@ -151,7 +151,7 @@ def evaluate(
     tasks: Sequence[str | Examples],
     methods: Sequence[str],
     *,
-    process: Process | None = None,
+    process: Process | Callable[[], Process] | None = None,
     data: str | Path | None = None,
     samples: int = 2,
     seed: int = 0,
@@ -170,7 +170,8 @@ def evaluate(
     Args:
         tasks: Names, see ``conjure.evaluate.TASKS``, or pairs that were read otherwise.
         methods: Names from ``conjure.METHODS``, some with a model after a colon.
-        process: The diffusion process, from ``conjure.load``; None for the embedded model.
+        process: The diffusion process, from ``conjure.load``, or a function that loads it once a
+            method asks for it; None for the embedded model.
         data: A folder with the tasks' tables; None for the hub.
         samples: Monte Carlo samples of those methods that draw any.
         seed: Of their noise.
@@ -193,13 +194,15 @@ def evaluate(
     if not tasks or not methods:
         raise ConjureError("An evaluation needs at least one task and one method.")
     check_sampling(samples, seed)
+    ESTIMANDS[estimand]
     chosen = [
         conventions.choose(load_task(t, data, offline=offline) if isinstance(t, str) else t)
         for t in tasks
     ]
     if out is not None:
         check_folder(Path(out))
-    asked = Asked(process, samples, seed, estimand, device, dtype, offline, allow_pickle, progress)
+    load = default_process if process is None else process if callable(process) else lambda: process
+    asked = Asked(load, samples, seed, estimand, device, dtype, offline, allow_pickle, progress)
     built = build_methods(methods, asked)
     planned = 0
     for examples in chosen:
@@ -286,33 +289,19 @@ def _score_task(
 
 
 def build_methods(names: Sequence[str], asked: Asked) -> list[Method]:
-    """Methods by name, each loaded; the embedded model's process where none was given.
+    """Methods by name, each loaded.
 
     Raises:
         ConjureError: No such method or model, or one that stands twice.
     """
     found: dict[str, Method] = {}
-    for name in names:
-        kind, _, argument = name.partition(":")
-        build = METHODS[kind]
-        if asked.process is None and needs_process(name):
-            from conjure.comparison import default_process
-
-            asked = replace(asked, process=default_process())
+    parts = [name.partition(":") for name in names]
+    for build, argument in [(METHODS[kind], argument) for kind, _, argument in parts]:
         method = build(asked, argument or None)
         if method.name in found:
             raise ConjureError(f"The method {method.name} stands twice: take one out.")
         found[method.name] = method
     return sorted(found.values(), key=lambda method: place_of(method.group))
-
-
-OTHER_MODELS = frozenset({"sentence-transformers", "trajectories", "trajectories+prompt"})
-"""Methods that are not about the diffusion process."""
-
-
-def needs_process(name: str) -> bool:
-    """Whether a method is about the diffusion process that is evaluated."""
-    return name.partition(":")[0] not in OTHER_MODELS
 
 
 def _averages(scores: list[Score], drawn: Drawn) -> list[Score]:
@@ -374,13 +363,14 @@ def _error_of_difference(task: str, one: Score, other: Score, drawn: Drawn) -> f
 def _settings(
     asked: Asked, conventions: Conventions, methods: Sequence[Method], chosen: Sequence[Examples]
 ) -> dict[str, Any]:
-    process = next((p for m in methods if (p := getattr(m, "process", None)) is not None), None)
+    process = asked.loaded
     return {
         "conjure": __version__,
         "model": None if process is None else process.model,
         "revision": getattr(process, "revision", None),
         "variant": getattr(process, "variant", None),
         "process": None if process is None else process.describe(),
+        "weights": None if process is None else [process.fingerprint(), pictures_of(process)],
         "methods": {method.name: method.settings for method in methods},
         "tasks": {
             examples.task: {"pairs": len(examples), "checksum": examples.checksum()}
@@ -392,6 +382,12 @@ def _settings(
         "conventions": asdict(conventions),
         "torch": importlib.metadata.version("torch"),
     }
+
+
+def pictures_of(process: Process) -> str | None:
+    """The fingerprint of what makes a process' pictures, where it has any."""
+    fingerprint = getattr(process, "picture_fingerprint", None)
+    return None if fingerprint is None else fingerprint()
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

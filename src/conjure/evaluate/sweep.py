@@ -40,7 +40,7 @@ def sweep(
     tasks: Sequence[Any],
     methods: Sequence[str],
     axes: Mapping[str, Sequence[Any]],
-    load: Callable[[dict[str, Any]], Process | None],
+    load: Callable[[dict[str, Any]], Process | Callable[[], Process]],
     *,
     samples: int = 2,
     out: str | Path | None = None,
@@ -52,7 +52,7 @@ def sweep(
         tasks: As for ``evaluate``.
         methods: Likewise.
         axes: What is varied → its values.
-        load: The process at a point, given its settings.
+        load: The process at a point, given its settings, or a function that loads it.
         samples: Where they are not varied.
         out: A run directory for all of them: a point whose process is that of another shares its
             samples, so that ``samples=1,2,4`` costs what 4 does.
@@ -70,6 +70,13 @@ def sweep(
             with written_whole(Path(out) / "sweep.json") as draft:
                 draft.write_text(json.dumps([p.to_dict() for p in found], ensure_ascii=False))
     return found
+
+
+def sweep_point(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where in the sweep of a run directory the evaluation with these settings was, if it was."""
+    path = folder / "sweep.json"
+    points = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return next((p["at"] for p in points[::-1] if p["settings"] == settings), None)
 
 
 def sweep_table(points: Sequence[Point]) -> Any:

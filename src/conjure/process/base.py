@@ -95,6 +95,15 @@ class Transition:
         return self.mean + self.std * noise
 
 
+OPTIONAL = (
+    "decode",  # latent states to pictures (N, H, W, 3), uint8: figures, finished pictures
+    "picture_fingerprint",  # a hash of what decodes
+    "revision", "variant",  # of the model, where it has any: manifests
+    "sampler", "grid", "family",  # what two processes must share to be compared on one path
+)  # fmt: skip
+"""What a process may have beside ``Process``."""
+
+
 class Process(Protocol):
     """A generative process: a network, a sampler, its steps, its guidance.
 
@@ -147,8 +156,14 @@ class Process(Protocol):
         """Whether that is a guess, which a long run may better by measuring."""
         ...
 
-    def is_kl(self, estimand: str) -> bool:
-        """Whether the named estimand is a KL divergence of this process (design 2.2)."""
+    @property
+    def draws_noise(self) -> bool:
+        """Whether its steps are random: then its chain has a KL divergence."""
+        ...
+
+    @property
+    def is_sde(self) -> bool:
+        """Whether small steps tend to the reverse SDE with the forward g: then that has one."""
         ...
 
     def describe(self) -> dict[str, Any]:

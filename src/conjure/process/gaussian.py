@@ -98,9 +98,15 @@ class GaussianProcess:
         """``(d,)``."""
         return next(iter(self.meanings.values())).mean.shape
 
-    def is_kl(self, estimand: str) -> bool:
+    @property
+    def draws_noise(self) -> bool:
         """As its sampler says."""
-        return self.sampler.is_kl(estimand)
+        return self.sampler.draws_noise
+
+    @property
+    def is_sde(self) -> bool:
+        """As its sampler says."""
+        return self.sampler.is_sde
 
     def describe(self) -> dict[str, Any]:
         """The sampler, its steps and the guidance."""

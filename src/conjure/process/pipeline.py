@@ -119,9 +119,15 @@ class PipelineProcess:
         """Of one (latent) state."""
         return self.family.shape
 
-    def is_kl(self, estimand: str) -> bool:
-        """As the sampler says."""
-        return self.sampler.is_kl(estimand)
+    @property
+    def draws_noise(self) -> bool:
+        """As its sampler says."""
+        return self.sampler.draws_noise
+
+    @property
+    def is_sde(self) -> bool:
+        """As its sampler says."""
+        return self.sampler.is_sde
 
     def describe(self) -> dict[str, Any]:
         """Everything that makes the process what it is."""

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from conjure.levels import NoiseLevels
-from conjure.process.base import Memory, Prediction, Process, Transition
+from conjure.process.base import OPTIONAL, Memory, Prediction, Process, Transition
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,15 @@ class Wrapped:
         """The same."""
         return self.process.tunable
 
-    def is_kl(self, estimand: str) -> bool:
+    @property
+    def draws_noise(self) -> bool:
         """The same."""
-        return self.process.is_kl(estimand)
+        return self.process.draws_noise
+
+    @property
+    def is_sde(self) -> bool:
+        """The same."""
+        return self.process.is_sde
 
     def describe(self) -> dict[str, Any]:
         """The same."""
@@ -101,6 +106,8 @@ class Wrapped:
         """The same."""
         return self.process.transition(x, step, prediction, memory)
 
-    def decode(self, states: Tensor) -> np.ndarray:
-        """The same."""
-        return self.process.decode(states)  # pyright: ignore[reportAttributeAccessIssue]
+    def __getattr__(self, name: str) -> Any:
+        """What the process has beside, if it has it."""
+        if name in OPTIONAL:
+            return getattr(self.process, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

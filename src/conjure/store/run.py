@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from conjure.divergence import Squares
+from conjure.divergence import FIELDS, Squares
 from conjure.engine.block import Job
 from conjure.engine.paths import PathKey
 from conjure.errors import ConjureError, RunMismatchError
@@ -32,7 +32,6 @@ CREATE TABLE IF NOT EXISTS samples (
     pair INTEGER, sample INTEGER, squares BLOB, PRIMARY KEY (pair, sample)
 ) WITHOUT ROWID;
 """
-_FIELDS = ("noise", "picture", "step", "printed")
 
 
 class Run:
@@ -129,10 +128,10 @@ class Run:
             )
         )
         blobs = [np.frombuffer(found[sample], dtype="<f8") for sample in samples]
-        values = np.stack(blobs).reshape(len(samples), 4, 2, -1)
+        values = np.stack(blobs).reshape(len(samples), len(FIELDS), 2, -1)
         if key != (a, b):
             values = np.stack([mirrored(value) for value in values])
-        return Squares(*(values[:, i] for i in range(4)))
+        return Squares(*(values[:, i] for i in range(len(FIELDS))))
 
     def add_vectors(self, prompts: Sequence[str], vectors: np.ndarray) -> None:
         """Store the embeddings of some prompts, ``(N, D)`` float32, in one transaction."""
@@ -244,12 +243,12 @@ def mirrored(values: np.ndarray) -> np.ndarray:
     Paths change places; the printed squares compare both paths at once and stay.
     """
     turned = values[:, ::-1].copy()
-    turned[_FIELDS.index("printed")] = values[_FIELDS.index("printed")]
+    turned[FIELDS.index("printed")] = values[FIELDS.index("printed")]
     return turned
 
 
 def _row(squares: Squares, number: int) -> np.ndarray:
-    return np.stack([getattr(squares, name)[number] for name in _FIELDS])
+    return np.stack([getattr(squares, name)[number] for name in FIELDS])
 
 
 def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:

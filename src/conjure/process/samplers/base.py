@@ -77,8 +77,14 @@ class Sampler(Protocol):
         """Its step from visit ``step``; see ``conjure.process.base.Process``."""
         ...
 
-    def is_kl(self, estimand: str) -> bool:
-        """Whether an estimand is a KL divergence of the chain, or of its small-step limit."""
+    @property
+    def draws_noise(self) -> bool:
+        """Whether its steps are random: then its chain has a KL divergence."""
+        ...
+
+    @property
+    def is_sde(self) -> bool:
+        """Whether small steps tend to the reverse SDE with the forward g: then that has one."""
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -69,15 +69,19 @@ class Ddim:
         bounded = Prediction(prediction.noise, self.bound(prediction.picture))
         return ddim_step(grid, step, bounded, self.eta)
 
-    def is_kl(self, estimand: str) -> bool:
-        """`ancestral` wherever there is noise; `girsanov` for the reverse SDE alone (η = 1).
+    @property
+    def draws_noise(self) -> bool:
+        """From the first η above 0 on."""
+        return self.eta > 0
+
+    @property
+    def is_sde(self) -> bool:
+        """With η = 1 alone.
 
         With 0 < η < 1 the small-step limit is another SDE, whose path divergence is
         (1 + η²)²/(4η²) times as large. With a bound the drift is not the score's.
         """
-        if estimand == "ancestral":
-            return self.eta > 0
-        return estimand == "girsanov" and self.eta == 1 and self.bound.idle
+        return self.eta == 1 and self.bound.idle
 
     def describe(self) -> dict[str, Any]:
         """Name and options."""

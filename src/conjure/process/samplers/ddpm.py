@@ -82,13 +82,17 @@ class Ddpm:
         low, high = np.log(max(smallest, 1e-20)), np.log(added)
         return Transition(mean, torch.exp((share * high + (1 - share) * low) / 2))
 
-    def is_kl(self, estimand: str) -> bool:
-        """Both, but `girsanov` neither with a bound, which bends the drift, nor with a variance
-        that depends on the prompt: it supposes one g for both.
+    @property
+    def draws_noise(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def is_sde(self) -> bool:
+        """Neither with a bound, which bends the drift, nor with a variance that depends on the
+        prompt: there is no one g for both.
         """  # fmt: skip
-        return estimand == "ancestral" or (
-            estimand == "girsanov" and self.bound.idle and not self.learned
-        )
+        return self.bound.idle and not self.learned
 
     def describe(self) -> dict[str, Any]:
         """Name and options."""

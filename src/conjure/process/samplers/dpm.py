@@ -80,11 +80,15 @@ class DpmSolver:
         std = sigma_next * math.sqrt(1 - shrink) if self.stochastic else 0.0
         return Transition(mean, std, picture)
 
-    def is_kl(self, estimand: str) -> bool:
-        """Both for the SDE, but `girsanov` not with a bound; an ODE has no path divergence."""
-        if estimand == "girsanov":
-            return self.stochastic and self.bound.idle
-        return self.stochastic and estimand == "ancestral"
+    @property
+    def draws_noise(self) -> bool:
+        """In its SDE form."""
+        return self.stochastic
+
+    @property
+    def is_sde(self) -> bool:
+        """In that form, but not with a bound, which bends the drift."""
+        return self.stochastic and self.bound.idle
 
     def describe(self) -> dict[str, Any]:
         """Name and options."""

@@ -62,9 +62,15 @@ class Euler:
         """One step."""
         return ddim_step(grid, step, prediction, eta=1.0 if self.ancestral else 0.0)
 
-    def is_kl(self, estimand: str) -> bool:
-        """Both for the ancestral form; an ODE has no path divergence."""
-        return self.ancestral and estimand in ("girsanov", "ancestral")
+    @property
+    def draws_noise(self) -> bool:
+        """In the ancestral form."""
+        return self.ancestral
+
+    @property
+    def is_sde(self) -> bool:
+        """In that form; an ODE has no path divergence."""
+        return self.ancestral
 
     def describe(self) -> dict[str, Any]:
         """Name and options."""

@@ -88,7 +88,13 @@ class Heun:
         scale = alpha + sigma if self.flow else alpha
         return sigma / scale, scale
 
-    def is_kl(self, estimand: str) -> bool:
+    @property
+    def draws_noise(self) -> bool:
+        """Never: its steps are deterministic."""
+        return False
+
+    @property
+    def is_sde(self) -> bool:
         """Never: an ODE has no path divergence."""
         return False
 

@@ -65,9 +65,15 @@ class Lcm:
         alpha_next, sigma_next = grid.at(step + 1)
         return Transition(alpha_next * picture, sigma_next)
 
-    def is_kl(self, estimand: str) -> bool:
-        """`ancestral`: a step is a Gaussian. Fresh noise at each step has no SDE for a limit."""
-        return estimand == "ancestral"
+    @property
+    def draws_noise(self) -> bool:
+        """Always: a step is a Gaussian."""
+        return True
+
+    @property
+    def is_sde(self) -> bool:
+        """Never: fresh noise at each step has no SDE for a limit."""
+        return False
 
     def describe(self) -> dict[str, Any]:
         """Name and options."""

@@ -90,7 +90,13 @@ class Pndm:
         move = ddim_step(grid, place, to_prediction(kind, used, x, alpha, sigma), eta=0.0)
         return Transition(move.mean, 0.0, kept)
 
-    def is_kl(self, estimand: str) -> bool:
+    @property
+    def draws_noise(self) -> bool:
+        """Never: its steps are deterministic."""
+        return False
+
+    @property
+    def is_sde(self) -> bool:
         """Never: an ODE has no path divergence."""
         return False
 

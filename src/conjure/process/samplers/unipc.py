@@ -117,7 +117,13 @@ class UniPC:
             phi = phi / -h - 1 / factorial
         return np.linalg.solve(np.array(rows), np.array(values))
 
-    def is_kl(self, estimand: str) -> bool:
+    @property
+    def draws_noise(self) -> bool:
+        """Never: its steps are deterministic."""
+        return False
+
+    @property
+    def is_sde(self) -> bool:
         """Never: an ODE has no path divergence."""
         return False
 
