@@ -28,8 +28,8 @@ from benchmarks.many import phrases
 from conjure.divergence import Squares, estimate
 from conjure.engine import noise
 from conjure.engine.block import squared_norm
-from conjure.evaluate.scoring import spearman
 from conjure.process.pipeline import PipelineProcess
+from conjure.ranks import spearman
 from conjure.registry import ESTIMANDS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,6 +112,82 @@ def test_direct_output_in_latents_pixels_and_features(pipeline, tmp_path):
     assert features[2] == pytest.approx(0, abs=1e-9)
     with pytest.raises(ConjureError, match="cannot be loaded"):
         measure(f"direct-output:{tmp_path / 'none'}", pipeline, tmp_path)
+
+
+def by_hand(model, processor, pictures, pooled):
+    """Unit features, one picture at a time."""
+    from PIL import Image
+
+    rows = []
+    for picture in pictures:
+        image = Image.fromarray((255 * picture).round().astype(np.uint8))
+        with torch.no_grad():
+            if hasattr(model, "get_image_features"):
+                seen = model.get_image_features(**processor(images=image, return_tensors="pt"))
+                row = seen if isinstance(seen, torch.Tensor) else seen.pooler_output
+            else:
+                seen = model(**processor(images=image, return_tensors="pt"))
+                row = seen.pooler_output if pooled else seen.last_hidden_state[:, 0]
+        rows.append(row[0].double() / row[0].double().norm())
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("kind", ["CLIPModel", "ViT", "ViT without a pooler"])
+def test_features_of_pictures_by_hand(pipeline, tmp_path, kind):
+    import transformers
+
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {
+        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "image_size": 16, "patch_size": 8,
+    }  # fmt: skip
+    if kind == "CLIPModel":
+        text = {k: v for k, v in shape.items() if k not in ("image_size", "patch_size")}
+        config = transformers.CLIPConfig(
+            text_config={**text, "vocab_size": 99}, vision_config=shape, projection_dim=8
+        )
+        model: Any = transformers.CLIPModel(config)
+    else:
+        model = transformers.ViTModel(
+            transformers.ViTConfig(**shape), add_pooling_layer=kind == "ViT"
+        )
+    model.eval().save_pretrained(tmp_path / "encoder")
+    sides = {"height": 16, "width": 16}
+    processor = transformers.ViTImageProcessor(size=sides)
+    processor.save_pretrained(tmp_path / "encoder")
+    found = measure(f"direct-output:{tmp_path / 'encoder'}", pipeline, tmp_path)
+    latents = finished_pictures(pipeline, Network(pipeline), [("cat", 0), ("dog", 0)], seed=0)
+    pictures = pipeline.decode(latents)
+    one, other = by_hand(model, processor, pictures, kind == "ViT")
+    assert found.distances["features"][0, 0] == pytest.approx(1 - float(one @ other), abs=1e-6)
+    assert found.distances["features"][0, 0] > 1e-6
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_batch_whose_pictures_are_all_there(tmp_path, samples):
+    """All pairs of many texts: the last batches need no new picture."""
+    names = [f"t{n}" for n in range(20)]
+    meanings = {name: Gaussian(np.full(2, n / 9), np.eye(2)) for n, name in enumerate(names)}
+    process = GaussianProcess.build(meanings | {"": meanings["t0"]}, steps=3)
+    pairs = list(combinations(names, 2))
+    (method,) = build_methods(["direct-output"], Asked(lambda: process, samples=samples))
+    assert method.measure(pairs, tmp_path).calls == method.cost(pairs)
+
+
+def test_a_model_is_loaded_for_methods_that_ask_for_it(pipeline):
+    loads = []
+
+    def load():
+        loads.append(1)
+        return pipeline
+
+    asked = Asked(load)
+    build_methods(["conjuring", "initial-timestep"], asked)
+    assert loads == [1]
+    asked = Asked(load)
+    with pytest.raises(ConjureError, match="Name the model"):
+        build_methods(["sentence-transformers"], asked)
+    assert asked.loaded is None
 
 
 def test_the_text_encoder_control(pipeline, tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import conjure
 from conjure import cli
 from conjure.store.run import Run
 
@@ -62,6 +63,45 @@ def test_pairs_on_the_screen_and_as_json(run, pairs_file):
     code, out, _ = run("pairs", str(pairs_file), "--json", *QUICK)
     assert code == 0
     assert [record["sentence1"] for record in json.loads(out)["pairs"]] == [a for a, _ in PAIRS]
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (["--seed", "5"], {"seed": 5}),
+        (["--estimand", "epsilon"], {"estimand": "epsilon"}),
+        (["--antithetic"], {"antithetic": True}),
+        (["--tolerance", "0.5", "--first-round", "2"], {"tolerance": 0.5, "first_round": 2}),
+        (["--top", "1", "--first-round", "2"], {"top": 1, "first_round": 2}),
+        (["--max-calls", "30"], {"max_calls": 30}),
+        (["--guidance", "3", "--negative", "dog"], {"guidance": 3.0, "negative": "dog"}),
+        (["--sampler", "euler"], {"sampler": "euler"}),
+        (["--eta", "0.5", "--spacing", "trailing"], {"eta": 0.5, "spacing": "trailing"}),
+    ],
+)
+def test_options_do_what_arguments_do(run, pairs_file, pipeline_folder, options, asked):
+    of_process = ("guidance", "negative", "sampler", "eta", "spacing")
+    process = conjure.load(
+        pipeline_folder, steps=2, **{k: v for k, v in asked.items() if k in of_process}
+    )
+    more = {k: v for k, v in asked.items() if k not in of_process}
+    expected = list(conjure.compare_pairs(PAIRS, process=process, samples=4, **more))
+    code, out, err = run("pairs", str(pairs_file), "--json", "-T", "2", "-k", "4", *options)
+    assert code == 0, err
+    found = json.loads(out)["pairs"]
+    assert [row["samples"] for row in found] == [result.samples for result in expected]
+    for row, result in zip(found, expected, strict=True):
+        assert row["distance"] == pytest.approx(result.distance, rel=1e-4)
+
+
+def test_columns_in_the_other_order_swap_the_divergences(run, pairs_file):
+    there, back = (
+        json.loads(run("pairs", str(pairs_file), "--json", "--columns", columns, *QUICK)[1])
+        for columns in ("sentence1,sentence2", "sentence2,sentence1")
+    )
+    for one, other in zip(there["pairs"], back["pairs"], strict=True):
+        assert one["kl_forward"] == pytest.approx(other["kl_reverse"], rel=1e-4)
+        assert one["kl_forward"] != pytest.approx(one["kl_reverse"], rel=1e-4)
 
 
 def test_pairs_from_standard_input_to_standard_output(run, monkeypatch):

@@ -120,7 +120,8 @@ def test_it_can_be_kept_and_searched(tmp_path):
     np.testing.assert_allclose(again.vectors[0], found.vectors[5], rtol=1e-6)
     assert again.calls == 2 * 5
 
-    exact = found.rerank("p5", near, process=process, samples=4)
+    exact = found.rerank("p5", near[::-1], process=process, samples=4)
+    assert [n.distance for n in exact] == sorted(n.distance for n in exact)
     alone = conjure.compare("p5", "p6", process=process, samples=4)
     assert exact[0].prompt == "p5"
     by_name = {n.prompt: n for n in exact}

@@ -46,6 +46,7 @@ def assert_equals_naive(process, a, b, samples, rel):
         if found is None:
             assert name not in naive or steps == 1
             continue
+        assert name in naive, f"write {name} out in benchmarks/naive.py::sums"
         forward, reverse = found.per_state.sum(1) / 2
         assert forward == pytest.approx(naive[name][0], rel=rel), name
         assert reverse == pytest.approx(naive[name][1], rel=rel), name

@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.baselines import Measured
 from conjure.divergence import estimate
 from conjure.evaluate import (
     TASKS,
@@ -37,14 +39,13 @@ from conjure.evaluate.scoring import (
     bootstrap,
     correlation,
     interval,
-    jackknife_error,
     leave_one_out,
     partial,
-    spearman,
 )
 from conjure.evaluate.sweep import sweep, sweep_figure
 from conjure.evaluate.tasks import Task, expand
 from conjure.oracle import expected_squares
+from conjure.ranks import jackknife_error, spearman
 from conjure.settings import SAMPLES, parse_vary
 
 NAMES = [f"w{n}" for n in range(12)]
@@ -459,6 +460,44 @@ def test_differences_carry_both_errors(process, examples):
     assert 0 < gap.monte_carlo < 3 * heads["direct-output"].monte_carlo
     one = gaps["conjuring", "landmarks:2"]
     assert one.monte_carlo == pytest.approx(heads["conjuring"].monte_carlo)
+
+
+def test_two_methods_that_say_the_same_do_not_differ(process, examples, monkeypatch):
+    """Resamples of pairs, and samples left out, are those of both at once."""
+    values = np.abs(np.random.default_rng(4).normal(size=(len(examples), 5)))
+
+    def build(name):
+        return lambda asked, argument: SimpleNamespace(
+            name=name, group="x", settings={"method": name}, check=lambda texts: None,
+            cost=lambda pairs: 0, measure=lambda pairs, folder: Measured({"c": values}, 0, 5),
+        )  # fmt: skip
+
+    monkeypatch.setattr("conjure.evaluate.run.METHODS", {"one": build("one"), "two": build("two")})
+    (gap,) = evaluate([examples], ["one", "two"], process=process).differences
+    assert (gap.value, gap.low, gap.high, gap.monte_carlo) == (0, 0, 0, 0)
+
+
+def test_beyond_the_text_encoder_is_a_partial_correlation(process, examples, monkeypatch):
+    rng = np.random.default_rng(5)
+    human = np.argsort(np.argsort(examples.scores)) + 0.0
+    control = -(human + 8 * rng.normal(size=len(examples)))
+    ours = -(human + 8 * rng.normal(size=len(examples)))
+
+    def build(name, distances):
+        return lambda asked, argument: SimpleNamespace(
+            name=name, group="x", settings={"method": name}, check=lambda texts: None,
+            cost=lambda pairs: 0,
+            measure=lambda pairs, folder: Measured({"c": distances[:, None]}, 0, 0),
+        )  # fmt: skip
+
+    known = {"text-encoder": build("text-encoder", control), "ours": build("ours", ours)}
+    monkeypatch.setattr("conjure.evaluate.run.METHODS", known)
+    scores = {s.method: s for s in evaluate([examples], list(known), process=process).scores}
+    ranks = [scipy.stats.rankdata(v) for v in (-ours, examples.scores, -control)]
+    known_by = np.column_stack([np.ones(len(examples)), ranks[2]])
+    rest = [r - known_by @ np.linalg.lstsq(known_by, r, rcond=None)[0] for r in ranks[:2]]
+    assert scores["ours"].beyond_text == pytest.approx(np.corrcoef(*rest)[0, 1], abs=1e-9)
+    assert scores["text-encoder"].beyond_text is None
 
 
 def test_the_hub_is_asked_for_a_pinned_revision(monkeypatch):

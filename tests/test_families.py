@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -17,6 +18,7 @@ from benchmarks.naive import naive_distances
 from conjure.engine.noise import standard_normal
 from conjure.errors import ConjureError
 from conjure.process.samplers.base import is_flow
+from conjure.settings import load_arguments
 
 STEPS = 4
 LEARNED = ("ddpm", "dpm++", "dpm++-sde")  # schedulers that know of a learned variance
@@ -29,27 +31,17 @@ FLOW_SCHEDULERS = {
     "dpm++-sde": "DPMSolverMultistepScheduler",
     "unipc": "UniPCMultistepScheduler",
 }
-FLOWS = ("sd3", "flux", "flux-schnell", "sana", "aura-flow")
-# What a pipeline of diffusers asks of its scheduler leaves some of them out.
-UNASKED = {
-    "flux": ("heun",),  # it hands over levels that this one does not take
-    "flux-schnell": ("heun", "dpm++", "dpm++-sde", "unipc"),
-    "aura-flow": (),
-    "lcm": tuple(name for name in SCHEDULERS if name != "lcm"),
-}
 CASES = [
     (family, sampler)
-    for family in tiny.FAMILIES
-    for sampler in (FLOW_SCHEDULERS if family in FLOWS else SCHEDULERS)
-    if sampler not in UNASKED.get(family, ())
+    for family, one in tiny.FAMILIES.items()
+    for sampler in one.only or (FLOW_SCHEDULERS if one.flow else SCHEDULERS)
+    if sampler not in one.without
 ]
 
 
 def load(folder: Path, family: str, sampler: str, guidance: float, **more: Any):
-    pixels = 16 if family.startswith("flux") else None
-    return conjure.load(
-        folder, sampler=sampler, steps=STEPS, guidance=guidance, size=pixels, **more
-    )
+    size = tiny.FAMILIES[family].pixels
+    return conjure.load(folder, sampler=sampler, steps=STEPS, guidance=guidance, size=size, **more)
 
 
 def diffusers_path(process, family: str, prompt: str, monkeypatch) -> list[torch.Tensor]:
@@ -85,6 +77,7 @@ def diffusers_path(process, family: str, prompt: str, monkeypatch) -> list[torch
     call: dict[str, Any] = {
         "prompt": prompt, "num_inference_steps": STEPS, "height": height, "width": width,
         "output_type": "latent", "guidance_scale": process.guidance,
+        **tiny.FAMILIES[family].call,
     }  # fmt: skip
     if family != "lcm" and str(process.negative):
         call["negative_prompt"] = str(process.negative)
@@ -100,10 +93,6 @@ def diffusers_path(process, family: str, prompt: str, monkeypatch) -> list[torch
         call["output_type"] = "pt"
     else:
         call["latents"] = start.clone()
-    if family.startswith(("pixart", "sana", "hunyuan")):
-        call["use_resolution_binning"] = False
-    if family.startswith(("pixart", "sana", "deepfloyd")):
-        call["clean_caption"] = False
     path: list[torch.Tensor] = []
     step = pipeline.scheduler.step
 
@@ -191,6 +180,8 @@ def test_a_guidance_input_is_told_and_only_where_there_is_one(family_folder):
         )
         assert usual.describe()["embedded_guidance"] in (8.5, 3.5)
         assert other.describe()["embedded_guidance"] == 2.0
+        none = load(folder, family, "own", 1.0, embedded_guidance=0.0).describe()
+        assert load_arguments(none)["embedded_guidance"] == 0.0
         first, second = (
             conjure.compare("cat", "dog", process=p, samples=1) for p in (usual, other)
         )
@@ -199,6 +190,59 @@ def test_a_guidance_input_is_told_and_only_where_there_is_one(family_folder):
         load(family_folder("lcm"), "lcm", "own", 3.0)
     with pytest.raises(ConjureError, match="no guidance as an input"):
         load(family_folder("sd3"), "sd3", "own", 1.0, embedded_guidance=3.0)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_states_are_decoded_as_diffusers_does(family_folder, family):
+    process = load(family_folder(family), family, "own", 1.0)
+    pipeline = process.family.pipeline
+    torch.manual_seed(0)
+    states = torch.randn(2, *process.shape)
+    if family == "deepfloyd":
+        expected = states
+    else:
+        vae = pipeline.vae
+        if family.startswith(("sd3", "flux")):
+            assert vae.config.shift_factor
+        latents = states / vae.config.scaling_factor + (vae.config.get("shift_factor") or 0)
+        with torch.no_grad():
+            expected = vae.decode(latents, return_dict=False)[0]
+    pictures = pipeline.image_processor.postprocess(expected, output_type="np") if hasattr(
+        pipeline, "image_processor"
+    ) else (expected / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()  # fmt: skip
+    assert np.std(pictures) > 0.01
+    np.testing.assert_allclose(process.decode(states.double()), pictures, atol=1e-4)
+
+
+def test_a_vaes_own_mean_and_spread_count(family_folder):
+    process = load(family_folder("sdxl"), "sdxl", "own", 1.0)
+    vae = process.family.pipeline.vae
+    mean, spread = [0.1, -0.2, 0.3, 0.0], [0.5, 1.5, 1.0, 2.0]
+    vae.register_to_config(latents_mean=mean, latents_std=spread)
+    states = torch.randn(1, *process.shape)
+    by_channel = (torch.tensor(v).view(1, -1, 1, 1) for v in (spread, mean))
+    scale, shift = by_channel
+    with torch.no_grad():
+        pixels = vae.decode(states * scale / vae.config.scaling_factor + shift).sample
+    expected = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(process.decode(states.double()), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_every_network_is_part_of_the_fingerprint(family_folder, family):
+    process = load(family_folder(family), family, "own", 1.0)
+    seen = [process.fingerprint()]
+    for name, part in process.family.pipeline.components.items():
+        if not isinstance(part, torch.nn.Module) or name in UNSEEN:
+            continue
+        with torch.no_grad():
+            next(iter(part.parameters())).add_(0.1)
+        seen.append(process.fingerprint())
+    assert len(seen) > 2
+    assert len(set(seen)) == len(seen)
+
+
+UNSEEN = ("vae", "image_encoder", "safety_checker", "watermarker")  # no prompt's meaning is there
 
 
 def test_the_reverse_sde_of_a_flow_is_a_kl(family_folder):

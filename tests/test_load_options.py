@@ -324,18 +324,26 @@ def test_a_pipeline_in_memory_is_a_model(pipeline_folder):
         conjure.load(other)
 
 
-def test_an_encoder_that_was_trained_meanwhile_is_asked_anew(pipeline_folder):
+@pytest.mark.parametrize("through_data", [False, True])
+@pytest.mark.parametrize("how", ["compare", "embed"])
+def test_an_encoder_that_was_trained_meanwhile_is_asked_anew(pipeline_folder, how, through_data):
+    def measured(process):
+        if how == "compare":
+            return distance(process)
+        a, b = conjure.embed(["cat", "dog"], process=process).vectors
+        return float(((a - b) ** 2).sum())
+
     pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
         pipeline_folder, safety_checker=None
     )
     process = conjure.load(pipeline, steps=3)
-    before = distance(process)
+    before = measured(process)
     with torch.no_grad():
         for weight in pipeline.text_encoder.parameters():
-            weight.mul_(1.1)
-    after = distance(process)
+            (weight.data if through_data else weight).mul_(1.1)
+    after = measured(process)
     assert after != pytest.approx(before, rel=1e-4)
-    assert after == distance(conjure.load(pipeline, steps=3))
+    assert after == measured(conjure.load(pipeline, steps=3))
 
 
 def test_a_tokenizer_and_a_configuration_are_part_of_the_fingerprint(pipeline_folder):

@@ -10,7 +10,7 @@ import torch
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
-from conjure.evaluate.scoring import spearman
+from conjure.ranks import spearman
 
 mteb = pytest.importorskip("mteb")
 from conjure.mteb import Encoder, PairScorer, fourier_features  # noqa: E402

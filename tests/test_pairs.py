@@ -216,6 +216,57 @@ def test_a_failed_block_leaves_no_half(process, tmp_path):
         assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_a_file_that_is_no_database_is_named(process, tmp_path):
+    list(conjure.compare_pairs([("a", "b")], process=process, samples=1, out=tmp_path / "run"))
+    for path in (tmp_path / "run").glob("samples.sqlite*"):
+        path.write_bytes(b"no database" * 100)
+    with pytest.raises(ConjureError, match=r"samples\.sqlite' could not be read or written"):
+        conjure.compare_pairs([("a", "b")], process=process, samples=1, out=tmp_path / "run")
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(process, tmp_path):
+    asked = {"process": process, "out": tmp_path / "run"}
+    list(conjure.compare_pairs([("a", "b")], **asked, samples=1))
+    run = conjure.compare_pairs([("a", "b")], **asked, samples=600)
+    run._run._base.execute("PRAGMA max_page_count = 1")  # as large as it is, and no larger
+    with pytest.raises(ConjureError, match="disk is full"):
+        list(run)
+    assert [r.samples for r in conjure.compare_pairs([("a", "b")], **asked, samples=2)] == [2]
+
+
+def test_squares_are_stored_in_the_documented_order(process, tmp_path):
+    """A file is read as it was written by any version of format 1."""
+    asked = {"process": process, "out": tmp_path / "run"}
+    list(conjure.compare_pairs([("a", "b")], **asked, samples=1))
+    values = np.arange(4 * 2 * 5, dtype="<f8").reshape(4, 2, 5)
+    with sqlite3.connect(tmp_path / "run" / "samples.sqlite") as base:
+        base.execute("UPDATE samples SET squares = ?", (values.tobytes(),))
+    (found,) = conjure.compare_pairs([("a", "b")], **asked, samples=1)
+    for number, name in enumerate(("noise", "picture", "step", "printed")):
+        np.testing.assert_array_equal(getattr(found.squares, name)[0], values[number])
+    (back,) = conjure.compare_pairs([("b", "a")], **asked, samples=1)
+    np.testing.assert_array_equal(back.squares.noise[0], values[0, ::-1])
+    np.testing.assert_array_equal(back.squares.printed[0], values[3])
+
+
+@pytest.mark.parametrize("name", conjure.ESTIMANDS)
+def test_the_estimand_that_was_asked_for_is_the_one_reported(process, name):
+    asked = {"process": process, "samples": 2, "estimand": name}
+    alone = conjure.compare("a", "b", **asked)
+    value = alone.estimands[name]
+    assert value is not None
+    assert alone.distance == value.distance
+    assert len({v.distance for v in alone.estimands.values() if v is not None}) == 6
+    (pair,) = conjure.compare_pairs([("a", "b")], **asked)
+    assert pair.distance == pytest.approx(value.distance, rel=1e-9)
+    found = conjure.matrix(["a", "b", "c"], **asked)
+    assert found.distances[0, 1] == pytest.approx(value.distance, rel=1e-9)
+    half = sum(row["forward"] for row in alone.profile)
+    if alone.is_kl:
+        assert half == pytest.approx(alone.kl_forward)
+        assert found.kl is not None
+
+
 def test_tolerance_stops_where_it_is_reached(process):
     pairs = [*combinations(NAMES, 2), ("a", "a")]
     run = conjure.compare_pairs(pairs, process=process, samples=200, tolerance=0.1, first_round=8)

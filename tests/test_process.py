@@ -115,6 +115,25 @@ def test_paths_are_those_of_diffusers(pipeline_folders, sampler, eta, kind, guid
         torch.testing.assert_close(x.float(), scale * y, rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "eta"),
+    [("ddim", 1.0), ("ddim", 0.0), ("ddpm", None), ("heun", None), ("lcm", None)],
+)
+def test_clipped_paths_are_those_of_diffusers(pipeline_folder, sampler, eta, monkeypatch):
+    free = conjure.load(pipeline_folder, sampler=sampler, eta=eta, steps=5)
+    bounds = {"clip_sample": True, "clip_sample_range": 0.5}
+    made = conjure.SAMPLERS[sampler]({**free.family.scheduler_config, **bounds}, eta)
+    process = replace(free, sampler=made)
+    pipeline = process.family.pipeline
+    before = dict(pipeline.scheduler.config)  # as the pipeline left it, which turns clipping off
+    pipeline.scheduler = type(pipeline.scheduler).from_config(before | bounds)
+    theirs, ours = diffusers_path(process, "cat", eta, monkeypatch), our_path(process, "cat")
+    for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
+        scale = process.grid.at(i + 1)[0] if sampler in SCALED else 1.0
+        torch.testing.assert_close(x.float(), scale * y, rtol=2e-3, atol=2e-4)
+    assert not torch.allclose(ours[-1], our_path(free, "cat")[-1], rtol=0.05)
+
+
 def test_zero_terminal_snr_path_is_that_of_diffusers(pipeline_folders, monkeypatch):
     process = conjure.load(pipeline_folders["zero-snr"], steps=5)
     assert process.levels.alpha[0] == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,13 @@ def test_close_pairs_are_marked_in_half_precision_alone(pipeline_folder):
     wide = conjure.compare("cat", "cat", process=conjure.load(pipeline_folder, steps=4), samples=1)
     assert wide.floor is None
     assert not wide.near_floor
+
+
+def test_three_times_the_floor_is_the_edge(oracle):
+    found = conjure.compare("a", "b", process=oracle, samples=1)
+    for times, near in ((2.9, False), (3.1, True)):
+        floor = {found.estimand: found.distance * times / 9}
+        assert replace(found, floor=floor).near_floor == near
 
 
 @pytest.mark.parametrize("guidance", [1.0, 4.0])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -287,27 +288,60 @@ def aura_flow(work: Path) -> Any:
     )  # fmt: skip
 
 
-FAMILIES: dict[str, Callable[[Path], Any]] = {
-    "stable-diffusion": stable_diffusion,
-    "stable-diffusion-v": lambda work: stable_diffusion(work, "v_prediction"),
-    "lcm": latent_consistency,
-    "sdxl": sdxl,
-    "sd3": sd3,
-    "flux": flux,
-    "flux-schnell": lambda work: flux(work, guided=False),
-    "pixart-alpha": pixart,
-    "pixart-sigma": lambda work: pixart(work, "Sigma"),
-    "sana": sana,
-    "hunyuan": hunyuan,
-    "deepfloyd": deepfloyd,
-    "aura-flow": aura_flow,
-}
+@dataclass(frozen=True)
+class Tiny:
+    """A tiny pipeline, and how the tests run it.
+
+    Args:
+        make: Builds it, given a folder to work in.
+        pipeline: Its class in diffusers.
+        flow: Whether it is a flow, which other samplers are for.
+        only: Samplers to test it with; None for all.
+        without: Samplers whose schedulers diffusers' own pipeline cannot be given.
+        call: What a call of diffusers' pipeline takes so that it does no more than conjure.
+        pixels: Side of its pictures, where the model has no size of its own.
+    """
+
+    make: Callable[[Path], Any]
+    pipeline: str
+    flow: bool = False
+    only: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
+    call: Mapping[str, Any] = field(default_factory=dict)
+    pixels: int | None = None
+
+
+BINNED, CLEANED = {"use_resolution_binning": False}, {"clean_caption": False}
+
+FAMILIES: dict[str, Tiny] = {
+    "stable-diffusion": Tiny(stable_diffusion, "StableDiffusionPipeline"),
+    "stable-diffusion-v": Tiny(
+        lambda work: stable_diffusion(work, "v_prediction"), "StableDiffusionPipeline"
+    ),
+    "lcm": Tiny(latent_consistency, "LatentConsistencyModelPipeline", only=("lcm",)),
+    "sdxl": Tiny(sdxl, "StableDiffusionXLPipeline"),
+    "sd3": Tiny(sd3, "StableDiffusion3Pipeline", flow=True),
+    "flux": Tiny(flux, "FluxPipeline", flow=True, without=("heun",), pixels=16),
+    "flux-schnell": Tiny(
+        lambda work: flux(work, guided=False), "FluxPipeline", flow=True,
+        without=("heun", "dpm++", "dpm++-sde", "unipc"), pixels=16,
+    ),
+    "pixart-alpha": Tiny(pixart, "PixArtAlphaPipeline", call=BINNED | CLEANED),
+    "pixart-sigma": Tiny(
+        lambda work: pixart(work, "Sigma"), "PixArtSigmaPipeline", call=BINNED | CLEANED
+    ),
+    "sana": Tiny(sana, "SanaPipeline", flow=True, call=BINNED | CLEANED),
+    "hunyuan": Tiny(hunyuan, "HunyuanDiTPipeline", call=BINNED),
+    "deepfloyd": Tiny(deepfloyd, "IFPipeline", call=CLEANED),
+    "aura-flow": Tiny(aura_flow, "AuraFlowPipeline", flow=True),
+}  # fmt: skip
+"""A newcomer's one entry: the tests of families and the page on them go through these."""
 
 
 def build(name: str, folder: Path) -> Path:
     """One of them, saved to a folder."""
     torch.manual_seed(0)
-    pipeline = FAMILIES[name](folder / "work")
+    pipeline = FAMILIES[name].make(folder / "work")
     for part in pipeline.components.values():
         for weight in part.parameters() if isinstance(part, torch.nn.Module) else ():
             if not weight.any():  # what starts at zero would hide what comes before it

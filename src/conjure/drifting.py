@@ -82,8 +82,10 @@ class Drift:
             The prompts, and pictures of shape ``(count, 2, samples, height, width, 3)``.
 
         Raises:
-            ConjureError: The processes have no pictures.
+            ConjureError: The processes have no pictures, or none are asked for.
         """
+        if min(count, samples) < 1:
+            raise ConjureError("Pictures are of at least one prompt, and one sample of it.")
         names = [prompt for prompt, _ in self.ranked()[:count]]
         keys = [(name, sample) for name in names for sample in range(samples)]
         drawn = []
@@ -204,11 +206,10 @@ def drift(
     both = Between(process, against)
     if samples is None and tolerance is None:
         samples = SAMPLES
-    rows = None if max_calls is None else 2 * max_calls // both.calls(2)
     run: PairRun = compare_pairs(
         [(FIRST + name, SECOND + name) for name in names], process=both, samples=samples,
         seed=seed, estimand=estimand, antithetic=antithetic, tolerance=tolerance,
-        first_round=first_round, max_calls=rows, out=out, progress=progress,
+        first_round=first_round, max_calls=max_calls, out=out, progress=progress,
     )  # fmt: skip
     if announce is not None:
         pace = run.seconds_per_call  # of a guided prediction

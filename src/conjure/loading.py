@@ -17,7 +17,7 @@ from conjure.process.families import Family, Source
 from conjure.process.pipeline import Negative, PipelineProcess
 from conjure.process.samplers.base import refuse_eta
 from conjure.registry import FAMILIES, SAMPLERS
-from conjure.settings import load_arguments
+from conjure.settings import WITH_ETA, load_arguments, without_old_eta
 from conjure.sources import (
     find_config,
     locate,
@@ -73,7 +73,8 @@ def load(
             diffusers that is in memory, which is used as it is and put in evaluation mode.
         sampler: One of ``conjure.SAMPLERS``, on the noise schedule and timestep spacing of the
             pipeline's own scheduler; ``own`` is the one that the pipeline comes with.
-        eta: η of the ddim sampler, from 0 (deterministic) to 1 (default).
+        eta: η of the ddim sampler, from 0 (deterministic) to 1; None for 1, or for 0 where the
+            sampler is ``own``, as in diffusers.
         spacing: Of the timesteps (``leading``, ``trailing``, ``linspace``) or of the noise levels
             (``karras``, ``exponential``, ``beta``); None for that of the pipeline's own scheduler.
         shift: Of a flow's noise levels towards the noisy end, above 0; None for its own.
@@ -182,9 +183,7 @@ def vary(process: PipelineProcess, **changes: Any) -> PipelineProcess:
         raise ConjureError(
             f"{unknown[0]!r} cannot be varied on loaded weights: {', '.join(process.asked)} can."
         )
-    asked = {**process.asked, **changes}
-    if "sampler" in changes and "eta" not in changes:
-        asked["eta"] = None
+    asked = {**process.asked, **without_old_eta(changes, process.asked["sampler"])}
     asked["guidance"] = _check_guidance(asked["guidance"])
     check_settings(asked)
     assert process.source is not None  # of every process that load makes
@@ -225,7 +224,7 @@ def check_settings(asked: Mapping[str, Any]) -> None:
     if asked["batch_size"] is not None:
         _check_whole("batch_size", asked["batch_size"])
     SAMPLERS[asked["sampler"]]
-    if asked["sampler"] != "ddim":
+    if asked["sampler"] not in WITH_ETA:
         refuse_eta(asked["sampler"], asked["eta"])
     if asked["spacing"] in TIMESTEP_SPACINGS and asked["sampler"] == "lcm":
         refuse_lcm_spacing()

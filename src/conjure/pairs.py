@@ -210,21 +210,23 @@ class PairRun(Iterator[Comparison]):
         totals = list(accumulate(costs))
         allowed = self._budget.max_calls
         first = min(self._first, len(totals)) if self._budget.in_rounds else self._replicate
-        if allowed is not None and totals[first - 1] > allowed:
+        price = self._price
+        if allowed is not None and price(totals[first - 1]) > allowed:
             some = "One sample" if first == 1 else f"The first {first} samples"
             verb = "takes" if first == 1 else "take"
+            least = price(totals[first - 1])
             raise ConjureError(
-                f"{some} of each of the {count:,} pairs {verb} {totals[first - 1]:,} network "
+                f"{some} of each of the {count:,} pairs {verb} {least:,} network "
                 f"calls, and max_calls is {allowed:,}. Allow more, or give fewer pairs."
             )
         if self._budget.in_rounds:
             self._reserved = totals[first - 1]
         elif allowed is not None:
-            fit = sum(total <= allowed for total in totals)
+            fit = sum(price(total) <= allowed for total in totals)
             self.samples = self._first = fit - fit % self._replicate
         self.planned = totals[self.samples - 1]
         if allowed is not None:
-            self.planned = min(self.planned, allowed)
+            self.planned = min(self.planned, 2 * allowed // price(2))
         if self.planned:
             self._measure(next(iter(self._pairs))[0])
 
@@ -315,7 +317,11 @@ class PairRun(Iterator[Comparison]):
         if self._budget.max_calls is None:
             return True
         cost = sum(self._costs(pairs, count))
-        return self.calls + cost + self._reserved <= self._budget.max_calls
+        return self._price(self.calls + cost + self._reserved) <= self._budget.max_calls
+
+    def _price(self, rows: int) -> int:
+        """Network calls of so many predictions: two processes as one may make two for each."""
+        return self._process.calls(rows) if isinstance(self._process, Between) else rows
 
     def _run_missing(self, pairs: list[Pair], count: int) -> Iterator[Pair]:
         """Bring every pair to ``count`` samples; each block is stored as it is finished.

@@ -16,6 +16,7 @@ from conjure.files import check_folder
 from conjure.levels import Floats, NoiseLevels
 from conjure.matrices import Matrix, matrix
 from conjure.process.base import Process
+from conjure.ranks import jackknife_error, spearman
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,7 +104,9 @@ class Processes:
         sample.
         """
         without = self._leave_one_out()
-        return None if without is None else _jackknife(np.array(list(map(_agreement, without))))
+        if without is None:
+            return None
+        return jackknife_error(np.array([_agreement(rows) for rows in without]))
 
     def _leave_one_out(self) -> list[Floats] | None:
         """``pairs`` without each sample in turn."""
@@ -129,7 +132,7 @@ class Processes:
         errors: list[float | None] = [None] * len(spread)
         if without is not None:
             moved = [np.ptp(_places(one)[used], axis=0) for one in without]
-            errors = _jackknife(np.array(moved)).tolist()
+            errors = jackknife_error(np.array(moved)).tolist()
         ranks[~used] = np.nan
         pairs = list(combinations(self.prompts, 2))
         return [
@@ -242,26 +245,14 @@ def _meant(rows: Floats) -> np.ndarray:
 
 def _agreement(rows: Floats) -> Floats:
     """Spearman's correlations of some rows; NaN with one without meaning."""
-    said, ranks, count = _meant(rows), _ranks(rows), len(rows)
-    found = np.full((count, count), np.nan)
-    for i, j in np.argwhere(said[:, None] & said[None, :]):
-        found[i, j] = np.corrcoef(ranks[i], ranks[j])[0, 1] if i != j else 1.0
+    said = _meant(rows)
+    found = np.where(said[:, None] & said, spearman(rows[:, None], rows), np.nan)
+    found[said, said] = 1.0  # not a rounding less
     return found
 
 
-def _jackknife(without: Floats) -> Floats:
-    """Standard errors from values without each of the samples in turn, along the first axis."""
-    count = len(without)
-    return np.sqrt((count - 1) / count * ((without - without.mean(0)) ** 2).sum(0))
-
-
 def _places(rows: Floats) -> Floats:
-    """Ranks within each row, from 0 to 1."""
-    return (_ranks(rows) - 1) / max(1, rows.shape[1] - 1)
-
-
-def _ranks(rows: Floats) -> Floats:
-    """Ranks within each row, from 1; ties share theirs."""
+    """Ranks within each row, from 0 to 1; ties share theirs."""
     from scipy.stats import rankdata
 
-    return np.array([rankdata(row) for row in rows])
+    return (rankdata(rows, axis=1) - 1) / max(1, rows.shape[1] - 1)

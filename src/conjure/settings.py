@@ -17,6 +17,9 @@ KINDS: dict[str, type] = {
 WEIGHTS = ("model", "revision", "variant", "config", "lora", "dtype", "embedded_guidance")
 """Those that decide which weights are loaded, and how."""
 
+WITH_ETA = ("ddim", "own")
+"""Samplers that take an η; ``own`` does where the pipeline's is DDIM."""
+
 SAMPLES = {"samples": int}
 """What else an evaluation can vary."""
 
@@ -85,6 +88,16 @@ def other_weights(changes: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(found.get("lora"), str):
         found["lora"] = [] if found["lora"] == "none" else [found["lora"]]
     return found
+
+
+def without_old_eta(changes: Mapping[str, Any], sampler: str) -> dict[str, Any]:
+    """An η is that of its sampler, and not carried over to another.
+
+    >>> without_old_eta({"sampler": "ddpm"}, "ddim"), without_old_eta({"sampler": "ddim"}, "ddim")
+    ({'eta': None, 'sampler': 'ddpm'}, {'sampler': 'ddim'})
+    """
+    moved = changes.get("sampler", sampler) != sampler
+    return {**({"eta": None} if moved else {}), **changes}
 
 
 def load_arguments(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,8 @@ class DirectOutput:
         def compute(jobs: Sequence[Job]) -> np.ndarray:
             ends = [[(job.a, job.sample), (job.b, job.sample)] for job in jobs]
             needed = paths_of(jobs)
-            prepare([key for key in needed if key not in made])
+            if missing := [key for key in needed if key not in made]:
+                prepare(missing)
             rows = np.zeros((len(jobs), len(columns)))
             for n, (one, other) in enumerate(ends):
                 (x, p, f), (y, q, g) = made[one], made[other]

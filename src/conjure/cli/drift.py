@@ -28,7 +28,7 @@ from conjure.cli.options import (
 )
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
-from conjure.settings import WEIGHTS, other_weights, parse_changes
+from conjure.settings import WEIGHTS, other_weights, parse_changes, without_old_eta
 from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
 
 if TYPE_CHECKING:
@@ -99,10 +99,7 @@ def drift(
     changes = parse_changes(change)
     if against is not None:
         changes["model"] = against
-    sampler = load.settings["sampler"]
-    if changes.get("sampler", sampler) != sampler:
-        changes.setdefault("eta", None)
-    changes = other_weights(changes)
+    changes = other_weights(without_old_eta(changes, load.settings["sampler"]))
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))

@@ -310,16 +310,15 @@ def _sweep(
     from conjure.cli.console import say, show
     from conjure.comparison import check_sampling
     from conjure.evaluate.sweep import sweep, sweep_figure, sweep_table
-    from conjure.settings import SAMPLES, other_weights, parse_vary
+    from conjure.settings import SAMPLES, other_weights, parse_vary, without_old_eta
 
     axes = parse_vary(vary, SAMPLES)
     started: list[Start] = []
 
     def settings_at(point: dict[str, Any]) -> dict[str, Any]:
-        own = {**changes, **other_weights({k: v for k, v in point.items() if k != "samples"})}
-        if own.get("sampler", "ddim") != "ddim" and "eta" not in point:
-            own["eta"] = None  # which ddim alone has
-        return own
+        own = other_weights({k: v for k, v in point.items() if k != "samples"})
+        sampler = changes.get("sampler", load.settings["sampler"])
+        return {**changes, **without_old_eta(own, sampler)}
 
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     check_points(load, [settings_at(point) for point in points])

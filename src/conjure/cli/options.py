@@ -51,7 +51,7 @@ SamplerName = Annotated[
 Eta = Annotated[
     float | None,
     typer.Option(
-        help="η of ddim: 0 deterministic, 1 ancestral.  [dim]\\[default: 1][/dim]",
+        help="η of ddim: 0 deterministic, 1 ancestral.  [dim]\\[default: 1, of own 0][/dim]",
         rich_help_panel=PROCESS,
     ),
 ]

@@ -24,7 +24,7 @@ from conjure.cli.options import (
 )
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
-from conjure.settings import PROMPT, WEIGHTS, other_weights, parse_vary
+from conjure.settings import PROMPT, WEIGHTS, other_weights, parse_vary, without_old_eta
 from conjure.tables import choose_columns, open_table, texts
 
 if TYPE_CHECKING:
@@ -98,10 +98,12 @@ def processes(
 
         return start
 
-    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-    for point in points:
-        if "sampler" in point:  # an η on the command line is that of ddim, which alone has one
-            point.setdefault("eta", load.settings["eta"] if point["sampler"] == "ddim" else None)
+    points = []
+    for values in product(*axes.values()):
+        point = without_old_eta(dict(zip(axes, values, strict=True)), load.settings["sampler"])
+        if "sampler" in point:  # said at each, since the last point may have had another
+            point.setdefault("eta", load.settings["eta"])
+        points.append(point)
     read = [{k: v for k, v in other_weights(point).items() if k != "prompt"} for point in points]
     check_points(load, read)
     points.sort(key=lambda point: [str(point.get(name)) for name in WEIGHTS])

@@ -119,6 +119,7 @@ def embed(
     steps = len(process.levels)
     planned = paths * steps * len(missing)
     planned += paths * len(process.visits) if landmarks is None else 0
+    process.prepare([process.negative])
     network = Network(process)
     pace = find_pace(process, names[0], planned)
     if pace is not None:
@@ -162,6 +163,7 @@ def _vectors(
     dimensions: int | None,
 ) -> np.ndarray:
     """Shape ``(N, D)``, float32: √weight · w · difference, over all landmarks."""
+    process.prepare(dict.fromkeys(prompts))
     total = 0.0
     kept = []
     for step, visit in enumerate(scored_visits(process.visits)):

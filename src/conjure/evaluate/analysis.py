@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 
 from conjure.evaluate.examples import Examples
 from conjure.evaluate.run import TaskResult
-from conjure.evaluate.scoring import spearman
 from conjure.levels import Floats
+from conjure.ranks import spearman
 
 MEANT = {"pos": "part of speech", "subset": "subset"}
 """Columns of the data whose values are kinds."""

@@ -24,15 +24,14 @@ from conjure.evaluate.scoring import (
     bootstrap,
     correlation,
     interval,
-    jackknife_error,
     leave_one_out,
     partial,
-    pearson,
 )
 from conjure.evaluate.tasks import SEVEN, load_task
 from conjure.files import check_folder, written_whole
 from conjure.levels import Floats
 from conjure.process.base import Process
+from conjure.ranks import jackknife_error, pearson
 from conjure.registry import ESTIMANDS, METHODS
 from conjure.tables import plain
 
@@ -275,7 +274,7 @@ def _score_task(
             error = beyond = None
             if said.samples > 1:
                 drawn.samples[key] = leave_one_out(values, human, subsets)
-                error = jackknife_error(drawn.samples[key])
+                error = float(jackknife_error(drawn.samples[key]))
             if control is not None and method.name != CONTROL:
                 beyond = partial(near, human, -control)
             scores.append(
@@ -320,7 +319,7 @@ def _averages(scores: list[Score], drawn: Drawn) -> list[Score]:
         if parts[0].samples > 1:  # all tasks share the samples' noise
             without = [drawn.samples[task, *key] for task in SEVEN]
             drawn.samples[AVERAGE, *key] = np.mean(without, axis=0)
-            error = jackknife_error(drawn.samples[AVERAGE, *key])
+            error = float(jackknife_error(drawn.samples[AVERAGE, *key]))
         beyond = [part.beyond_text for part in parts if part.beyond_text is not None]
         found.append(
             replace(
@@ -354,9 +353,10 @@ def _error_of_difference(task: str, one: Score, other: Score, drawn: Drawn) -> f
     if ours is None and theirs is None:
         return None
     if ours is None or theirs is None:
-        return jackknife_error(theirs if ours is None else ours)  # pyright: ignore[reportArgumentType]
+        (drawing,) = (one for one in known if one is not None)
+        return float(jackknife_error(drawing))
     if len(ours) == len(theirs):  # samples that share their noise, or have none in common
-        return jackknife_error(ours - theirs)
+        return float(jackknife_error(ours - theirs))
     return float(np.hypot(jackknife_error(ours), jackknife_error(theirs)))
 
 

@@ -6,39 +6,15 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from conjure.levels import Floats
+from conjure.ranks import spearman
 
 RESAMPLES = 1000
 """Bootstrap resamples of the pairs."""
 
 _AT_ONCE = 2_000_000
 """Numbers ranked at a time."""
-
-
-def spearman(x: Floats, y: Floats) -> Floats:
-    """Spearman's rank correlation along the last axis, with mean ranks for ties.
-
-    Args:
-        x: Shape ``(…, P)``.
-        y: Likewise; the two broadcast.
-
-    Returns:
-        Shape ``(…)``; NaN where either is constant.
-
-    >>> float(spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0])))
-    1.0
-    """
-    return pearson(rankdata(x, axis=-1), rankdata(y, axis=-1))
-
-
-def pearson(x: Floats, y: Floats) -> Floats:
-    """Pearson's correlation along the last axis, shape ``(…)``; NaN where either is constant."""
-    x, y = (v - v.mean(-1, keepdims=True) for v in (x, y))
-    scale = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(scale > 0, (x * y).sum(-1) / scale, np.nan)
 
 
 def correlation(near: Floats, scores: Floats, subsets: Sequence[object] | None = None) -> float:
@@ -104,15 +80,6 @@ def leave_one_out(
     return np.array(
         [correlation(column - total, scores, subsets) for column in np.ascontiguousarray(samples.T)]
     )
-
-
-def jackknife_error(without: Floats) -> float:
-    """How far the correlation would move with other samples, from ``leave_one_out``.
-
-    Apart from the bootstrap, which asks about other pairs.
-    """
-    count = len(without)
-    return float(np.sqrt((count - 1) / count * np.sum((without - without.mean()) ** 2)))
 
 
 def partial(near: Floats, scores: Floats, control: Floats) -> float:

@@ -30,6 +30,9 @@ LARGE = 2**20
 ENCODED_TOGETHER = 32
 """Prompts in a pass of the text encoder."""
 
+PROBED = 64
+"""Numbers of a weight that are looked at to see whether it was trained."""
+
 
 class Negative(str):
     """The prompt of an unconditional branch that is encoded otherwise than the same prompt is."""
@@ -137,7 +140,7 @@ class PipelineProcess:
             "shift": self.shift,
             "embedded_guidance": self.family.embedded_guidance,
             "loras": [list(lora) for lora in self.loras],
-            "size": None if self.source is None else self.source.size,
+            "size": list((self.source.size if self.source else None) or ()),
         }
         return {
             **self.sampler.describe(),
@@ -149,7 +152,7 @@ class PipelineProcess:
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "long": self.long,
-            **{name: list(v) if isinstance(v, tuple) else v for name, v in rare.items() if v},
+            **{name: value for name, value in rare.items() if value not in (None, [])},
         }
 
     def fingerprint(self) -> str:
@@ -269,8 +272,9 @@ class PipelineProcess:
     def _forget_if_changed(self) -> None:
         """Encode anew what a pipeline in memory encoded before its encoders were trained."""
         encoders = dict(list(self.family.networks.items())[1:])
-        state = [(p.data_ptr(), p._version) for e in encoders.values() for p in e.parameters()]
-        now = hash((*state, *adapters(encoders)))
+        weights = [p for e in encoders.values() for p in e.parameters()]
+        state = [(p.data_ptr(), p._version) for p in weights]
+        now = hash((*state, *adapters(encoders), *_probes(weights)))
         if self._known != [now]:
             self._encoded.clear()
             self._known[:] = [now]
@@ -303,6 +307,20 @@ class PipelineProcess:
             rows = self.family.encode(some)
             for row, prompt in enumerate(some):
                 self._encoded[prompt] = {k: _kept(v[row : row + 1]) for k, v in rows.items()}
+
+
+def _probes(weights: Sequence[Tensor]) -> tuple[float, ...]:
+    """A few numbers of each weight, added up: what is written through ``.data`` leaves no mark.
+
+    Those of an encoder that is not there now (offloaded to disk) say nothing.
+    """
+    sums: dict[torch.device, list[Tensor]] = {}
+    for weight in weights:
+        if weight.device.type != "meta":
+            flat = weight.detach().flatten()
+            some = flat[:: max(1, len(flat) // PROBED)].float().sum()
+            sums.setdefault(weight.device, []).append(some)
+    return tuple(value for each in sums.values() for value in torch.stack(each).tolist())
 
 
 def _kept(row: Tensor) -> Tensor:

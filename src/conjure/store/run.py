@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sqlite3
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from conjure.engine.block import Job
 from conjure.engine.paths import PathKey
 from conjure.errors import ConjureError, RunMismatchError
 from conjure.files import check_folder, written_whole
+from conjure.store.base import Base
 from conjure.store.manifest import disagreements, settings_key
 
 _SCHEMA = """
@@ -56,12 +55,7 @@ class Run:
         self.folder = folder
         self._temporary = keep
         self._settings = settings
-        self._base = sqlite3.connect(folder / "samples.sqlite", timeout=60, isolation_level=None)
-        # Survives a killed process; a power cut may lose the last transactions, never older ones.
-        patiently(lambda: self._base.execute("PRAGMA journal_mode = WAL"))
-        self._base.execute("PRAGMA synchronous = NORMAL")
-        self._base.execute("PRAGMA cache_size = -4096")
-        self._base.executescript(_SCHEMA)
+        self._base = Base(folder / "samples.sqlite", _SCHEMA)
 
     def add(self, jobs: Sequence[Job], squares: Squares) -> int:
         """Store finished samples in one transaction; those already there stay as they are.
@@ -77,13 +71,13 @@ class Run:
                 blob = (one if (a, b) == (job.a, job.b) else mirrored(one)).astype("<f8").tobytes()
                 self._base.execute("INSERT OR IGNORE INTO pairs (a, b) VALUES (?, ?)", (a, b))
                 rows.append((a, b, job.sample, blob))
-            between = self._base.total_changes
+            between = self._base.changes
             self._base.executemany(
                 "INSERT OR IGNORE INTO samples "
                 "SELECT id, ?3, ?4 FROM pairs WHERE a = ?1 AND b = ?2",
                 rows,
             )
-        return self._base.total_changes - between
+        return self._base.changes - between
 
     def walked(self, paths: Iterable[PathKey]) -> int:
         """Note that paths were walked.
@@ -93,9 +87,9 @@ class Run:
         """
         rows = {(_key(prompt), sample) for prompt, sample in paths}
         with self._transaction():
-            before = self._base.total_changes
+            before = self._base.changes
             self._base.executemany("INSERT OR IGNORE INTO walks VALUES (?, ?)", rows)
-            return len(rows) - (self._base.total_changes - before)
+            return len(rows) - (self._base.changes - before)
 
     def have(self, a: str, b: str) -> set[int]:
         """Which samples of a pair are stored."""
@@ -142,19 +136,18 @@ class Run:
     def vector(self, prompt: str) -> np.ndarray | None:
         """A prompt's embedding, or None if it is not stored."""
         found = self._base.execute("SELECT vector FROM vectors WHERE prompt = ?", (prompt,))
-        row = found.fetchone()
-        return None if row is None else np.frombuffer(row[0], dtype="<f4")
+        return np.frombuffer(found[0][0], dtype="<f4") if found else None
 
     def is_empty(self) -> bool:
         """Whether nothing is stored yet, neither samples nor embeddings."""
         query = "SELECT EXISTS (SELECT 1 FROM samples) OR EXISTS (SELECT 1 FROM vectors)"
-        (filled,) = self._base.execute(query).fetchone()
+        ((filled,),) = self._base.execute(query)
         return not filled
 
     def count(self) -> tuple[int, int]:
         """Pairs and samples stored."""
-        (pairs,) = self._base.execute("SELECT count(*) FROM pairs").fetchone()
-        (samples,) = self._base.execute("SELECT count(*) FROM samples").fetchone()
+        ((pairs,),) = self._base.execute("SELECT count(*) FROM pairs")
+        ((samples,),) = self._base.execute("SELECT count(*) FROM samples")
         return pairs, samples
 
     def rows(self) -> Iterable[tuple[str, str, int]]:
@@ -175,56 +168,25 @@ class Run:
         Raises:
             RunMismatchError: Something is, under others.
         """
-        with _Transaction(self._base, None):
-            found = self._base.execute("SELECT settings FROM about").fetchone()
-            if found is not None and found[0] != self._settings and not self.is_empty():
+        with self._base.transaction():
+            found = self._base.execute("SELECT settings FROM about")
+            if found and found[0] != (self._settings,) and not self.is_empty():
                 raise RunMismatchError(_OTHERS.format(str(self.folder)))
             self._base.execute("INSERT OR REPLACE INTO about VALUES (1, ?)", (self._settings,))
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._base, self._check)
+    def _transaction(self) -> AbstractContextManager[None]:
+        return self._base.transaction(self._check)
 
     def _check(self) -> None:
-        found = self._base.execute("SELECT settings FROM about").fetchone()
-        if found is not None and self._settings is not None and found[0] != self._settings:
+        found = self._base.execute("SELECT settings FROM about")
+        if found and self._settings is not None and found[0] != (self._settings,):
             raise RunMismatchError(_OTHERS.format(str(self.folder)))
-
-
-def patiently(work: Callable[[], object], tries: int = 100) -> None:
-    """Try again while another process holds the file: some of SQLite's locks do not wait."""
-    for number in range(tries):
-        try:
-            work()
-            return
-        except sqlite3.OperationalError:
-            if number + 1 == tries:
-                raise
-            time.sleep(0.1)
 
 
 _OTHERS = (
     "Another process has begun the run in {!r} with other settings meanwhile: nothing of this one "
     "was mixed in. Take another folder."
 )
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT: all rows or none, after a check that may refuse."""
-
-    def __init__(self, base: sqlite3.Connection, check: Callable[[], None] | None) -> None:
-        self._base, self._check = base, check
-
-    def __enter__(self) -> None:
-        self._base.execute("BEGIN IMMEDIATE")
-        try:
-            if self._check is not None:
-                self._check()
-        except BaseException:
-            self._base.execute("ROLLBACK")
-            raise
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        self._base.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
 def _key(prompt: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from conjure.engine.block import Job
-from conjure.store.run import ordered, patiently
+from conjure.store.base import Base
+from conjure.store.run import ordered
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (
@@ -44,11 +44,7 @@ def kept_values(
         Shape ``(len(jobs), columns)``, float64.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    base = sqlite3.connect(folder / "values.sqlite", timeout=60, isolation_level=None)
-    with closing(base):
-        patiently(lambda: base.execute("PRAGMA journal_mode = WAL"))
-        base.execute("PRAGMA synchronous = NORMAL")
-        base.executescript(_SCHEMA)
+    with closing(Base(folder / "values.sqlite", _SCHEMA)) as base:
         wanted = [Job(*ordered(job.a, job.b), job.sample) for job in jobs]
         have = {Job(*key) for key in base.execute("SELECT a, b, sample FROM kept")}
         missing = list(dict.fromkeys(job for job in wanted if job not in have))
@@ -57,9 +53,8 @@ def kept_values(
         for some in _batched(missing, together):
             numbers = np.asarray(compute(some), dtype="<f8").reshape(len(some), columns)
             rows = [(*job, row.tobytes()) for job, row in zip(some, numbers, strict=True)]
-            base.execute("BEGIN IMMEDIATE")
-            base.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?, ?)", rows)
-            base.execute("COMMIT")
+            with base.transaction():
+                base.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?, ?)", rows)
         found = {Job(a, b, s): blob for a, b, s, blob in base.execute("SELECT * FROM kept")}
     values = [np.frombuffer(found[job], dtype="<f8") for job in wanted]
     return np.stack(values) if values else np.zeros((0, columns))
