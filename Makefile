@@ -18,7 +18,7 @@ DATA ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help compare test lint format docs bench pictures emoji lock clean
+.PHONY: help compare test lint format docs lists bench pictures emoji lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -53,6 +53,9 @@ format: .venv/.development  ## put the style right
 
 docs: .venv/.development  ## the documentation, served on loopback
 	$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
+
+lists: .venv/.development  ## what the docs list (samplers, models, options), written anew
+	PYTHONPATH=. $(BIN)/python tests/test_docs.py
 
 bench: .venv/.development  ## speed and memory, against the bare network calls and the naive loop
 	$(BIN)/python -m benchmarks.compare

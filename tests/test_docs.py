@@ -1,6 +1,6 @@
-"""The tables in the docs are made from the registry and from what the tests run.
+"""What the docs list is made from the registry and from what the tests run.
 
-`python tests/test_docs.py` writes them anew.
+`make lists` writes it anew.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ import pytest
 import tiny
 from test_families import CASES, FLOW_SCHEDULERS
 from test_process import OPTIONS, SCHEDULERS
+from typer.models import ArgumentInfo
 
-from conjure.registry import FAMILIES, SAMPLERS
+from conjure import cli
+from conjure.cli.options import MODEL, PROCESS
+from conjure.evaluate import TASKS
+from conjure.registry import ESTIMANDS, FAMILIES, METHODS, SAMPLERS
 
-PAGE = Path(__file__).parents[1] / "docs" / "processes.md"
+DOCS = Path(__file__).parents[1] / "docs"
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
 
 
@@ -66,18 +70,71 @@ def samplers_table() -> list[str]:
     return rows
 
 
-TABLES = {"families": families_table, "samplers": samplers_table}
+def plain(markup: str) -> str:
+    """Help as Markdown shows it."""
+    text = re.sub(r"\s*\[dim\]\\\[(.*?)\]\[/dim\]", r" (\1)", markup)
+    return text.replace("\\[", "[").replace("|", "\\|").replace("*", "\\*")
 
 
-def with_tables(page: str) -> str:
-    """The page with its tables as they should be."""
-    for name, make in TABLES.items():
-        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        pattern = re.escape(start) + r".*?" + re.escape(end)
-        assert re.search(pattern, page, re.DOTALL), f"{PAGE} has no place for {name}"
-        table = start + "\n" + "\n".join(make()) + "\n\n" + end
-        page = re.sub(pattern, lambda _, table=table: table, page, flags=re.DOTALL)
-    return page
+def option_row(parameter: inspect.Parameter) -> str:
+    """A row of a table for one option or argument."""
+    said = parameter.annotation.__metadata__[-1]
+    # In an annotation, typer keeps an option's first name where its default would be.
+    names = [n for n in (said.default, *(said.param_decls or ())) if str(n)[:1] == "-"]
+    if isinstance(said, ArgumentInfo):
+        shown = f"`{said.metavar or parameter.name.upper()}`"
+    else:
+        names = names or ["--" + parameter.name.replace("_", "-")]
+        shown = ", ".join(f"`{name}`" for name in names)
+        shown += f" {said.metavar}" if said.metavar else ""
+    default = parameter.default
+    told = "(default: " in plain(said.help or "") or default in (None, False, "", [], ...)
+    empty = default is inspect.Parameter.empty
+    note = "" if told or empty else f" (default: {default})"
+    return f"| {shown} | {plain(said.help or '')}{note} |"
+
+
+def commands_pages() -> list[str]:
+    """Each command with its own options; those of `conjure.load` once, at the end."""
+    lines, shared = [], {}
+    for command in cli._COMMANDS:
+        takes = list(inspect.signature(command, eval_str=True).parameters.values())
+        own = [p for p in takes if panel(p) not in (MODEL, PROCESS)]
+        shared |= {p.name: p for p in takes if panel(p) in (MODEL, PROCESS)}
+        text = inspect.cleandoc(command.__doc__ or "").replace("<", "&lt;")
+        lines += [f"## conjure {command.__name__}", "", *text.splitlines(), ""]
+        lines += ["| | |", "|---|---|", *map(option_row, own), ""]
+        some = [p for p in takes if p not in own]
+        if len(some) > 5:
+            lines += ["And [the process](#the-process) and [the model](#the-model).", ""]
+        elif some:
+            lines += [f"And {', '.join(f'`--{p.name}`'.replace('_', '-') for p in some)} of "
+                      "[the model](#the-model).", ""]  # fmt: skip
+    for title, wanted in (("The process", PROCESS), ("The model", MODEL)):
+        rows = [option_row(p) for p in shared.values() if panel(p) == wanted]
+        lines += [f"## {title}", "", "| | |", "|---|---|", *rows, ""]
+    return lines[:-1]
+
+
+def panel(parameter: inspect.Parameter) -> str | None:
+    """The heading that `--help` shows an option under."""
+    return getattr(parameter.annotation.__metadata__[-1], "rich_help_panel", None)
+
+
+TABLES = {
+    "families": ("processes.md", families_table),
+    "samplers": ("processes.md", samplers_table),
+    "commands": ("cli.md", commands_pages),
+}
+
+
+def with_table(name: str, page: str) -> str:
+    """A page with one of its tables as it should be."""
+    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    pattern = re.escape(start) + r".*?" + re.escape(end)
+    assert re.search(pattern, page, re.DOTALL), f"there is no place for {name}"
+    table = start + "\n" + "\n".join(TABLES[name][1]()) + "\n\n" + end
+    return re.sub(pattern, lambda _: table, page, flags=re.DOTALL)
 
 
 def test_every_family_has_a_tiny_pipeline():
@@ -85,9 +142,9 @@ def test_every_family_has_a_tiny_pipeline():
 
 
 def test_pages_take_in_files_that_are_there():
-    root = PAGE.parents[1]
+    root = DOCS.parent
     taken = [
-        line for page in sorted(PAGE.parent.glob("*.md"))
+        line for page in sorted(DOCS.glob("*.md"))
         for line in page.read_text(encoding="utf-8").splitlines() if "8<" in line or "8 <" in line
     ]  # fmt: skip
     assert len(taken) >= 2
@@ -99,9 +156,21 @@ def test_pages_take_in_files_that_are_there():
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_page_lists_what_is_there(name):
-    page = PAGE.read_text(encoding="utf-8")
-    assert "\n".join(TABLES[name]()) in page, "run: python tests/test_docs.py"
+    page, make = TABLES[name]
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert "\n".join(make()) in text, "run make lists"
+
+
+@pytest.mark.parametrize(
+    ("page", "registry"),
+    [("mathematics.md", ESTIMANDS), ("evaluation.md", METHODS), ("evaluation.md", TASKS)],
+)
+def test_whatever_has_a_name_is_explained(page, registry):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert [name for name in registry if not re.search(rf"{re.escape(name)}\b", text)] == []
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, (page, _) in TABLES.items():
+        path = DOCS / page
+        path.write_text(with_table(name, path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -81,7 +81,7 @@ class Comparison:
 
     @property
     def standard_error(self) -> float | None:
-        """Of the distance; None with one sample, where it is unknown."""
+        """Of the distance; None where it is unknown: with one sample, or few antithetic ones."""
         return self.estimate.standard_error
 
     @property
@@ -105,7 +105,7 @@ class Comparison:
         return self.squares.samples
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Confidence interval for the distance; None with one sample."""
+        """Confidence interval for the distance; None where its error is unknown."""
         return self.estimate.interval(confidence)
 
     @property
@@ -180,7 +180,7 @@ class Comparison:
         }
 
     def figure(self, path: str | Path | None = None, *, columns: int = 10) -> Figure:
-        """The figure of the poster: what the same noisy states become under either prompt.
+        """The paper's figure: what the same noisy states become under either prompt.
 
         Args:
             path: Where to write it: PNG, SVG or PDF by its ending; None to only return it.

@@ -1,4 +1,4 @@
-"""Noise levels: the one axis, log-SNR, on which every process is written (design: x = αx₀ + σε)."""
+"""Noise levels: the one axis, log-SNR, on which every process is written: x = αx₀ + σε."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ CONTRASTIVE = "Contrastive embeddings"
 AUTOREGRESSIVE = "Autoregressive language models"
 CONTROL = "Controls"
 GROUPS = (CONTRASTIVE, AUTOREGRESSIVE, DIFFUSION, CONTROL)
-"""In the order of the poster's table; any other comes after them."""
+"""In the order of the paper's table; any other comes after them."""
 
 
 def place_of(group: str) -> int:

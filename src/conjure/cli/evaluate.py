@@ -38,7 +38,7 @@ Tasks = Annotated[
         "--tasks",
         "-t",
         help="With commas: STS12 … STS16, STS-B, SICK-R, RG65, SimLex-999, the name of any table "
-        "in --data; seven and words stand for the poster's.",
+        "in --data; seven and words stand for the paper's.",
         rich_help_panel=DATA,
     ),
 ]

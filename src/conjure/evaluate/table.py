@@ -1,4 +1,4 @@
-"""The poster's table: as text for the screen, Markdown, LaTeX, CSV or JSON."""
+"""The paper's table: as text for the screen, Markdown, LaTeX, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Table:
 
 
 def make_table(evaluation: Evaluation, *, full: bool = False) -> Table:
-    """The poster's table: headline columns on STS-B, SICK-R and the average of seven.
+    """The paper's table: headline columns on STS-B, SICK-R and the average of seven.
 
     Tasks beside the seven have columns too; where not all of the seven were run, each that was.
 

@@ -1,4 +1,4 @@
-"""The tasks of the poster and others: where each is from, and how to know that it is whole."""
+"""The paper's tasks and others: where each is from, and how to know that it is whole."""
 
 from __future__ import annotations
 
@@ -117,10 +117,10 @@ TASKS |= {
 }  # fmt: skip
 
 SEVEN = ("STS12", "STS13", "STS14", "STS15", "STS16", "STS-B", "SICK-R")
-"""Whose mean is the poster's last column."""
+"""Whose mean is the last column of the paper's table."""
 
 PARTS_OF_SPEECH = ("RG65", "SimLex-999")
-"""The poster's error analysis."""
+"""The paper's error analysis."""
 
 GROUPS = {"seven": SEVEN, "words": PARTS_OF_SPEECH}
 """Names for several tasks."""

@@ -1,4 +1,4 @@
-"""The figure of the poster: one noisy state, and the pictures it becomes under either prompt."""
+"""The paper's figure: one noisy state, and the pictures it becomes under either prompt."""
 
 from __future__ import annotations
 
