@@ -15,6 +15,7 @@ from conjure.cli.options import (
     EstimandName,
     Figure,
     FirstRound,
+    Loader,
     LoadProcess,
     MaxCalls,
     Out,
@@ -22,13 +23,14 @@ from conjure.cli.options import (
     Seed,
     Table,
     Tolerance,
+    at_point,
     check_asked,
     check_points,
     takes_process,
 )
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
-from conjure.settings import WEIGHTS, other_weights, parse_changes, without_old_eta
+from conjure.settings import parse_changes
 from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def drift(
     changes = parse_changes(change)
     if against is not None:
         changes["model"] = against
-    changes = other_weights(without_old_eta(changes, load.settings["sampler"]))
+    changes = at_point(load, changes)
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
@@ -109,19 +111,16 @@ def drift(
 
     most = 4 if samples is None and tolerance is None else samples
     make_budget(most, tolerance, None, first_round, max_calls, antithetic=antithetic)
-    first = load()
+    loader = Loader(load)
+    first = loader({})
     from conjure.between import why_apart
     from conjure.cli.console import duration, say, show
     from conjure.cli.pairs import cost
     from conjure.cli.processes import screen as matrices_screen
     from conjure.drifting import compare_by_matrices
     from conjure.drifting import drift as compare_prompts
-    from conjure.loading import vary
 
-    # On the same weights the model is loaded once.
-    same = not any(name in changes for name in WEIGHTS)
-    second = vary(first, **changes) if same else load(**changes)
-
+    second = loader(changes)
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")
     reason = why_apart(first, second)

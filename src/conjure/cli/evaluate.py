@@ -14,9 +14,11 @@ from conjure.cli.options import (
     AsJson,
     EstimandName,
     Figure,
+    Loader,
     LoadProcess,
     Out,
     Seed,
+    at_point,
     check_asked,
     check_points,
     takes_process,
@@ -178,7 +180,7 @@ def evaluate(
     if vary:
         _sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
         return
-    start = Start(load, changes)
+    start = Start(Loader(load), changes)
     found = run(
         expand(tasks), names, process=start, out=out, announce=start.announce, progress=True,
         **asked,
@@ -196,12 +198,12 @@ def evaluate(
 class Start:
     """Loads the process when a method first asks for it, and says what it will have to do."""
 
-    def __init__(self, load: LoadProcess, changes: dict[str, Any]) -> None:
-        self.load, self.changes, self.process = load, changes, None
+    def __init__(self, loader: Loader, changes: dict[str, Any]) -> None:
+        self.loader, self.changes, self.process = loader, changes, None
 
     def __call__(self) -> Process:
         if self.process is None:
-            self.process = self.load(**self.changes)
+            self.process = self.loader(self.changes)
         return self.process
 
     def announce(self, calls: int) -> None:
@@ -310,15 +312,18 @@ def _sweep(
     from conjure.cli.console import say, show
     from conjure.comparison import check_sampling
     from conjure.evaluate.sweep import sweep, sweep_figure, sweep_table
-    from conjure.settings import SAMPLES, other_weights, parse_vary, without_old_eta
+    from conjure.settings import SAMPLES, WEIGHTS, parse_vary
 
     axes = parse_vary(vary, SAMPLES)
+    axes = dict(sorted(axes.items(), key=lambda axis: axis[0] not in WEIGHTS))  # loaded once each
+    loader = Loader(load)
     started: list[Start] = []
 
     def settings_at(point: dict[str, Any]) -> dict[str, Any]:
-        own = other_weights({k: v for k, v in point.items() if k != "samples"})
-        sampler = changes.get("sampler", load.settings["sampler"])
-        return {**changes, **without_old_eta(own, sampler)}
+        own = {name: value for name, value in point.items() if name != "samples"}
+        # The η of a preset is that of its sampler.
+        kept = {k: v for k, v in changes.items() if k != "eta" or "sampler" not in own}
+        return at_point(load, kept | own)
 
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     check_points(load, [settings_at(point) for point in points])
@@ -329,7 +334,7 @@ def _sweep(
         say("At " + ", ".join(f"{name} = {value}" for name, value in point.items()) + ":")
         own = settings_at(point)
         if not started or started[0].changes != own:  # other samples are of the same process
-            started[:] = [Start(load, own)]
+            started[:] = [Start(loader, own)]
         return started[0]
 
     def announce(calls: int) -> None:

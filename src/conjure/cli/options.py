@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from conjure.registry import EMBEDDED, ESTIMANDS, SAMPLERS
+from conjure.settings import WEIGHTS, other_weights, without_old_eta
 
 
 class LoadProcess(Protocol):
@@ -320,10 +321,44 @@ def check_points(load: LoadProcess, points: Sequence[dict[str, Any]]) -> None:
     from conjure.sources import locate
 
     for point in points:
-        asked = load.settings | point
+        asked = load.settings | other_weights(point)
         check_settings(asked)
         check_dtype(asked["dtype"])
         locate(asked["model"] or "emoji")
+
+
+class Loader:
+    """Loads processes one after another; weights that the last one has are not loaded again.
+
+    Args:
+        load: Of the command.
+    """
+
+    def __init__(self, load: LoadProcess) -> None:
+        self._load = load
+        self._weights: dict[str, Any] | None = None
+        self._process: Any = None
+
+    def __call__(self, changes: Mapping[str, Any]) -> Any:
+        """The process with some settings of the command changed, always the same ones."""
+        from conjure.loading import vary
+
+        weights = {name: value for name, value in changes.items() if name in WEIGHTS}
+        rest = {name: value for name, value in changes.items() if name not in WEIGHTS}
+        if self._process is not None and self._weights == weights:
+            return vary(self._process, **rest)
+        self._process = None  # the last one's memory is free before the next one comes
+        self._process = self._load(**other_weights(weights), **rest)
+        self._weights = weights
+        return self._process
+
+
+def at_point(load: LoadProcess, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Some changed settings, and with them the η of the command where the sampler is its own."""
+    changed = without_old_eta(point, load.settings["sampler"])
+    if "sampler" in changed:  # said at each point, since the last may have had another
+        changed.setdefault("eta", load.settings["eta"])
+    return changed
 
 
 def _process_options(

@@ -13,18 +13,20 @@ from conjure.cli.options import (
     Columns,
     EstimandName,
     Figure,
+    Loader,
     LoadProcess,
     Out,
     PromptsFile,
     Samples,
     Seed,
+    at_point,
     check_asked,
     check_points,
     takes_process,
 )
 from conjure.errors import ConjureError
 from conjure.files import check_figure_path
-from conjure.settings import PROMPT, WEIGHTS, other_weights, parse_vary, without_old_eta
+from conjure.settings import PROMPT, WEIGHTS, parse_vary
 from conjure.tables import choose_columns, open_table, texts
 
 if TYPE_CHECKING:
@@ -74,40 +76,26 @@ def processes(
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     from conjure.cli.console import say, show, status
     from conjure.cli.pairs import cost
-    from conjure.loading import vary as change
     from conjure.process.blind import Blind
     from conjure.processes import compare_processes
 
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")
 
-    loaded: list[Any] = []  # the weights of the last point, which the next may share
+    loader = Loader(load)
 
-    def loader(point: dict[str, Any]) -> Any:
-        weights = {k: v for k, v in point.items() if k in WEIGHTS}
-        rest = {k: v for k, v in point.items() if k not in (*WEIGHTS, "prompt")}
-
+    def starter(point: dict[str, Any]) -> Any:
         def start() -> Any:
-            if not loaded or loaded[0] != weights:
-                loaded.clear()
-                loaded[:] = [weights, load(**other_weights(weights), **rest)]
-                made = loaded[1]
-            else:
-                made = change(loaded[1], **rest)
+            made = loader({name: value for name, value in point.items() if name != "prompt"})
             return Blind(made) if point.get("prompt") == "ignored" else made
 
         return start
 
-    points = []
-    for values in product(*axes.values()):
-        point = without_old_eta(dict(zip(axes, values, strict=True)), load.settings["sampler"])
-        if "sampler" in point:  # said at each, since the last point may have had another
-            point.setdefault("eta", load.settings["eta"])
-        points.append(point)
-    read = [{k: v for k, v in other_weights(point).items() if k != "prompt"} for point in points]
-    check_points(load, read)
+    combinations = product(*axes.values())
+    points = [at_point(load, dict(zip(axes, values, strict=True))) for values in combinations]
+    check_points(load, points)
     points.sort(key=lambda point: [str(point.get(name)) for name in WEIGHTS])
-    named = {_name(point): loader(point) for point in points}
+    named = {_name(point): starter(point) for point in points}
     if not any(name in axes for name in WEIGHTS):  # all on the same weights: then all at once
         named = {name: start() for name, start in named.items()}
 
