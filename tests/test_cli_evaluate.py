@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+import conjure
+
 QUICK = ["--steps", "2", "-k", "2"]
 WORDS = ["cat", "dog", "red car", "blue car", "tree"]
 
@@ -88,6 +90,38 @@ def test_a_sweep_draws_its_curves(run, data, tmp_path):
     assert out.count("conjuring") == 4
 
 
+def test_a_sweep_loads_its_weights_once_and_its_page_says_which_point_it_is(
+    run, data, tmp_path, monkeypatch
+):
+    loads, load = [], conjure.loading.load
+    monkeypatch.setattr("conjure.loading.load", lambda *a, **k: loads.append(k) or load(*a, **k))
+    asked = ["--vary", "guidance=1,2", "--vary", "sampler=ddim,euler", "--out", str(tmp_path / "r")]
+    asked += ["--methods", "initial-timestep", "-k", "1", "--json"]
+    code, out, err = run("evaluate", "--data", str(data), "--tasks", "mine", "-T", "2", *asked)
+    assert code == 0, err
+    assert len(loads) == 1
+    points = json.loads(out)["points"]
+    processes = [p["settings"]["process"] for p in points]
+    assert [(p["guidance"], p["sampler"]) for p in processes] == [
+        (1.0, "ddim"), (1.0, "euler"), (2.0, "ddim"), (2.0, "euler"),
+    ]  # fmt: skip
+    code, _, err = run("report", str(tmp_path / "r"), "--no-pictures", model=False)
+    assert code == 0, err
+    assert "guidance 2.0, sampler euler" in " ".join(err.split())
+
+
+def test_options_of_the_data_are_those_of_the_conventions(run, data):
+    asked = ["--pooling", "mean", "--full-stop", "--template", "one {}", "--limit", "9"]
+    asked += ["--limit-seed", "3", "--seed", "5", "--methods", "initial-timestep", "--json"]
+    code, out, err = run("evaluate", "--data", str(data), "--tasks", "mine", *QUICK, *asked)
+    assert code == 0, err
+    settings = json.loads(out)["settings"]
+    assert settings["conventions"] == {
+        "pooling": "mean", "full_stop": True, "template": "one {}", "limit": 9, "seed": 3,
+    }  # fmt: skip
+    assert settings["seed"] == 5
+
+
 def test_a_sweep_over_samplers_keeps_eta_for_the_one_that_has_it(run, data):
     asked = ["--vary", "sampler=ddim,euler", "--eta", "1", "--methods", "initial-timestep"]
     code, out, err = run("evaluate", "--data", str(data), "--tasks", "mine", *asked, *QUICK)
@@ -115,6 +149,7 @@ def test_a_csv_has_every_task_and_column(run, data):
         (["--methods", "conjur"], "Did you mean 'conjuring'"),
         (["--format", "word"], "--format is"),
         (["--format", "csv", "--json"], "take one"),
+        (["--full", "--json"], "leave --full out"),
         (["--figure", "x.png"], "say what to vary"),
         (["--vary", "colour=3"], "--vary is NAME=VALUES"),
         (["--preset", "papers"], "The preset is paper"),

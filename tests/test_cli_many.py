@@ -104,6 +104,18 @@ def test_columns_in_the_other_order_swap_the_divergences(run, pairs_file):
         assert one["kl_forward"] != pytest.approx(one["kl_reverse"], rel=1e-4)
 
 
+def test_pairs_as_a_table_and_as_json_at_once(run, pairs_file, tmp_path):
+    target = tmp_path / "out.csv"
+    code, out, err = run("pairs", str(pairs_file), "--json", "-o", str(target), *QUICK)
+    assert code == 0, err
+    found = json.loads(out)
+    with target.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row, said in zip(rows, found["pairs"], strict=True):
+        assert float(row["distance"]) == said["distance"]
+    assert (found["samples"], found["antithetic"]) == (2, False)
+
+
 def test_pairs_from_standard_input_to_standard_output(run, monkeypatch):
     import io
 
@@ -158,7 +170,7 @@ def test_matrix_as_json(run, prompts_file):
         (["--max-calls", "3"], "max_calls is 3"),
         (["-k", "0"], "samples is a whole number"),
         (["--out", "no/such/place"], "does not exist"),
-        (["-o", "t.csv", "--json"], "two ways to give the results"),
+        (["-o", "-", "--json"], "both write to standard output"),
         (["--first-round", "4"], "first_round goes with"),
     ],
 )

@@ -239,8 +239,7 @@ def _assemble(
     family: Family, source: Source, asked: Mapping[str, Any], *, compiled: bool
 ) -> PipelineProcess:
     """A loaded model with a sampler, its steps and its guidance."""
-    distilled = hasattr(family.pipeline, "unet") and family.embedded_guidance is not None
-    if asked["guidance"] > 1 and distilled:
+    if asked["guidance"] > 1 and family.distilled:
         raise ConjureError(
             f"{source.name!r} is distilled: its guidance is an input of the network, which knows "
             "no unconditional branch. Use embedded_guidance, and leave guidance at 1."

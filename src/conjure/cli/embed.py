@@ -88,6 +88,9 @@ def embed(
     found.save(save)
     about = {
         "file": str(save),
+        "model": process.model,
+        "process": process.describe(),
+        "seed": seed,
         "prompts": len(found),
         "landmarks": found.landmarks.count,
         "dimensions": found.dimensions,
@@ -97,7 +100,7 @@ def embed(
         "seconds": found.seconds,
     }
     if as_json:
-        typer.echo(json.dumps(about))
+        typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
         return
     say(
         f"{len(found):,} prompts at {found.landmarks.count} landmarks in {found.dimensions} "

@@ -63,8 +63,11 @@ Data = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(help="Pairs of each task, drawn at random by --seed.", rich_help_panel=DATA),
+    typer.Option(
+        help="Pairs of each task, drawn at random: the same ones every time.", rich_help_panel=DATA
+    ),
 ]
+LimitSeed = Annotated[int, typer.Option(help="For other ones.", rich_help_panel=DATA)]
 Pooling = Annotated[
     str,
     typer.Option(
@@ -124,6 +127,7 @@ def evaluate(
     methods: Methods = "conjuring,initial-timestep,direct-output",
     data: Data = None,
     limit: Limit = None,
+    limit_seed: LimitSeed = 0,
     pooling: Pooling = "all",
     full_stop: FullStop = False,
     template: Template = "a photo of a {}",
@@ -168,13 +172,15 @@ def evaluate(
             changes.pop(name) for name in ("samples", "pooling", "full_stop", "estimand")
         )
     check_asked(estimand, seed, samples=samples, out=out)
-    conventions = Conventions(pooling, full_stop, template, limit, seed)
+    conventions = Conventions(pooling, full_stop, template, limit, limit_seed)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     asked = {
         "data": data, "samples": samples, "seed": seed, "estimand": estimand,
         "conventions": conventions,
         **{name: load.settings[name] for name in ("device", "dtype", "offline", "allow_pickle")},
     }  # fmt: skip
+    if full and (as_json or kind == "csv"):
+        raise ConjureError("--json and csv have all columns anyway: leave --full out.")
     if vary and (kind is not None or full):
         raise ConjureError("--vary prints a table of its own: leave --format and --full out.")
     if vary:

@@ -69,8 +69,8 @@ def pairs(
     """
     if table is not None:
         check_table_path(table)
-        if as_json:
-            raise ConjureError("--table and --json are two ways to give the results: take one.")
+        if as_json and str(table) == "-":
+            raise ConjureError("--table - and --json both write to standard output: take one.")
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 2)
     there = source.columns()
@@ -96,18 +96,21 @@ def pairs(
     )  # fmt: skip
     say(cost(run, most.samples))
     records = (record(row, result) for row, result in zip(source, run, strict=True))
+    if as_json:
+        listed = [plain(r) for r in records]
+        records = iter(listed)  # for a table beside it
+        about = {
+            "model": process.model, "process": process.describe(), "estimand": estimand,
+            "seed": seed, "samples": run.samples, "antithetic": antithetic,
+            "tolerance": tolerance, "calls": run.calls, "unfinished": run.unfinished,
+            "imprecise": run.imprecise, "pairs": listed,
+        }  # fmt: skip
+        typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
     if table is not None:
         count = write_table(table, records, [*there, *FOUND])
         if str(table) != "-":
             say(f"{count:,} rows in {table}.")
-    elif as_json:
-        listed = [plain(r) for r in records]
-        about = {
-            "model": process.model, "process": process.describe(), "estimand": estimand,
-            "seed": seed, "calls": run.calls, "unfinished": run.unfinished, "pairs": listed,
-        }  # fmt: skip
-        typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
-    else:
+    elif not as_json:
         show(screen(records, names, ranked=top is not None))
     say(spent(run))
 

@@ -168,7 +168,7 @@ class PipelineProcess:
             for name, part in sorted(pipeline.components.items())
             if name.startswith("tokenizer") and part is not None
         ]
-        parts.append(str(pipeline.config.get("force_zeros_for_empty_prompt")))
+        parts.append(self.family.rules)
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
     def picture_fingerprint(self) -> str:

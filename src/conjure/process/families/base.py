@@ -82,6 +82,10 @@ class Family:
             where the architecture does not allow it.
         encode_negative: The negative prompt, where the pipeline encodes it otherwise.
         embedded_guidance: Guidance that is an input of the network; None where there is none.
+        distilled: Whether it is all the guidance there is: the network knows no unconditional
+            branch.
+        rules: What else an encoded prompt depends on beside weights and tokenizers, for the
+            fingerprint.
     """
 
     pipeline: Any
@@ -99,3 +103,5 @@ class Family:
     encode_windows: Callable[[str], Condition] | None = None
     encode_negative: Callable[[str], Condition] | None = None
     embedded_guidance: float | None = None
+    distilled: bool = False
+    rules: str = ""

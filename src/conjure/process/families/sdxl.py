@@ -114,4 +114,6 @@ def load(source: Source) -> Family:
         encode_windows=encode_windows,
         encode_negative=encode_negative,
         embedded_guidance=guidance,
+        distilled=guidance is not None,
+        rules=str(pipeline.config.force_zeros_for_empty_prompt),
     )

@@ -101,6 +101,7 @@ def _family(source: Source, kind: Any) -> Family:
         decode=decoder(pipeline, source),
         encode_windows=encode_windows,
         embedded_guidance=guidance,
+        distilled=guidance is not None,
     )
 
 
