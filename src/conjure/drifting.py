@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjure.between import FIRST, SECOND, Between, why_apart
-from conjure.comparison import Comparison, check_texts
+from conjure.checks import check_texts
+from conjure.comparison import Comparison
 from conjure.engine import Network
 from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError

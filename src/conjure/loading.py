@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from safetensors import SafetensorError
 
+from conjure.checks import is_whole
 from conjure.devices import check_device, check_dtype
 from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWeightsError
 from conjure.process.families import Family, Source
@@ -440,5 +441,5 @@ def _check_guidance(guidance: float | None) -> float:
 
 
 def _check_whole(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not is_whole(value, 1):
         raise ConjureError(f"{name} is a whole number, at least 1, not {value!r}.")

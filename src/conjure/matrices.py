@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjure.comparison import check_texts, default_process
+from conjure.checks import check_texts
+from conjure.comparison import default_process
 from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.pairs import PairRun, compare_pairs

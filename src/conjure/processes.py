@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from conjure.comparison import check_arguments, check_sampling, check_texts
+from conjure.checks import check_arguments, check_sampling, check_texts
 from conjure.errors import ConjureError
 from conjure.files import check_folder
 from conjure.levels import Floats, NoiseLevels

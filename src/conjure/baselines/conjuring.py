@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair
-from conjure.comparison import check_arguments, check_prompt, why_unavailable
+from conjure.checks import check_arguments, check_prompt, why_unavailable
 from conjure.engine import Job, count_calls
 from conjure.errors import ConjureError
 from conjure.pairs import compare_pairs

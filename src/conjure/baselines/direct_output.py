@@ -21,7 +21,7 @@ from conjure.baselines.base import (
     distinct_texts,
     paths_of,
 )
-from conjure.comparison import check_prompt
+from conjure.checks import check_prompt
 from conjure.engine import Job, Network
 from conjure.engine.block import squared_norm
 from conjure.engine.paths import PathKey

@@ -19,7 +19,7 @@ from conjure.baselines.base import (
     all_jobs,
     paths_of,
 )
-from conjure.comparison import check_prompt
+from conjure.checks import check_prompt
 from conjure.engine import Job, Network
 from conjure.engine.block import squared_norm
 from conjure.engine.walk import first_predictions

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair, distinct_texts
-from conjure.comparison import check_arguments, check_prompt
+from conjure.checks import check_arguments, check_prompt
 from conjure.embedding import embed
 from conjure.embedding.landmarks import estimand_weights
 from conjure.errors import ConjureError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from conjure.baselines.base import CONTROL, Asked, Measured, Pair, needs_pipeline
-from conjure.comparison import check_prompt
+from conjure.checks import check_prompt
 from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.process.pipeline import PipelineProcess

@@ -107,7 +107,7 @@ def drift(
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     check_points(load, [changes])
     check_asked(estimand, seed, out=out)
-    from conjure.pairs import make_budget
+    from conjure.budget import make_budget
 
     most = 4 if samples is None and tolerance is None else samples
     make_budget(most, tolerance, None, first_round, max_calls, antithetic=antithetic)

@@ -315,8 +315,8 @@ def _sweep(
     *,
     as_json: bool,
 ) -> None:
+    from conjure.checks import check_sampling
     from conjure.cli.console import say, show
-    from conjure.comparison import check_sampling
     from conjure.evaluate.sweep import sweep, sweep_figure, sweep_table
     from conjure.settings import SAMPLES, WEIGHTS, parse_vary
 

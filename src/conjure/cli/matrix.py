@@ -69,7 +69,7 @@ def matrix(
     names, guessed = choose_columns(source, columns, 1)
     prompts = [prompt for (prompt,) in texts(source, names)]
     check_asked(estimand, seed, out=out)
-    from conjure.pairs import make_budget
+    from conjure.budget import make_budget
 
     most = make_budget(samples, tolerance, None, first_round, max_calls, antithetic=antithetic)
     process = load()

@@ -300,7 +300,7 @@ def check_asked(
     Raises:
         ConjureError: With what to do instead.
     """
-    from conjure.comparison import check_antithetic, check_sampling
+    from conjure.checks import check_antithetic, check_sampling
     from conjure.files import check_folder
 
     ESTIMANDS[estimand]

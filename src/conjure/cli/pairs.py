@@ -81,7 +81,8 @@ def pairs(
             "rename it."
         )
     check_asked(estimand, seed, out=out)
-    from conjure.pairs import compare_pairs, make_budget
+    from conjure.budget import make_budget
+    from conjure.pairs import compare_pairs
 
     most = make_budget(samples, tolerance, top, first_round, max_calls, antithetic=antithetic)
     process = load()

@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from conjure.comparison import (
-    check_arguments,
-    check_prompt,
-    check_texts,
-    default_process,
-    is_whole,
-)
+from conjure.checks import check_arguments, check_prompt, check_texts, is_whole
+from conjure.comparison import default_process
 from conjure.embedding.embeddings import Embeddings
 from conjure.embedding.landmarks import (
     Landmarks,

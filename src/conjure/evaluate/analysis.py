@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from conjure.evaluate.examples import Examples
-from conjure.evaluate.run import TaskResult
+from conjure.evaluate.results import TaskResult
 from conjure.levels import Floats
 from conjure.ranks import spearman
 

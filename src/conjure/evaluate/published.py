@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from conjure.evaluate.run import AVERAGE
+from conjure.evaluate.results import AVERAGE
 
 SOURCE = "Liu & Soatto, Conjuring Semantic Similarity, ICLR 2026"
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from conjure.evaluate.analysis import Disagreement, disagreements, kinds, whole
 from conjure.evaluate.examples import Conventions
-from conjure.evaluate.run import Evaluation, TaskResult
+from conjure.evaluate.results import Evaluation, TaskResult
 from conjure.evaluate.table import cell, make_table
 from conjure.progress import progress_bar
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjure.evaluate.run import Evaluation, evaluate
+from conjure.evaluate.results import Evaluation
+from conjure.evaluate.run import evaluate
 from conjure.files import written_whole
 from conjure.process.base import Process
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from conjure.baselines import place_of
 from conjure.errors import UnknownNameError
 from conjure.evaluate.published import PUBLISHED, SOURCE
-from conjure.evaluate.run import AVERAGE, Evaluation, Score
+from conjure.evaluate.results import AVERAGE, Evaluation, Score
 from conjure.evaluate.tasks import SEVEN
 
 POSTER = ("STS-B", "SICK-R", AVERAGE)
