@@ -14,11 +14,12 @@ B ?= bengal tiger
 FIGURE ?= comparison.png
 DEVICE ?= cpu
 DATA ?=
+MINILM ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help compare test lint format docs lists bench pictures emoji lock clean
+.PHONY: help compare test lint format docs lists numbers bench pictures emoji lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -60,6 +61,10 @@ lists: .venv/.development  ## what the docs list (samplers, models, options), wr
 bench: .venv/.development  ## speed and memory, against the bare network calls and the naive loop
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.many
+
+# DATA=, a folder of similarity tasks, and MINILM=, one with all-MiniLM-L6-v2, for the evaluation's.
+numbers: .venv/.development  ## what commands print, put into the docs anew (an hour and more)
+	DATA="$(DATA)" MINILM="$(MINILM)" $(BIN)/python -m benchmarks.printed
 
 ANIMALS := docs/examples/animals.csv
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import re
 from collections import Counter
@@ -16,6 +17,7 @@ from test_families import CASES, FLOW_SCHEDULERS
 from test_process import OPTIONS, SCHEDULERS
 from typer.models import ArgumentInfo
 
+from benchmarks.printed import PAGES, commands, with_output
 from conjure import cli
 from conjure.cli.options import MODEL, PROCESS
 from conjure.evaluate import TASKS
@@ -159,6 +161,27 @@ def test_the_page_lists_what_is_there(name):
     page, make = TABLES[name]
     text = (DOCS / page).read_text(encoding="utf-8")
     assert "\n".join(make()) in text, "run make lists"
+
+
+def test_what_is_marked_as_printed_can_be_printed_anew():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        found = list(commands(page))
+        assert len(found) == len(set(found)) == text.count("<!-- $ "), page
+        for command in found:
+            for module in re.findall(r"python -m ([a-z.]+)", command):
+                assert importlib.util.find_spec(module), command
+
+
+def test_a_printed_block_is_replaced_whole_and_others_stay():
+    page = (
+        "a\n  <!-- $ one -->\n  ```\n  old\n  older\n  ```\n<!-- $ two -->\n\n| a |\n|--|\n| b |\n"
+        "\nend\n```\nold\n```\n"
+    )
+    first = with_output(page, "one", "new \n\n  er\n")
+    assert first == page.replace("  old\n  older\n", "  new\n\n    er\n")
+    assert with_output(page, "two", "| c |\n") == page.replace("| a |\n|--|\n| b |\n", "| c |\n")
+    assert with_output(page, "three", "x") == page
 
 
 @pytest.mark.parametrize(
