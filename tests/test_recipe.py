@@ -19,7 +19,16 @@ from recipes.emoji import curves
 from recipes.emoji.captions import article
 from recipes.emoji.card import render
 from recipes.emoji.common import held_out
-from recipes.emoji.denoiser import KEYS, LOG_SNR, PADS, kept_states, make_scheduler, pads_mask
+from recipes.emoji.denoiser import (
+    KEYS,
+    LOG_SNR,
+    PADS,
+    kept_states,
+    make_denoiser,
+    make_scheduler,
+    pads_mask,
+    weigh_pads,
+)
 from recipes.emoji.evaluate import METHODS, TASKS
 from recipes.emoji.examples import NEAREST, SHARES, Examples
 from recipes.emoji.exams import misfit, triples
@@ -196,6 +205,30 @@ def test_few_pads_weigh_as_much_as_all():
     estimate = (logits[kept] - 1e4 * (1 - mask)).softmax(0) @ values[kept]
     assert estimate == pytest.approx(float(exact), rel=1e-2)  # the mask is in single precision
     assert math.isclose(float(mask[0]), 1.0)
+
+
+def test_few_pads_weigh_as_much_in_the_pooled_text():
+    model = make_denoiser()
+    torch.manual_seed(0)
+    torch.nn.init.ones_(model.add_embedding.norm2.weight)
+    text = torch.randn(2, 77, 256)
+    lengths = [7, 15]
+    for row, length in enumerate(lengths):
+        text[row, length:] = text[row, -1]  # pads that are alike
+    rng = np.random.default_rng(0)
+    kept = torch.tensor([kept_states(length, rng) for length in lengths])
+    few = text.gather(1, kept.unsqueeze(-1).expand(-1, -1, 256))
+    with torch.no_grad():
+        exact = model.add_embedding(text)
+        weigh_pads(model)
+        mask = pads_mask(np.array(lengths))
+        estimate = model.get_aug_embed(
+            emb=exact, encoder_hidden_states=few, added_cond_kwargs={"mask": mask}
+        )
+        unweighted = model.add_embedding(few)
+        assert torch.equal(model.get_aug_embed(exact, text, None), exact)
+    torch.testing.assert_close(estimate, exact, rtol=1e-2, atol=1e-2)
+    assert (unweighted - exact).abs().max() > 0.1
 
 
 def test_the_card_says_every_figure_of_the_report():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import types
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from .text_encoder import LENGTH, WIDTH, encode, load_text_encoder
 STEPS = 1000
 LOG_SNR, SHIFT = 10.0, -2.0
 KEYS, PADS = 24, 4
+MASKED = 1e4  # what diffusers takes off the logit of a state that is masked
 EVERY = 4  # steps between updates of the moving average
 
 
@@ -50,13 +52,47 @@ def make_scheduler() -> DDIMScheduler:
 
 
 def make_denoiser() -> UNet2DConditionModel:
-    """Three levels (8, 4 and 2 pixels wide); text is attended to at the two lower ones."""
-    return UNet2DConditionModel(
+    """Three levels (8, 4 and 2 pixels wide); text is attended to at the two lower ones.
+
+    A pooled vector of the whole text joins the time's and so reaches every block, at first not at
+    all: what a picture is of is learned much sooner that way than by attention alone.
+    """
+    model = UNet2DConditionModel(
         sample_size=8, in_channels=16, out_channels=16, layers_per_block=1,
         block_out_channels=(96, 192, 256), attention_head_dim=(3, 6, 8), cross_attention_dim=WIDTH,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        addition_embed_type="text", addition_embed_type_num_heads=8,
     )  # fmt: skip
+    torch.nn.init.zeros_(model.add_embedding.norm2.weight)
+    return model
+
+
+def weigh_pads(model: UNet2DConditionModel) -> None:
+    """Let the pooled text, too, count kept pads for all: see ``pads_mask``."""
+    model.get_aug_embed = types.MethodType(_pooled, model)  # type: ignore[method-assign]
+
+
+def _pooled(
+    self: Any, emb: Tensor, encoder_hidden_states: Tensor, added_cond_kwargs: Any
+) -> Tensor:
+    text = encoder_hidden_states
+    if not added_cond_kwargs:
+        return self.add_embedding(text)
+    part, pool = self.add_embedding, self.add_embedding.pool
+    gain = (added_cond_kwargs["mask"] - 1) * MASKED
+    x = part.norm1(text)
+    share = torch.softmax(gain, 1).to(x.dtype)
+    token = (share.unsqueeze(-1) * x).sum(1, keepdim=True) + pool.positional_embedding.to(x.dtype)
+    x = torch.cat([token, x], 1)
+    q, k, v = (
+        layer(y).unflatten(-1, (pool.num_heads, pool.dim_per_head)).transpose(1, 2)
+        for layer, y in ((pool.q_proj, token), (pool.k_proj, x), (pool.v_proj, x))
+    )
+    logits = (q @ k.transpose(-1, -2)).float() / math.sqrt(pool.dim_per_head)
+    logits = logits + functional.pad(gain, (1, 0))[:, None, None]
+    pooled = (torch.softmax(logits, -1).to(v.dtype) @ v).flatten(1)
+    return part.norm2(part.proj(pooled))
 
 
 def kept_states(length: int, rng: np.random.Generator) -> list[int]:
@@ -102,7 +138,7 @@ def pads_mask(lengths: np.ndarray) -> Tensor:
     logits: hence this mask.
     """
     words = np.minimum(lengths, KEYS - PADS)[:, None]
-    gain = np.log(np.maximum(LENGTH - lengths[:, None], 1) / (KEYS - words)) / 1e4
+    gain = np.log(np.maximum(LENGTH - lengths[:, None], 1) / (KEYS - words)) / MASKED
     return torch.from_numpy(1 + gain * (np.arange(KEYS) >= words)).float()
 
 
@@ -146,6 +182,7 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
     random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
     if device == "cpu":
         speed_up(model)
+    weigh_pads(model)
     compiled: Any = torch.compile(model, dynamic=False)
     budget, saved, losses = Budget(minutes, run["spent"]), run["spent"], []
     while budget.progress < 1:
@@ -166,8 +203,9 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
         target = (alpha * noise - sigma * clean).to(device)
         with fast(device):
             output = network(
-                noisy, times.to(device), text.to(device), encoder_attention_mask=mask
-            ).sample.float()
+                noisy, times.to(device), text.to(device), encoder_attention_mask=mask,
+                added_cond_kwargs=None if mask is None else {"mask": mask},
+            ).sample.float()  # fmt: skip
         loss = functional.mse_loss(output, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
