@@ -238,6 +238,7 @@ def test_the_card_says_every_figure_of_the_report():
         return [next(numbers) for _ in range(3)]
 
     report = {
+        "weights": {"text_encoder": 5_000_000, "unet": 21_000_000, "vae": 900_000},
         "judge": {"ceiling": next(numbers)},
         "recognised": {"1": bounded(), "3": bounded()},
         "compositions": {kind: bounded() for kind in ("count", "colour", "relation")},
@@ -255,6 +256,7 @@ def test_the_card_says_every_figure_of_the_report():
     used = [n / 1000 for n in range(100, round(1000 * next(numbers)), 7)]
     assert [n for n in used if f"{100 * n:.1f}" not in text] == []
     assert "| 0.80 |" in text
+    assert "| 21.0 M |" in text
     lines = text.splitlines()
     ends = [after for line, after in pairwise(lines) if line[:1] == "|" and after[:1] != "|"]
     assert set(ends) == {""}  # nothing runs into a table

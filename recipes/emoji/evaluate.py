@@ -37,6 +37,7 @@ FIRST_UNET: dict[str, Any] = {  # the first version's, whose speed is the yardst
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
 }  # fmt: skip
+NETWORKS = ("text_encoder", "unet", "vae")
 REPORT = HERE / "report.json"
 IMAGES = HERE.parents[1] / "docs" / "images"
 STYLES = ("cat", "car", "rose", "house", "guitar", "pizza")
@@ -156,6 +157,11 @@ def speed(folder: Path, rows: int = 32, repeats: int = 20) -> dict[str, Any]:
     return {**each, "rows": rows, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
+def count_weights(network: torch.nn.Module) -> int:
+    """How many numbers it has learned."""
+    return sum(weight.numel() for weight in network.parameters())
+
+
 def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
               each: int = 4) -> dict[str, Any]:  # fmt: skip
     """Do samples of one prompt differ: the vendors whose drawing they are nearest to.
@@ -201,6 +207,7 @@ def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, An
         parts = [pipeline.vae.encode(2 * p - 1, return_dict=False)[0] for p in pictures.split(64)]
         return torch.cat(parts)
 
+    report("weights", {name: count_weights(getattr(pipeline, name)) for name in NETWORKS})
     report("judge", ceiling(work))
     report("recognised", {f"{w:g}": judged(pipeline, guidance=w) for w in (1.0, GUIDANCE)})
     report("compositions", compositions(process, encode, table, work))
