@@ -161,7 +161,7 @@ def training_state(work: Path, device: str, peak_rate: float) -> dict[str, Any]:
 
 
 def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch: int = 96,
-                   peak_rate: float = 8e-4, full_from: float = 0.96,
+                   peak_rate: float = 1.4e-3, full_from: float = 0.96,
                    seed: int = 0) -> None:  # fmt: skip
     """Train by wall clock; pads are thinned until the fraction `full_from` of the budget.
 
