@@ -85,7 +85,7 @@ def with_output(text: str, command: str, output: str) -> str:
 
 def main() -> None:
     """Run the commands, and write each page as soon as one is done."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("word", nargs="?", default="")
     parser.add_argument("--list", action="store_true")
     asked = parser.parse_args()
