@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from itertools import combinations
 from pathlib import Path
@@ -110,6 +111,12 @@ def test_direct_output_in_latents_pixels_and_features(pipeline, tmp_path):
     features = found.distances["features"]
     assert np.all((features >= -1e-9) & (features <= 2))
     assert features[2] == pytest.approx(0, abs=1e-9)
+    processor = CLIPImageProcessor(
+        size={"shortest_edge": 16}, crop_size=sides, image_mean=[0.0, 0.0, 0.0]
+    )
+    processor.save_pretrained(tmp_path / "encoder")  # other features, and so kept apart
+    other = measure(f"direct-output:{tmp_path / 'encoder'}", pipeline, tmp_path)
+    assert np.abs(other.distances["features"][0] - features[0]).max() > 1e-6
     with pytest.raises(ConjureError, match="cannot be loaded"):
         measure(f"direct-output:{tmp_path / 'none'}", pipeline, tmp_path)
 
@@ -233,6 +240,18 @@ def test_sentence_transformers_of_a_folder(tmp_path):
     assert found.samples == 0
     with pytest.raises(ConjureError, match="cannot be loaded"):
         measure(f"sentence-transformers:{tmp_path / 'none'}", None, tmp_path)
+    # The first token, as SimCSE was trained, in a folder of the same name: another model.
+    first = SentenceTransformer(modules=[base, Pooling(16, pooling_mode="cls")], device="cpu")
+    first.save(str(tmp_path / "cls" / "model"))
+    kind = "sentence-transformers"
+    names = [f"{kind}:{tmp_path / place}" for place in ("model", "cls/model")]
+    built = build_methods(names, Asked())
+    assert [method.name for method in built] == names
+    assert len({str(method.settings) for method in built}) == 2
+    values = [m.measure([("cat", "dog")], tmp_path).distances["cosine"] for m in built]
+    assert values[0] != values[1]
+    with pytest.raises(ConjureError, match="stands twice"):
+        build_methods([names[0], names[0]], Asked())
 
 
 class Toy(torch.nn.Module):
@@ -267,7 +286,7 @@ def toy(tokens: int, continuations: int, end: int | None = None) -> Trajectories
         def __call__(self, text):
             return SimpleNamespace(input_ids=[{"u": 0, "v": 1}[text]])
 
-    return Trajectories(Asked(), Toy(table), Tokenizer(), "toy", None, continuations, tokens)
+    return Trajectories(Asked(), Toy(table), Tokenizer(), "toy", "toy", None, continuations, tokens)
 
 
 def test_trajectories_of_a_toy_language_in_closed_form(tmp_path):
@@ -324,7 +343,7 @@ def language_model(tmp_path_factory):
 def test_trajectories_of_a_real_model_equal_the_slow_way(language_model, tmp_path):
     method = METHODS["trajectories"](Asked(), str(language_model))
     assert isinstance(method, Trajectories)
-    method = Trajectories(method.asked, method.model, method.tokenizer, method.argument, None, 5, 4)
+    method = replace(method, continuations=5, tokens=4)
     a, b = "a red cat", "dog"
     from_a, from_b = method.sample(a), method.sample(b)
     found = method.compare(a, b, from_a, from_b)
@@ -353,7 +372,7 @@ def test_trajectories_of_a_real_model_equal_the_slow_way(language_model, tmp_pat
 def test_continuations_follow_the_model(language_model):
     method = METHODS["trajectories"](Asked(), str(language_model))
     assert isinstance(method, Trajectories)
-    many = Trajectories(method.asked, method.model, method.tokenizer, "x", None, 3000, 1)
+    many = replace(method, continuations=3000, tokens=1)
     drawn = many.sample("a cat").tokens[:, 0].numpy()
     ids = torch.tensor([method.tokenizer("a cat").input_ids])
     with torch.no_grad():
@@ -389,7 +408,7 @@ def test_another_tokenizer_or_configuration_is_another_folder(language_model, tm
 def test_a_trajectory_counts_its_passes(language_model, tmp_path):
     method = METHODS["trajectories"](Asked(), str(language_model))
     assert isinstance(method, Trajectories)
-    method = Trajectories(method.asked, method.model, method.tokenizer, "x", None, 20, 4)
+    method = replace(method, continuations=20, tokens=4)
     made = []
     method.model.register_forward_hook(lambda *_: made.append(1))
     found = method.measure([("a cat", "dog")], tmp_path)
@@ -419,6 +438,15 @@ def test_the_initial_timestep_counts_texts_that_return(pipeline, tmp_path, monke
     (method,) = build_methods(["initial-timestep"], Asked(lambda: pipeline, samples=1))
     found = method.measure(PAIRS, tmp_path)
     assert found.calls == method.cost(PAIRS) == 2 + 2  # "dog", twice
+
+
+def test_a_model_without_a_cache_is_refused_before_any_work(tmp_path):
+    method = toy(tokens=2, continuations=2)
+    method.check(["u"])
+    forward = method.model.forward
+    method.model.forward = lambda *ids, **how: SimpleNamespace(logits=forward(*ids).logits)
+    with pytest.raises(ConjureError, match="keeps no cache"):
+        method.check(["u"])
 
 
 def test_the_prompted_variant_and_its_limits(language_model, tmp_path):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import conjure
+from conjure.cli.evaluate import preset_changes
 
 QUICK = ["--steps", "2", "-k", "2"]
 WORDS = ["cat", "dog", "red car", "blue car", "tree"]
@@ -31,7 +32,8 @@ def test_evaluate_prints_the_table_and_how_sure_it_is(run, data):
     for name in ("conjuring, girsanov", "initial-timestep", "direct-output", "mine"):
         assert name in out
     assert "mine: conjuring − direct-output" in out
-    assert "other samples would move conjuring by" in out
+    assert "mine: conjuring would move to [" in out
+    assert "by other samples (k = 2)" in " ".join(out.split())
     assert "network calls" in err
 
 
@@ -43,6 +45,7 @@ def test_an_evaluation_goes_on_and_becomes_a_report(run, data, tmp_path):
     first = json.loads(out)
     assert first["calls"] > 0
     assert {s["method"] for s in first["scores"]} == {"conjuring", "text-encoder"}
+    assert {row["name"] for row in first["published"]} >= {"SimCSE-BERT"}
     _, out, _ = run(*asked)
     again = json.loads(out)
     assert again["calls"] == 0
@@ -53,7 +56,11 @@ def test_an_evaluation_goes_on_and_becomes_a_report(run, data, tmp_path):
     assert page.count('src="data:image/png') > 16  # a scatter plot, and two pictures a pair
     code, _, err = run("report", str(tmp_path / "run"), "-o", str(tmp_path / "r.md"), model=False)
     assert code == 0, err
-    assert "## mine" in (tmp_path / "r.md").read_text()
+    assert "## mine: conjuring, girsanov" in (tmp_path / "r.md").read_text()
+    asked = ["report", str(tmp_path / "run"), "-o", str(tmp_path / "r.md")]
+    code, _, err = run(*asked, "--method", "text-encoder", model=False)
+    assert code == 0, err
+    assert "## mine: text-encoder, pooled" in (tmp_path / "r.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -78,6 +85,20 @@ def test_the_papers_settings_run_on_a_pipeline_of_the_same_layout(run, data):
     assert "* sampler" in err
     assert "named with --model" in err
     assert "  guidance" in err
+
+
+def test_a_preset_keeps_what_is_said_of_a_named_model():
+    """Its revision, variant and adapters: without them it would be another model."""
+    assert "model" not in preset_changes("paper", "mine")
+    assert preset_changes("paper", None)["model"] == "CompVis/stable-diffusion-v1-4"
+    assert {"spacing", "template"} <= set(preset_changes("paper", "mine"))
+
+
+def test_without_ours_the_first_method_is_told_from_the_others(run, data):
+    asked = ["--data", str(data), "--tasks", "mine", *QUICK]
+    code, out, err = run("evaluate", *asked, "--methods", "text-encoder,initial-timestep")
+    assert code == 0, err
+    assert "mine: initial-timestep − text-encoder" in out
 
 
 def test_a_sweep_draws_its_curves(run, data, tmp_path):
@@ -172,6 +193,10 @@ def test_a_report_needs_an_evaluation(run, tmp_path):
     code, _, err = run("report", str(tmp_path / "none"), model=False)
     assert code == 2
     assert "no finished evaluation" in " ".join(err.split())
+    code, _, err = run("report", str(tmp_path / "mistyped"), model=False)
+    assert code == 2
+    assert "no finished evaluation" in " ".join(err.split())
+    assert "make it first" not in err
     code, _, err = run("report", str(tmp_path), "-o", str(tmp_path / "r.pdf"), model=False)
     assert code == 2
     assert "a .html or .md file" in " ".join(err.split())

@@ -33,8 +33,8 @@ from conjure.evaluate import (
     run,
 )
 from conjure.evaluate.analysis import disagreements, kinds, rank_errors, whole
-from conjure.evaluate.published import PAPER
-from conjure.evaluate.report import markdown_report, report_page
+from conjure.evaluate.published import PAPER, PUBLISHED
+from conjure.evaluate.report import markdown_report, pick_column, report_page
 from conjure.evaluate.scoring import (
     bootstrap,
     correlation,
@@ -71,7 +71,8 @@ def examples(process):
     scores = np.round(5 * np.exp(-gaps) + 0.2 * rng.normal(size=len(pairs)), 1)
     more = {
         "subset": ["x" if i % 2 else "y" for i in range(len(pairs))],
-        "concreteness": [float(i) for i in range(len(pairs))],
+        "concreteness": [i / 2 for i in range(len(pairs))],
+        "id": list(range(len(pairs))),
     }
     return Examples("toy", tuple(pairs), scores, more, words=False)
 
@@ -333,11 +334,35 @@ def test_the_table_has_the_best_in_bold_and_the_paper_apart(evaluation):
         best = max(s.spearman for s in evaluation.scores if s.headline and s.task == task)
         assert f"**{100 * best:.1f}**" in text
     assert text.count("**") == 4
-    assert "| conjuring, Stable Diffusion v1.4 (published) | 70.3 |" in text
+    assert table.notes == ()
     assert text.index("Published") > text.index("conjuring, girsanov")
     full = make_table(evaluation, full=True)
     assert full.headings == ("STS-B", "toy")
     assert len(full.rows) == 1 + len(conjure.ESTIMANDS)
+    score = next(s for s in evaluation.scores if s.method == "conjuring" and s.task == "toy")
+    said = f"{100 * score.spearman:.1f} / {100 * score.pearson:.1f} [{100 * score.low:.1f}, "
+    assert said in render(full, "markdown")
+    assert "Spearman / Pearson" in render(full, "latex")
+
+
+def test_the_published_figures_are_those_of_the_paper():
+    """Liu & Soatto 2026, Table 1: STS-B, SICK-R, average of seven."""
+    assert [tuple(row.figures.values()) for row in PUBLISHED] == [
+        (68.4, 72.2, 76.3), (71.5, 73.0, 66.6), (55.8, 56.0, 53.0), (57.0, 53.5, 51.3),
+        (70.3, 66.0, 65.4),
+    ]  # fmt: skip
+
+
+def test_a_part_of_a_task_and_a_mean_of_subsets_say_what_they_are(process, examples):
+    how = Conventions(pooling="mean", limit=20, template="{}")
+    asked = replace(examples, task="STS-B")
+    found = evaluate([asked], ["conjuring"], process=process, conventions=how)
+    for kind in ("markdown", "latex"):
+        text = render(make_table(found), kind)
+        assert "At most 20 pairs" in text
+        assert "published figures are of whole tasks" in text
+        assert "Means over the subsets" in text
+    assert "| all, pooled | 20 |" in markdown_report(found)
 
 
 def test_the_table_as_latex_and_csv(evaluation):
@@ -387,7 +412,8 @@ def test_kinds_sum_to_the_whole(evaluation):
 
 def test_cuts_by_length_overlap_and_part_of_speech():
     pairs = [("a cat", "a dog"), ("one two three four five six seven", "a b c d e f g h")] * 3
-    more = {"pos": ["noun", "verb", None] * 2, "number": ["1", "2", "3"] * 2}
+    more = {"pos": ["noun", "verb", None] * 2, "number": ["1", "2", "3"] * 2, "id": range(6),
+            "concreteness": [1.0, 2.0, 3.0, 4.0, 4.0, "nan"]}  # fmt: skip
     scores = np.arange(6.0)
     odd = Examples("cut", tuple(pairs), scores, more, words=False)
     found = kinds(run.TaskResult(odd, {("m", "c"): -scores}), ("m", "c"))
@@ -396,6 +422,13 @@ def test_cuts_by_length_overlap_and_part_of_speech():
     assert said["length, words a sentence"] == {"1: up to 6": 3, "2: up to 10": 3}
     assert said["words in common"] == {"1: up to 20%": 3, "2: up to 40%": 3}
     assert sum(said["number"].values()) == 6  # as text, from a CSV file
+    assert said["concreteness"] == {
+        "1: up to 2.33": 2,
+        "2: up to 3.67": 1,
+        "3: above 3.67": 2,
+        "not said": 1,
+    }
+    assert "id" not in said
     assert all(k.rank_error == 0 for some in found.values() for k in some)
 
 
@@ -540,10 +573,17 @@ def test_the_report_is_one_page_with_nothing_outside_it(evaluation, tmp_path):
     assert "src=" in page
     assert "http" not in page.replace("http://www.w3.org", "")
     for score in kept.scores:
-        assert f"{100 * score.spearman:.1f} [" in page
+        assert f"{100 * score.spearman:.1f} / {100 * score.pearson:.1f} [" in page
     text = markdown_report(kept)
     assert "## toy: conjuring, girsanov" in text
     assert "| all | 40 |" in text
+    assert "initial-timestep − conjuring" in text
+    assert '"samples": 2' in text
+    other = report_page(kept, chosen=pick_column(kept, "conjuring/epsilon"))
+    assert "toy: conjuring, epsilon" in other
+    assert pick_column(kept, "initial-timestep") == ("initial-timestep", "noise")
+    with pytest.raises(ConjureError, match=r"Unknown method.*Did you mean 'conjuring/epsilon'"):
+        pick_column(kept, "conjuring/epsilom")
     with pytest.raises(ConjureError, match="no finished evaluation"):
         open_evaluation(tmp_path / "none")
 

@@ -14,11 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import conjure
+from conjure import ESTIMANDS, ConjureError, GaussianProcess
+from conjure.divergence import estimate
+from conjure.engine.network import check_finite
 from conjure.engine.noise import standard_normal
-from conjure.errors import ModelError
+from conjure.errors import ModelError, NonFinitePredictionError
 from conjure.levels import NoiseLevels
-from conjure.process.base import guide
+from conjure.oracle import expected_squares
+from conjure.process.base import Prediction, guide, scored_visits
 from conjure.process.parametrization import to_prediction
+from conjure.process.samplers.base import lay_out
+from conjure.registry import SAMPLERS
 
 SCHEDULERS = {
     "ddim": "DDIMScheduler",
@@ -262,3 +268,71 @@ def test_a_prompt_that_is_used_again_holds_no_more_than_itself(pipeline_folder):
 def test_an_empty_prompt_is_good_input(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=3, guidance=2.0)
     assert conjure.compare("cat", "", process=process, samples=2).distance > 0
+
+
+SD = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+
+
+@pytest.mark.parametrize("sampler", list(SCHEDULERS))
+def test_there_are_as_many_levels_as_steps(sampler):
+    """With 61 steps diffusers' trailing spacing has 62, the last of them timestep −1."""
+    config = {**SD, "timestep_spacing": "trailing"}
+    levels = 61 if sampler != "lcm" else 50  # LCM has a spacing of its own
+    grid = lay_out(SAMPLERS[sampler](config, None), config, levels, {})
+    assert len(grid.levels) == levels
+    assert len(grid.timesteps) == len(grid.visits) == scored_visits(grid.visits)[-1] + 1
+    assert grid.timesteps.min() >= 0
+    if sampler == "ddim":
+        assert np.array_equal(grid.timesteps, np.round(1000 - np.arange(61) * 1000 / 61) - 1)
+
+
+def test_steps_that_fit_no_schedule_are_refused_in_words():
+    with pytest.raises(ConjureError, match=r"dpm\+\+ cannot lay out 1000 steps.*Take fewer"):
+        lay_out(SAMPLERS["dpm++"](SD, None), SD, 1000, {})
+
+
+def exact(config, sampler, steps):
+    """`girsanov` of two Gaussians."""
+    process = GaussianProcess.build(gaussians("full"), config=config, sampler=sampler, steps=steps)
+    squares = expected_squares(process, "a", "b")
+    return estimate(ESTIMANDS["girsanov"], squares, process.levels, kl=True).distance
+
+
+def test_a_flow_begins_at_noise_whatever_its_shift():
+    """In single precision diffusers' s is 1 but for its last digits, above or below."""
+    flow = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+    for shift in np.linspace(0.2, 4, 39):
+        config = {**flow, "shift": float(shift)}
+        assert lay_out(SAMPLERS["ddim"](config, None), config, 4, {}).levels.alpha[0] == 0
+    values = [exact({**flow, "shift": shift}, "ddim", 4) for shift in (1.17, 1.18, 1.19)]
+    assert values[0] == pytest.approx(values[1], rel=0.02)
+    assert values[1] == pytest.approx(values[2], rel=0.02)
+
+
+def test_a_stand_in_for_no_signal_is_no_signal():
+    """diffusers' ᾱ of 2⁻²⁴, so that its solvers can divide by α, makes no wide first cell."""
+    config = {
+        **SD, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+    }  # fmt: skip
+    for sampler in ("ddim", "ddpm", "euler-ancestral", "dpm++-sde", "unipc"):
+        grid = lay_out(SAMPLERS[sampler](config, None), config, 5, {})
+        assert grid.levels.pure_noise, sampler
+    assert exact(config, "euler-ancestral", 5) == pytest.approx(exact(config, "ddim", 5), rel=0.01)
+    assert not lay_out(SAMPLERS["euler"](SD, None), SD, 5, {}).levels.pure_noise
+
+
+def test_a_solvers_path_begins_with_noise_in_the_flows_own_units():
+    config = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 0.3}
+    grid = lay_out(SAMPLERS["dpm++"](config, None), config, 5, {})
+    alpha, sigma = grid.at(0)
+    assert grid.prior_scale == pytest.approx(alpha + sigma)
+    assert abs(grid.prior_scale - 1) > 1e-3
+
+
+def test_a_learned_variance_must_be_finite():
+    good = torch.zeros(1, 2)
+    process = GaussianProcess.build(gaussians("full"))
+    check_finite(Prediction(good, good, good), 0, process)
+    with pytest.raises(NonFinitePredictionError, match="step 1 of"):
+        check_finite(Prediction(good, good, good + torch.inf), 0, process)

@@ -44,11 +44,10 @@ from recipes.emoji.scenes import (
     plural,
     relation_scene,
     tint,
-    training_scenes,
 )
 from recipes.emoji.sentences import Grammar, say
 from recipes.emoji.synonyms import stems
-from recipes.emoji.withheld import Withheld, drawn, fingerprint
+from recipes.emoji.withheld import Withheld, drawn, fingerprint, training_scenes
 
 NAMES = (
     "cat", "dog", "fox", "cow", "horse", "tiger", "car", "van", "boat", "train", "apple", "pear",
@@ -76,6 +75,7 @@ def test_held_out_compositions_and_concepts_are_never_trained_on():
     assert not any(map(held_out, shown))
     assert all(NAMES[item.row] != "key" for scene in scenes for item in scene.items)
     withheld = Withheld(TABLE)
+    assert not any(withheld.composition(s.caption) or withheld.concept(s.caption) for s in scenes)
     for kind in ("count", "colour", "relation"):
         asked = [scenes[0] for scenes in alternatives(kind, TABLE, 30)]
         assert shown.isdisjoint(key for scene in asked for key in keys(scene, TABLE))
@@ -111,6 +111,7 @@ def test_a_benchmarks_sentence_is_known_by_its_words_alone():
     assert len(withheld.hashes) > 20_000
     withheld.hashes = {fingerprint("a dog barks at noon")}
     assert withheld.benchmark("A dog barks, at noon!")
+    assert withheld.benchmark("watchdog: a dog barks at noon")
     assert not withheld.benchmark("A dog barks at night.")
     assert withheld.allowed(["a dog barks at noon", "a dog barks"]) == ["a dog barks"]
 
@@ -244,13 +245,14 @@ def test_the_card_says_every_figure_of_the_report():
         "recognised": {"1": bounded(), "3": bounded()},
         "compositions": {kind: bounded() for kind in ("count", "colour", "relation")},
         "concepts": bounded(), "neighbours": bounded(), "synonyms": bounded(),
-        "diversity": {"vendors": {"noto": next(numbers)}, "prompts": 60, "samples": 4,
+        "model": "abc", "measured": [{"date": "2026-01-02", "model": "0123456789abcdef"}],
+        "diversity": {"styles": {"noto": next(numbers)}, "prompts": 60, "samples": 4,
                       "several": next(numbers)},
         "speed": {"ours": 2.0, "first": 2.5, "rows": 32, "threads": 2, "torch": "2"},
         "similarity": {
             "tasks": {task: {method: bounded() for method in METHODS} for task in TASKS},
             "leads": {task: {m: bounded() for m in METHODS[1:3]} for task in ("STS-B", "SICK-R")},
-            "parts": {"N": next(numbers), "V": next(numbers), "A": next(numbers)},
+            "parts": {part: next(numbers) for part in ("noun", "verb", "adjective")},
         },
     }  # fmt: skip
     text = render(report)
@@ -258,6 +260,7 @@ def test_the_card_says_every_figure_of_the_report():
     assert [n for n in used if f"{100 * n:.1f}" not in text] == []
     assert "| 0.80 |" in text
     assert "| 21.0 M |" in text
+    assert "2026-01-02 (`0123456789ab`)." in text
     lines = text.splitlines()
     ends = [after for line, after in pairwise(lines) if line[:1] == "|" and after[:1] != "|"]
     assert set(ends) == {""}  # nothing runs into a table

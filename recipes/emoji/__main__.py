@@ -50,13 +50,13 @@ def judge(work: Work = WORK, minutes: Minutes = 30, device: Device = "cpu") -> N
 
 
 @app.command()
-def autoencoder(work: Work = WORK, minutes: Minutes = 40, device: Device = "cpu") -> None:
+def autoencoder(work: Work = WORK, minutes: Minutes = 50, device: Device = "cpu") -> None:
     """Train the autoencoder on drawings and scenes."""
     autoencoder_stage.train_autoencoder(work, minutes, device)
 
 
 @app.command()
-def text(work: Work = WORK, minutes: Minutes = 42, device: Device = "cpu") -> None:
+def text(work: Work = WORK, minutes: Minutes = 62, device: Device = "cpu") -> None:
     """Learn the vocabulary and distil the text encoder."""
     text_stage.train_text_encoder(work, minutes, device)
 

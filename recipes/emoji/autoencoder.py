@@ -22,7 +22,8 @@ from .common import (
 )
 from .data import load_labels, load_pictures
 from .render import on_white
-from .scenes import painted_scenes, training_scenes
+from .scenes import painted_scenes
+from .withheld import training_scenes
 
 LATENT_CHANNELS = 16
 SPREAD_WEIGHT = 0.02

@@ -8,6 +8,8 @@ from typing import Any
 
 import jinja2
 
+import conjure
+
 from .common import HERE, write_atomically
 from .curves import STAGES, load_curves
 from .data import PACKAGES, SHA256
@@ -51,8 +53,14 @@ def render(report: dict[str, Any]) -> str:
 
 
 def write_card(folder: Path) -> None:
-    """`README.md` of the model's folder, and the curves' picture."""
+    """`README.md` of the model's folder, and the curves' picture.
+
+    Raises:
+        ValueError: The report is of other weights.
+    """
     report = json.loads(REPORT.read_text(encoding="utf-8"))
+    if report.get("model") != conjure.load(folder, device="cpu").fingerprint():
+        raise ValueError(f"{REPORT} is of other weights than {folder}: evaluate them first")
     text = render(report)
     write_atomically(folder / "README.md", lambda p: p.write_text(text, encoding="utf-8"))
     draw_curves(IMAGES / "emoji-training.png")

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .captions import captions
-from .scenes import training_scenes
 from .sentences import sentences
-from .withheld import Withheld, drawn
+from .withheld import Withheld, drawn, training_scenes
 from .wordnet import fetch_wordnet, glosses, lemmas
 
 SCENES, FAMILIES, VARIED = 25_000, 12_000, 1
@@ -71,7 +70,8 @@ def variations(texts: list[str], words: list[str], each: int, seed: int = 0) -> 
 def all_texts(packages: Path, table: list[dict[str, Any]], seed: int = 0) -> list[str]:
     """Captions, tags, scenes, sentences, WordNet and variations on it, in a fixed order.
 
-    Without what is withheld: a drawing's own captions may name two things, any other text may not.
+    Without what is withheld (a drawing's own captions may name two things, any other text may not),
+    and without variations on it.
     """
     own: dict[str, None] = {}
     for entry in drawn(table):
@@ -81,11 +81,11 @@ def all_texts(packages: Path, table: list[dict[str, Any]], seed: int = 0) -> lis
     texts: dict[str, None] = {}
     texts.update(dict.fromkeys(s.caption for s in training_scenes(table, SCENES, seed)))
     texts.update(dict.fromkeys(sentences(table, FAMILIES, seed)))
-    dictionary = wordnet_texts(packages)
+    withheld = Withheld(table)
+    dictionary = [t for t in wordnet_texts(packages) if not withheld.benchmark(t)]
     texts.update(dict.fromkeys(dictionary))
     real = [text for text in dictionary if len(text.split()) >= 4 and ":" not in text]
     words = [text for text in dictionary if text.isalpha()]
     texts.update(dict.fromkeys(variations(real, words, VARIED, seed)))
-    withheld = Withheld(table)
     kept = [text for text in own if not withheld.benchmark(text)]
     return list(dict.fromkeys([*kept, *withheld.allowed(texts)]))

@@ -198,10 +198,12 @@ def build(work: Path) -> None:
             if name is not None:
                 drawings[style][index] = [draw(n, icons) for n in variants(name, icons)]
     kept = [i for i in range(len(table)) if all(i in drawings[s] for s in GENERATOR_STYLES)]
-    for i in kept:
+    names = [f" {' '.join(re.findall('[a-z]+', table[i]['label'].lower()))} " for i in kept]
+    for i, own in zip(kept, names, strict=True):
+        part = any(own in name for name in names if name != own)  # "ice" of "ice cream" is drawn
         common = re.match("animal|plant|food|person$", table[i]["subgroup"]) is not None
         table[i]["seen"] = common + sum(i in drawings[s] for s in JUDGE_STYLES[:3]) >= 2
-        table[i]["held_out"] = not table[i]["seen"] and held_out(table[i]["label"], 6)
+        table[i]["held_out"] = not (table[i]["seen"] or part) and held_out(table[i]["label"], 6)
     arrays: dict[str, np.ndarray] = {}
     for style, found in drawings.items():
         rows = [row for row, i in enumerate(kept) for _ in found.get(i, [])]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +166,11 @@ def count_weights(network: torch.nn.Module) -> int:
 
 def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
               each: int = 4) -> dict[str, Any]:  # fmt: skip
-    """Do samples of one prompt differ: the vendors whose drawing they are nearest to.
+    """Do samples of one prompt differ: the styles whose drawing they are nearest to.
 
     Returns:
-        ``vendors``: shares of all samples; ``several``: of the prompts, those whose samples are
-        nearest to two vendors' drawings or more.
+        ``styles``: shares of all samples; ``several``: of the prompts, those whose samples are
+        nearest to drawings of two vendors or more (the Fluent styles are one vendor's).
     """
     table = load_labels(work)
     rows = [row for row, entry in enumerate(table) if entry["seen"]]
@@ -176,9 +178,10 @@ def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
     prompts = [table[row]["label"] for row in chosen for _ in range(each)]
     pictures = generate(pipeline, prompts, guidance=GUIDANCE)
     found = styles(pictures, [row for row in chosen for _ in range(each)], work)
-    groups = [set(found[start : start + each]) for start in range(0, len(found), each)]
+    makers = [style.removesuffix("-flat") for style in found]
+    groups = [set(makers[start : start + each]) for start in range(0, len(makers), each)]
     return {
-        "vendors": {style: found.count(style) / len(found) for style in GENERATOR_STYLES},
+        "styles": {style: found.count(style) / len(found) for style in GENERATOR_STYLES},
         "prompts": count,
         "samples": each,
         "several": sum(len(group) > 1 for group in groups) / count,
@@ -186,37 +189,51 @@ def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
 
 
 def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, Any]:
-    """Print every figure; write them to `report.json`, and sheets of samples for the docs.
+    """Print every figure; keep them in the work folder, and when all are there in `report.json`.
+
+    A killed evaluation goes on; other weights begin anew. Sheets of samples go to the docs.
 
     Args:
         work: The work folder, with the drawings and the labels.
         folder: The model.
-        data: The similarity tasks; without it their figures stay away.
+        data: The similarity tasks; without it their figures stay away, and the report as it was.
     """
     pipeline, table = load_pipeline(folder), load_labels(work)
     process = conjure.load(folder, steps=10, guidance=1.0, device="cpu")
-    figures: dict[str, Any] = {}
-
-    def report(name: str, value: Any) -> None:
-        figures[name] = value
-        write_json(REPORT, figures)  # whole after every figure: an evaluation takes an hour
-        typer.echo(f"{name}: {json.dumps(value)}")
+    draft, model = work / "report.json", process.fingerprint()
+    figures: dict[str, Any] = json.loads(draft.read_text()) if draft.exists() else {}
+    if figures.get("model") != model:
+        figures = {"model": model}
 
     @torch.inference_mode()
     def encode(pictures: Tensor) -> Tensor:
         parts = [pipeline.vae.encode(2 * p - 1, return_dict=False)[0] for p in pictures.split(64)]
         return torch.cat(parts)
 
-    report("weights", {name: count_weights(getattr(pipeline, name)) for name in NETWORKS})
-    report("judge", ceiling(work))
-    report("recognised", {f"{w:g}": judged(pipeline, guidance=w) for w in (1.0, GUIDANCE)})
-    report("compositions", compositions(process, encode, table, work))
-    report("concepts", concepts(process, encode, table, work))
-    report("neighbours", neighbours(process, table))
-    report("synonyms", synonyms_found(process, table, work / "packages"))
-    report("diversity", diversity(pipeline, work))
-    report("speed", speed(folder))
+    packages = work / "packages"
+    wanted: dict[str, Callable[[], Any]] = {
+        "weights": lambda: {name: count_weights(getattr(pipeline, name)) for name in NETWORKS},
+        "judge": lambda: ceiling(work),
+        "recognised": lambda: {f"{w:g}": judged(pipeline, guidance=w) for w in (1.0, GUIDANCE)},
+        "compositions": lambda: compositions(process, encode, table, work),
+        "concepts": lambda: concepts(process, encode, table, work),
+        "neighbours": lambda: neighbours(process, table),
+        "synonyms": lambda: synonyms_found(process, table, packages),
+        "diversity": lambda: diversity(pipeline, work),
+        "speed": lambda: speed(folder),
+        "pictures": lambda: draw_sheets(pipeline, table, packages),
+    }
     if data is not None:
-        report("similarity", similarity(folder, data))
-    report("pictures", draw_sheets(pipeline, table, work / "packages"))
+        wanted["similarity"] = lambda: similarity(folder, data, work / "evaluation")
+    for name, find in wanted.items():
+        if name not in figures:
+            figures[name] = find()
+            write_json(draft, figures)
+        typer.echo(f"{name}: {json.dumps(figures[name])}")
+    if data is not None:
+        before = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
+        measured = before.get("measured", [])
+        if all(entry["model"] != model for entry in measured):
+            measured = [*measured, {"date": date.today().isoformat(), "model": model}]
+        write_json(REPORT, {**figures, "measured": measured})
     return figures

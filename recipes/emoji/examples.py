@@ -26,17 +26,17 @@ from .captions import captions
 from .common import GENERATOR_STYLES, forget, write_atomically, write_json
 from .data import load_labels, load_pictures
 from .render import on_white
-from .scenes import Scene, painted_scenes, training_scenes
+from .scenes import Scene, painted_scenes
 from .synonyms import stems, synonyms, words_of
-from .text_encoder import load_texts, prepare_text, teacher_embeddings
-from .withheld import Withheld, drawn
+from .text_encoder import load_texts, teacher_embeddings
+from .withheld import Withheld, drawn, training_scenes
 
 SCENES = 72_000
 VARIANTS = 8  # captions of a label beside the bare label
 NEAR_TEXTS = 48_000
 TEMPERATURE, NEAREST = 0.04, 24
 SHARES = {"label": 0.40, "scene": 0.28, "near": 0.24, "empty": 0.08}
-BARE = 0.5  # of a label's texts
+BARE = 0.6  # of a label's texts
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,6 @@ class Examples:
 
 def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
     """Paint and encode every picture, collect the texts: `examples.npz`, `captions.json`."""
-    if not (work / "teacher.npz").exists():
-        prepare_text(work, device, seed)
     table = load_labels(work)
     scenes = training_scenes(table, SCENES, seed)
     texts: dict[str, int] = {"": 0}
@@ -99,7 +97,7 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
         own = (entry["label"], *captions(entry, VARIANTS, seed))
         label_texts[row] = [number(texts, text) for text in own]
     scene_texts = np.array([number(texts, scene.caption) for scene in scenes])
-    near, rows, odds = near_labels(work, table, set(texts), seed)
+    near, rows, odds = near_labels(work, table, set(texts), device, seed)
     near_texts = np.array([number(texts, text) for text in near])
     latents, owners = drawing_latents(work, device)
     arrays = {
@@ -134,7 +132,7 @@ def number(texts: dict[str, int], text: str) -> int:
 
 
 def near_labels(
-    work: Path, table: Sequence[dict[str, Any]], known: set[str], seed: int
+    work: Path, table: Sequence[dict[str, Any]], known: set[str], device: str, seed: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Texts, and the labels nearest to each with their odds.
 
@@ -142,10 +140,7 @@ def near_labels(
     their own (`known`), those that name a concept that is never drawn, and those with a word of the
     synonyms' examination in any form, stay out.
     """
-    texts = load_texts(work)
-    with np.load(work / "teacher.npz") as arrays:
-        vectors = arrays["texts"]
-    where = {text: place for place, text in enumerate(texts)}
+    texts = load_texts(work, seed)
     secret = {w for word, _ in synonyms(table, work / "packages") for w in words_of(word)}
     rng = np.random.default_rng(seed)
     order = [int(i) for i in rng.permutation(len(texts))]
@@ -153,24 +148,30 @@ def near_labels(
     withheld = Withheld(table)
     chosen = [i for i in chosen if not withheld.concept(texts[i])]
     chosen = [i for i in chosen if secret.isdisjoint(stems(texts[i]))]
-    chosen = chosen[:NEAR_TEXTS]
-    labels = teacher_embeddings([e["label"] for e in table]).numpy()
-    for row, entry in enumerate(table):
-        tags = [where[t.lower()] for t in entry["tags"] if t.lower() in where]
-        if tags:
-            labels[row] += vectors[tags].astype(np.float32).mean(0)
+    near = [texts[i] for i in chosen[:NEAR_TEXTS]]
+    corpus = set(texts)
+    tags = [[t.lower() for t in e["tags"] if t.lower() in corpus] for e in table]
+    words = sorted({tag for own in tags for tag in own})
+    where = {word: place for place, word in enumerate(words)}
+    asked = [e["label"] for e in table] + words + near
+    labels, named, vectors = np.split(
+        teacher_embeddings(asked, device).numpy(), [len(table), len(table) + len(words)]
+    )
+    for row, own in enumerate(tags):
+        if own:
+            labels[row] += named[[where[tag] for tag in own]].mean(0)
     labels /= np.linalg.norm(labels, axis=1, keepdims=True)
     labels[[e["held_out"] for e in table]] = 0
-    rows = np.empty((len(chosen), NEAREST), dtype=np.int64)
-    odds = np.empty((len(chosen), NEAREST), dtype=np.float32)
-    for start in range(0, len(chosen), 4096):
+    rows = np.empty((len(near), NEAREST), dtype=np.int64)
+    odds = np.empty((len(near), NEAREST), dtype=np.float32)
+    for start in range(0, len(near), 4096):
         part = slice(start, start + 4096)
-        cosines = vectors[chosen[part]].astype(np.float32) @ labels.T
+        cosines = vectors[part] @ labels.T
         rows[part] = np.argsort(-cosines, axis=1)[:, :NEAREST]
         scores = np.take_along_axis(cosines, rows[part], 1) / TEMPERATURE
         weights = np.exp(scores - scores.max(1, keepdims=True))
         odds[part] = weights / weights.sum(1, keepdims=True)
-    return [texts[i] for i in chosen], rows, odds
+    return near, rows, odds
 
 
 def drawing_latents(work: Path, device: str) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,9 @@ def misfit(process: Process, latents: Tensor, texts: Sequence[Sequence[str]], no
                     prompts = [texts[i][choice] for i in part.tolist()]
                     guess = process.predict(states[part].double(), step, prompts).noise
                     off = (noise[part] - guess).square().flatten(1).sum(1)
-                    found[part, choice] += weights[step] / 2 / noises * off.double().numpy()
+                    found[part.numpy(), choice] += weights[step] / 2 / noises * off.numpy()
+    if not np.isfinite(found).all():
+        raise FloatingPointError("the model's predictions are not finite")
     return found
 
 
@@ -82,19 +84,26 @@ def compositions(process: Process, encode: Any, table: list[dict[str, Any]], wor
 
 def concepts(process: Process, encode: Any, table: list[dict[str, Any]], work: Path,
              seed: int = 0) -> list[float]:  # fmt: skip
-    """How often a concept that was never drawn for the model is told, in a drawing, by its name."""
+    """How often a concept that was never drawn for the model is told, in a drawing, by its name.
+
+    The interval is a bootstrap over concepts, whose drawings by several vendors are alike.
+    """
     rng = np.random.default_rng(seed)
     kept_out = {row for row, entry in enumerate(table) if entry["held_out"]}
-    pictures, texts = [], []
+    pictures, texts, shown = [], [], []
     for style in GENERATOR_STYLES:
         index, rgba = load_pictures(work, style)
         for row, drawing in zip(index.tolist(), rgba, strict=True):
             if row in kept_out:
                 pictures.append(on_white(drawing).transpose(2, 0, 1))
+                shown.append(row)
                 others = [r for r in rng.permutation(len(table)) if r != row][: CHOICES - 1]
                 texts.append([table[r]["label"] for r in (row, *others)])
     latents = encode(torch.from_numpy(np.stack(pictures)))
-    return rate(misfit(process, latents, texts).argmin(1) == 0)
+    hits = misfit(process, latents, texts).argmin(1) == 0
+    each = np.array([hits[np.array(shown) == row].mean() for row in sorted(set(shown))])
+    again = each[rng.integers(len(each), size=(1000, len(each)))].mean(1)
+    return [float(each.mean()), *map(float, np.quantile(again, (0.025, 0.975)))]
 
 
 def triples(table: list[dict[str, Any]], count: int, seed: int) -> Iterable[tuple[str, str, str]]:

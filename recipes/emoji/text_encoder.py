@@ -60,19 +60,16 @@ def prepare_text(work: Path, device: str = "cpu", seed: int = 0) -> None:
 
     A vocabulary that is there (of a model that was unpacked) stays.
     """
-    table = load_labels(work)
-    texts = all_texts(work / "packages", table, seed)
-    if (work / "tokenizer").exists():
+    texts = load_texts(work, seed)
+    if (work / "tokenizer" / "tokenizer_config.json").exists():  # the last that is written
         tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     else:  # the labels weigh more, so that their words stay whole
-        tokenizer = train_tokenizer(texts + 20 * [e["label"] for e in table], work / "tokenizer")
-    order = np.random.default_rng(seed).permutation(len(texts))  # the first are held out
-    texts = [texts[i] for i in order]
+        labels = [entry["label"] for entry in load_labels(work)]
+        tokenizer = train_tokenizer(sorted(texts) + 20 * labels, work / "tokenizer")
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     words = [tokenizer.convert_tokens_to_string([piece]).strip() or "," for piece in pieces]
     vectors = teacher_embeddings(words + texts, device).numpy()
     arrays = {"pieces": vectors[: len(words)], "texts": vectors[len(words) :].astype(np.float16)}
-    write_json(work / "texts.json", texts)
     write_atomically(work / "teacher.npz", lambda p: np.savez(p, **arrays))
 
 
@@ -196,9 +193,14 @@ def pad(tokens: list[Tensor], width: int, value: int | str | None) -> Tensor:
     return ids
 
 
-def load_texts(work: Path) -> list[str]:
-    """The corpus in the order of the teacher's embeddings."""
-    return json.loads((work / "texts.json").read_text(encoding="utf-8"))
+def load_texts(work: Path, seed: int = 0) -> list[str]:
+    """The corpus, shuffled (its first are held out): collected once, then read."""
+    path = work / "texts.json"
+    if not path.exists():
+        texts = all_texts(work / "packages", load_labels(work), seed)
+        order = np.random.default_rng(seed).permutation(len(texts))
+        write_json(path, [texts[i] for i in order])
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def load_text_encoder(work: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:

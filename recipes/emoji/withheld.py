@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +18,20 @@ from typing import Any
 import numpy as np
 
 from .common import HERE, held_out, write_atomically
-from .scenes import COLOURS, NUMBERS, colour_key, composable, count_key, pair_key, plural
+from .scenes import (
+    COLOURS,
+    KINDS,
+    NUMBERS,
+    WEIGHTS,
+    Scene,
+    colour_key,
+    composable,
+    count_key,
+    keys,
+    pair_key,
+    plan,
+    plural,
+)
 
 HASHES = HERE / "withheld.npy"
 SHORTEST = 3  # words of a sentence
@@ -80,12 +94,25 @@ class Withheld:
         return any(map(held_out, keys))
 
     def benchmark(self, text: str) -> bool:
-        """Whether a text is a sentence of a benchmark."""
-        return len(words_of(text)) >= SHORTEST and fingerprint(text) in self.hashes
+        """Whether a text is a sentence of a benchmark, or is one after a word and a colon."""
+        parts = (text, text.partition(": ")[2])
+        return any(len(words_of(p)) >= SHORTEST and fingerprint(p) in self.hashes for p in parts)
 
     def allowed(self, texts: Iterable[str]) -> list[str]:
         """Those that may be learned as they are, with or without a picture."""
         return [t for t in texts if not (self.composition(t) or self.benchmark(t))]
+
+
+def training_scenes(table: Sequence[dict[str, Any]], count: int, seed: int = 0) -> list[Scene]:
+    """Scenes that neither show nor name what is held out, kinds in fixed shares."""
+    rng, rows, withheld = random.Random(f"scenes {seed}"), composable(table), Withheld(table)
+    found: list[Scene] = []
+    while len(found) < count:
+        scene = plan(rng.choices(KINDS, WEIGHTS)[0], table, rows, rng)
+        shown = any(map(held_out, keys(scene, table)))
+        if not (shown or withheld.composition(scene.caption) or withheld.concept(scene.caption)):
+            found.append(scene)
+    return found
 
 
 def drawn(table: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

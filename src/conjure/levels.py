@@ -22,10 +22,13 @@ class NoiseLevels:
     Args:
         alpha: Signal scale α at each scored state, shape ``(T,)``; may be 0 at the first.
         sigma: Noise scale σ at each scored state, shape ``(T,)``.
+        pure_noise: Whether the first state is meant to be noise alone. So it is where α is 0, and
+            where a sampler that divides by α puts a stand-in for 0.
     """
 
     alpha: Floats
     sigma: Floats
+    pure_noise: bool = False
 
     def __post_init__(self) -> None:
         if self.alpha.shape != self.sigma.shape or self.alpha.ndim != 1 or not len(self.alpha):
@@ -36,6 +39,7 @@ class NoiseLevels:
             raise ValueError("noise levels have α at least 0 and σ above 0")
         if np.any(np.diff(self.alpha) <= 0):
             raise ValueError("noise levels run from the noisiest to the cleanest, without repeats")
+        object.__setattr__(self, "pure_noise", self.pure_noise or bool(self.alpha[0] == 0))
 
     def __len__(self) -> int:
         return len(self.alpha)

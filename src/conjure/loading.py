@@ -16,7 +16,7 @@ from conjure.devices import check_device, check_dtype
 from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWeightsError
 from conjure.process.families import Family, Source
 from conjure.process.pipeline import Negative, PipelineProcess
-from conjure.process.samplers.base import refuse_eta
+from conjure.process.samplers.base import lay_out, refuse_eta
 from conjure.registry import FAMILIES, SAMPLERS
 from conjure.settings import WITH_ETA, load_arguments, without_old_eta
 from conjure.sources import (
@@ -261,7 +261,7 @@ def _assemble(
         model=source.name,
         family=family,
         sampler=made,
-        grid=made.grid(schedule, steps, _timing(family, steps, shift)),
+        grid=lay_out(made, schedule, steps, _timing(family, steps, shift)),
         guidance=asked["guidance"],
         negative=negative if family.encode_negative is None else Negative(negative),
         device=source.device,

@@ -89,7 +89,7 @@ class PairRun(Iterator[Comparison]):
 
     @property
     def calls(self) -> int:
-        """Network calls made so far, measuring aside."""
+        """Network calls made so far; measuring and the floor of half precision aside."""
         return self._network.calls
 
     @property

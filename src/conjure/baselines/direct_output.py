@@ -29,7 +29,7 @@ from conjure.engine.plan import neighbours_first
 from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError
 from conjure.process.base import Process
-from conjure.process.fingerprint import hash_weights
+from conjure.process.fingerprint import hash_said, hash_weights
 from conjure.progress import progress_bar
 from conjure.store import make_manifest
 from conjure.store.values import kept_values
@@ -59,8 +59,10 @@ class DirectOutput:
     def settings(self) -> dict[str, Any]:
         """The process, what makes its last state a picture, and the image encoder."""
         manifest = make_manifest(self.process, self.asked.seed)
-        weights = None if self.encoder is None else hash_weights({"encoder": self.encoder.model})
-        said = {"method": "direct-output", "encoder": weights, **manifest}
+        said = {"method": "direct-output", "encoder": None, **manifest}
+        if self.encoder is not None:
+            weights = hash_weights({"encoder": self.encoder.model})
+            said |= {"encoder": weights, "processor": hash_said(self.encoder.processor)}
         fingerprint = getattr(self.process, "picture_fingerprint", None)
         return said if fingerprint is None else {**said, "pictures": fingerprint()}
 

@@ -57,7 +57,7 @@ class InitialTimestep:
     @property
     def column(self) -> str:
         """What is compared."""
-        return "noise" if self.process.levels.alpha[0] > 0 else "picture"
+        return "picture" if self.process.levels.pure_noise else "noise"
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""

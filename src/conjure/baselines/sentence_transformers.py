@@ -14,26 +14,41 @@ import numpy as np
 from conjure.baselines.base import CONTRASTIVE, Asked, Measured, Pair
 from conjure.baselines.text_encoder import cosine_distances
 from conjure.errors import ConjureError
+from conjure.process.fingerprint import hash_weights
 
 
 @dataclass(frozen=True)
 class SentenceTransformers:
-    """Column: 1 − cosine."""
+    """Column: 1 − cosine.
+
+    Args:
+        asked: Device and precision.
+        model: Of the library.
+        argument: The hub id or folder that was named.
+        label: What the table calls it.
+    """
 
     asked: Asked
     model: Any
     argument: str
+    label: str
     group: str = CONTRASTIVE
 
     @property
     def name(self) -> str:
-        """With a folder's last part for its name."""
-        return f"sentence-transformers:{short_name(self.argument)}"
+        """With the model's label."""
+        return f"sentence-transformers:{self.label}"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The model."""
-        return {"method": "sentence-transformers", "model": self.argument}
+        """The model: where it is from, its weights and what turns tokens into one vector."""
+        return {
+            "method": "sentence-transformers",
+            "model": self.argument,
+            "weights": hash_weights({"model": self.model}),
+            "modules": [repr(module) for module in list(self.model)[1:]],
+            "dtype": str(self.asked.torch_dtype),
+        }
 
     def check(self, texts: Iterable[str]) -> None:
         """Takes any text, and cuts long ones as the model says."""
@@ -83,4 +98,4 @@ def build(asked: Asked, argument: str | None) -> SentenceTransformers:
         )  # fmt: skip
     except (OSError, ValueError, TypeError) as error:
         raise ConjureError(f"The model {argument!r} cannot be loaded: {error}") from error
-    return SentenceTransformers(asked, model, argument)
+    return SentenceTransformers(asked, model, argument, short_name(argument))

@@ -66,6 +66,7 @@ class Trajectories:
     model: Any
     tokenizer: Any
     argument: str
+    label: str
     template: str | None
     continuations: int = CONTINUATIONS
     tokens: int = TOKENS
@@ -75,7 +76,7 @@ class Trajectories:
     def name(self) -> str:
         """With ``+prompt`` for the variant with the paper's template."""
         kind = "trajectories" if self.template is None else "trajectories+prompt"
-        return f"{kind}:{short_name(self.argument)}"
+        return f"{kind}:{self.label}"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -93,8 +94,9 @@ class Trajectories:
         }
 
     def check(self, texts: Iterable[str]) -> None:
-        """By the length that the model reads."""
+        """By the length that the model reads, and whether it keeps what it has read."""
         limit = getattr(self.model.config, "max_position_embeddings", None)
+        cached = False
         for text in texts:
             count = self._ids(text).shape[1]
             if count == 0:
@@ -104,6 +106,14 @@ class Trajectories:
                     f"{text[:60]!r} takes {count + self.tokens} tokens with its continuation, and "
                     f"{self.argument} reads {limit}."
                 )
+            if not cached:
+                said = getattr(self._read(text), "past_key_values", None)
+                cached = hasattr(said, "batch_repeat_interleave")
+                if not cached:
+                    raise ConjureError(
+                        f"{self.argument} keeps no cache of keys and values, by which the same "
+                        "text is read once: take a transformer."
+                    )
 
     def cost(self, pairs: Sequence[Pair]) -> int:
         """None: another network does the work."""
@@ -113,7 +123,7 @@ class Trajectories:
         """A pair at a time, its n continuations in a batch; each pair is kept when it is done."""
         passes = 0
         made: dict[str, Continuations] = {}
-        with progress_bar("Continuations", 2 * len(pairs), shown=self.asked.progress) as bar:
+        with progress_bar("Continuations", None, shown=self.asked.progress) as bar:
 
             def compute(jobs: Sequence[Job]) -> np.ndarray:
                 nonlocal passes
@@ -132,7 +142,9 @@ class Trajectories:
 
             jobs = [Job(a, b, 0) for a, b in pairs]
             columns = 2 * self.continuations
-            found = kept_values(folder, jobs, columns, compute, 1)
+            found = kept_values(
+                folder, jobs, columns, compute, 1, lambda missing: bar.expect(2 * len(missing))
+            )
         shaped = found.reshape(len(pairs), 2, self.continuations)
         said = {name: shaped[:, n] for n, name in enumerate(COLUMNS)}
         return Measured(said, passes, self.continuations)
@@ -251,7 +263,7 @@ def load(asked: Asked, argument: str | None, template: str | None) -> Trajectori
         raise ConjureError(f"{argument!r} lacks weights that its network needs: {lacks}, …")
     model.to(asked.torch_device)
     model.eval()
-    return Trajectories(asked, model, tokenizer, argument, template)
+    return Trajectories(asked, model, tokenizer, argument, short_name(argument), template)
 
 
 def build(asked: Asked, argument: str | None) -> Trajectories:

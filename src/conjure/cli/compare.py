@@ -46,8 +46,8 @@ def compare(
 
     Both prompts denoise the same noise; along both paths the model is asked what it sees under
     the one and under the other. The distance is the Jeffreys divergence between the two
-    generative processes, in nats, where the sampler is stochastic, and a score distance where
-    it is not.
+    generative processes, in nats, where the sampler's limit is a reverse SDE (ddim with eta 1,
+    ddpm, euler-ancestral, dpm++-sde), and a score distance elsewhere.
 
     Cost: 4Tk − 2k network calls, or 6Tk − 3k with guidance, for T steps and k samples.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,13 +164,15 @@ def evaluate(
     from conjure.cli.console import say, show
     from conjure.evaluate import Conventions, make_table, render
     from conjure.evaluate import evaluate as run
+    from conjure.evaluate.published import PUBLISHED
     from conjure.evaluate.tasks import expand
 
     changes: dict[str, Any] = {}
     if preset is not None:
         changes = preset_changes(preset, load.settings["model"])
-        samples, pooling, full_stop, estimand = (
-            changes.pop(name) for name in ("samples", "pooling", "full_stop", "estimand")
+        samples, pooling, full_stop, estimand, template = (
+            changes.pop(name)
+            for name in ("samples", "pooling", "full_stop", "estimand", "template")
         )
     check_asked(estimand, seed, samples=samples, out=out)
     conventions = Conventions(pooling, full_stop, template, limit, limit_seed)
@@ -193,7 +196,8 @@ def evaluate(
     )  # fmt: skip
     table = make_table(found, full=full or kind == "csv")
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        said = {**found.to_dict(), "published": [asdict(row) for row in PUBLISHED]}
+        typer.echo(json.dumps(said, ensure_ascii=False))
     elif kind is not None:
         typer.echo(render(table, kind), nl=False)
     else:
@@ -245,7 +249,8 @@ def preset_changes(name: str, model: str | None) -> dict[str, Any]:
     for setting in settings:
         mark = " " if setting.known else "*"
         say(f"  {mark} {setting.name:<10} {setting.value!s:<30} {setting.why}")
-    return {setting.name: setting.value for setting in settings}
+    # Not set anew, a model that was named keeps its revision, its variant and its adapters.
+    return {s.name: s.value for s in settings if s.name != "model" or model is None}
 
 
 def screen(table: Table, evaluation: Evaluation) -> Any:
@@ -258,7 +263,7 @@ def screen(table: Table, evaluation: Evaluation) -> Any:
     from conjure.evaluate.table import cell
 
     shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    shown.add_column("Spearman × 100")
+    shown.add_column(table.corner)
     for heading in table.headings:
         shown.add_column(heading, justify="right")
     for group, rows in table.groups(table.rows):
@@ -267,39 +272,39 @@ def screen(table: Table, evaluation: Evaluation) -> Any:
             cells = []
             for task in table.headings:
                 style = "bold" if task in row.best else ""
-                cells.append(Text(cell(row, task, interval=table.full), style=style))
+                cells.append(Text(cell(row, task, full=table.full), style=style))
             shown.add_row(Text(f"  {row.name}"), *cells)
     if table.published:
         shown.add_row(Text("Published by Liu & Soatto (ICLR 2026)", style="italic dim"))
         for row in table.published:
-            cells = [Text(cell(row, t, interval=False), style="dim") for t in table.headings]
+            cells = [Text(cell(row, t, full=False), style="dim") for t in table.headings]
             shown.add_row(Text(f"  {row.name}", style="dim"), *cells)
-    notes = [Text(note, style="dim") for note in remarks(evaluation)]
+    notes = [Text(note, style="dim") for note in (*table.notes, *remarks(evaluation))]
     return Padding(Group(shown, Text(""), *notes), (1, 2))
 
 
 def remarks(evaluation: Evaluation) -> list[str]:
-    """How sure the table is: differences to the first method of ours, and sampling errors."""
+    """How sure the table is: differences to the leading method, and its sampling error."""
     found = []
-    heads = [s for s in evaluation.scores if s.headline]
+    lead = evaluation.lead().method
     for gap in evaluation.differences:
-        if "conjuring" not in (gap.method, gap.other):
+        if lead not in (gap.method, gap.other):
             continue
-        sign = 1 if gap.method == "conjuring" else -1
+        sign = 1 if gap.method == lead else -1
         other = gap.other if sign == 1 else gap.method
         low, high = sorted((sign * gap.low, sign * gap.high))
         found.append(
-            f"{gap.task}: conjuring − {other} = {100 * sign * gap.value:+.1f} "
+            f"{gap.task}: {lead} − {other} = {100 * sign * gap.value:+.1f} "
             f"[{100 * low:+.1f}, {100 * high:+.1f}]"
             + ("" if gap.monte_carlo is None else f", ±{100 * gap.monte_carlo:.1f} by sampling")
         )
-    for score in heads:
-        if score.method == "conjuring" and score.monte_carlo is not None:
-            found.append(
-                f"{score.task}: other samples would move conjuring by ±"
-                f"{100 * score.monte_carlo:.1f} (k = {score.samples}); other pairs by "
-                f"[{100 * score.low:.1f}, {100 * score.high:.1f}]"
-            )
+    for score in evaluation.scores:
+        if not score.headline or score.method != lead:
+            continue
+        said = f"to [{100 * score.low:.1f}, {100 * score.high:.1f}] by other pairs"
+        if score.monte_carlo is not None:
+            said += f", by ±{100 * score.monte_carlo:.1f} by other samples (k = {score.samples})"
+        found.append(f"{score.task}: {lead} would move {said}")
     return found
 
 

@@ -23,6 +23,14 @@ To = Annotated[
         help="A .html or .md file.  [dim]\\[default: RUN/report.html][/dim]",
     ),
 ]
+MethodName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME/COLUMN",
+        help="Whose errors are shown, such as conjuring/epsilon or text-encoder.  "
+        "[dim]\\[default: conjuring's headline, else the first method's][/dim]",
+    ),
+]
 NoPictures = Annotated[
     bool, typer.Option("--no-pictures", help="Do not load the model to draw the pairs that differ.")
 ]
@@ -31,6 +39,7 @@ NoPictures = Annotated[
 def report(
     run: Run,
     to: To = None,
+    method: MethodName = None,
     no_pictures: NoPictures = False,
     device: Device = None,
     config: Config = None,
@@ -43,25 +52,27 @@ def report(
     of each task that the method and people see most differently, as pictures, for which the model
     is loaded as it was.
     """
-    target = check_place(run / "report.html" if to is None else to)
+    target = run / "report.html" if to is None else to
     if target.suffix.lower() not in (".html", ".md"):
         raise ConjureError(f"A report is a .html or .md file; {target.name!r} is neither.")
     from conjure.cli.console import say
     from conjure.evaluate import open_evaluation
-    from conjure.evaluate.report import markdown_report, report_page
+    from conjure.evaluate.report import markdown_report, pick_column, report_page
     from conjure.evaluate.sweep import sweep_point
 
     evaluation = open_evaluation(run)
+    check_place(target)
+    chosen = pick_column(evaluation, method)
     if point := sweep_point(run, evaluation.settings):
         at = ", ".join(f"{name} {value}" for name, value in point.items())
         say(f"{run} holds a sweep: this is the page of its last point, at {at}.")
     if target.suffix.lower() == ".md":
-        text = markdown_report(evaluation)
+        text = markdown_report(evaluation, chosen)
     else:
         how = {"device": device, "config": config, "offline": offline}
         said = evaluation.settings
         process = None if no_pictures else _process(said, **how, allow_pickle=allow_pickle)
-        text = report_page(evaluation, process, progress=True)
+        text = report_page(evaluation, process, chosen, progress=True)
     with written_whole(target) as draft:
         draft.write_text(text, encoding="utf-8")
     say(f"{target}: {len(text) / 2**20:.1f} MB.")

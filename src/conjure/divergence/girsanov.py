@@ -27,14 +27,14 @@ def trapezoid_weights(log_snr: Floats) -> Floats:
 def terms(squares: Squares, levels: NoiseLevels) -> Floats:
     """g²‖Δs‖² dt = ‖Δε̂‖² dλ, by the trapezoid rule over [λ₁, λ_T]; shape ``(k, 2, T)``.
 
-    Where the first level has no signal at all (λ₁ = −∞) its cell is ‖Δx̂₀‖² ΔSNR instead, since
-    ‖Δε̂‖² dλ = ‖Δx̂₀‖² d(SNR).
+    Where the first state is noise alone (λ₁ = −∞, or a stand-in for that) its cell is ‖Δx̂₀‖² ΔSNR
+    instead, since ‖Δε̂‖² dλ = ‖Δx̂₀‖² d(SNR).
     """
-    if np.isfinite(levels.log_snr[0]):
+    if not levels.pure_noise:
         return squares.noise * trapezoid_weights(levels.log_snr)
     weights = np.concatenate([[0.0], trapezoid_weights(levels.log_snr[1:])])
     result = squares.noise * weights
-    result[..., 0] = squares.picture[..., 0] * levels.snr[1]
+    result[..., 0] = squares.picture[..., 0] * (levels.snr[1] - levels.snr[0])
     return result
 
 

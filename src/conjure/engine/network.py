@@ -72,7 +72,8 @@ def check_finite(prediction: Prediction, step: int, process: Process) -> None:
     Raises:
         NonFinitePredictionError: With the step, the precision and a way out.
     """
-    if torch.isfinite(prediction.noise).all() and torch.isfinite(prediction.picture).all():
+    said = (prediction.noise, prediction.picture, prediction.variance)
+    if all(bool(torch.isfinite(part).all()) for part in said if part is not None):
         return
     dtype = process.describe().get("dtype", "float64")
     remedy = (

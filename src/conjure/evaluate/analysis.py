@@ -131,18 +131,24 @@ def _kind(
 
 
 def _numeric(values: Sequence[Any]) -> Floats | None:
-    """As numbers, if all are some; a CSV file has them as text."""
+    """As numbers, if all are some or missing; a CSV file has them as text.
+
+    Whole numbers of which none comes twice name the rows: they are no property of a pair.
+    """
     try:
-        return np.array([float(v) for v in values if not isinstance(v, bool)]).reshape(len(values))
+        numbers = np.array([np.nan if v in (None, "") else float(v) for v in values])
     except (TypeError, ValueError):
         return None
+    known = numbers[np.isfinite(numbers)]
+    name = len(set(known)) == len(known) and bool(np.all(known == np.round(known)))
+    return None if name or any(isinstance(v, bool) for v in values) else numbers
 
 
 def _thirds(numbers: Floats) -> list[str]:
     """The lower, middle and upper third, by value."""
-    low, high = np.quantile(numbers, [1 / 3, 2 / 3])
+    low, high = np.nanquantile(numbers, [1 / 3, 2 / 3])
     names = [f"1: up to {low:.3g}", f"2: up to {high:.3g}", f"3: above {high:.3g}"]
-    return [names[int(n > low) + int(n > high)] for n in numbers]
+    return [names[int(n > low) + int(n > high)] if np.isfinite(n) else "not said" for n in numbers]
 
 
 def _lengths(examples: Examples) -> list[str]:

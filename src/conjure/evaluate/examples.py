@@ -54,11 +54,10 @@ class Examples:
         )
 
     def checksum(self) -> str:
-        """A hash of texts and scores, however the file was laid out."""
-        digest = hashlib.sha256()
-        for (a, b), score in zip(self.pairs, self.scores, strict=True):
-            digest.update(f"{a}\t{b}\t{score:g}\n".encode())
-        return digest.hexdigest()[:16]
+        """A hash of texts and scores, however the file was laid out, and in whatever order."""
+        rows = zip(self.pairs, self.scores, strict=True)
+        lines = sorted(f"{a}\t{b}\t{score:g}\n" for (a, b), score in rows)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
 def read_examples(path: str | Path, task: str) -> Examples:

@@ -62,10 +62,12 @@ PAPER = (
     Setting("estimand", "epsilon", True, "g = 1 on the noise prediction, as reported"),
     Setting("sampler", "ddim", False, "silent; a first-order sampler on the model's schedule"),
     Setting("eta", 1.0, False, "silent; 1 makes the paths those of the SDE"),
+    Setting("spacing", None, False, "silent; the sampler's own"),
     Setting("samples", 1, False, "silent on k"),
     Setting("negative", "", False, "silent; the empty prompt"),
     Setting("full_stop", False, False, "silent; texts as they are"),
     Setting("pooling", "all", False, "silent; over the whole split, as SimCSE does"),
+    Setting("template", "a photo of a {}", False, "silent; of single words"),
     Setting("long", "truncate", False, "silent; diffusers cuts at 77 tokens"),
 )
 """``--preset paper``: what is known of the paper, and what it leaves open."""

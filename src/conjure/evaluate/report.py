@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conjure.errors import UnknownNameError
 from conjure.evaluate.analysis import Disagreement, disagreements, kinds, whole
 from conjure.evaluate.examples import Conventions
 from conjure.evaluate.results import Evaluation, TaskResult
@@ -46,7 +47,11 @@ figure { margin: 1rem 0 } figure img { max-width: 100% } pre { white-space: pre-
 
 
 def report_page(
-    evaluation: Evaluation, process: PipelineProcess | None = None, *, progress: bool = False
+    evaluation: Evaluation,
+    process: PipelineProcess | None = None,
+    chosen: tuple[str, str] | None = None,
+    *,
+    progress: bool = False,
 ) -> str:
     """The whole report as one HTML page with nothing outside it.
 
@@ -54,13 +59,14 @@ def report_page(
         evaluation: From ``conjure.evaluate.open_evaluation``.
         process: The process that was evaluated, to draw the pairs that people see differently;
             None to leave the pictures out.
+        chosen: Method and column whose errors are shown; None for those of ``Evaluation.lead``.
         progress: Show a bar while they are drawn.
     """
     settings = evaluation.settings
     title = f"Semantic similarity by {settings['model'] or 'several methods'}"
     parts = [f"<h1>{html.escape(title)}</h1>", _about(evaluation), _main_table(evaluation)]
     parts += [_errors(evaluation), _differences(evaluation)]
-    chosen = chosen_method(evaluation)
+    chosen = chosen or pick_column(evaluation)
     for task, result in evaluation.results.items():
         parts.append(_task(evaluation, task, result, chosen, process, progress=progress))
     said = json.dumps(settings, indent=1, ensure_ascii=False)
@@ -72,11 +78,24 @@ def report_page(
     )
 
 
-def chosen_method(evaluation: Evaluation) -> tuple[str, str]:
-    """Whose errors are looked at: conjuring where it was run, else the first method."""
-    heads = [score for score in evaluation.scores if score.headline]
-    found = next((s for s in heads if s.method == "conjuring"), heads[0])
-    return found.method, found.column
+def pick_column(evaluation: Evaluation, name: str | None = None) -> tuple[str, str]:
+    """Method and column by the name of either, as ``conjuring`` or ``conjuring/epsilon``.
+
+    Args:
+        evaluation: What was run.
+        name: None for those of ``Evaluation.lead``; a method alone stands for its headline.
+
+    Raises:
+        UnknownNameError: It was not run.
+    """
+    if name is None:
+        lead = evaluation.lead()
+        return lead.method, lead.column
+    known = {f"{s.method}/{s.column}": (s.method, s.column) for s in evaluation.scores}
+    known |= {s.method: (s.method, s.column) for s in evaluation.scores if s.headline}
+    if name not in known:
+        raise UnknownNameError("method of this evaluation", name, list(known))
+    return known[name]
 
 
 def _about(evaluation: Evaluation) -> str:
@@ -102,7 +121,7 @@ def _main_table(evaluation: Evaluation) -> str:
         for row in some:
             cells = "".join(
                 f'<td class="{"best" if t in row.best else ""}">'
-                f"{html.escape(cell(row, t, interval=True))}</td>"
+                f"{html.escape(cell(row, t, full=True))}</td>"
                 for t in table.headings
             )
             rows.append(f"<tr><td>{html.escape(row.name)}</td>{cells}</tr>")
@@ -110,58 +129,81 @@ def _main_table(evaluation: Evaluation) -> str:
         text = "Published: Liu &amp; Soatto, ICLR 2026"
         rows.append(f'<tr class=group><td colspan="{span}">{text}</td></tr>')
         for row in table.published:
-            cells = "".join(f"<td>{cell(row, t, interval=False)}</td>" for t in table.headings)
+            cells = "".join(f"<td>{cell(row, t, full=False)}</td>" for t in table.headings)
             rows.append(f"<tr class=published><td>{html.escape(row.name)}</td>{cells}</tr>")
     return (
-        "<h2>Agreement with people</h2><p class=note>Spearman × 100 with its 95% bootstrap "
-        "interval over pairs; the best in bold.</p>"
+        "<h2>Agreement with people</h2><p class=note>Spearman and Pearson × 100, with the 95% "
+        "bootstrap interval of the former over pairs; the best in bold."
+        f"{html.escape(''.join(f' {note}' for note in table.notes))}</p>"
         f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
     )
 
 
-def _errors(evaluation: Evaluation) -> str:
-    rows = [
+ERRORS = (
+    "task", "method", "pairs", "samples", "other samples", "other pairs",
+    "beyond the text encoder",
+)  # fmt: skip
+ABOUT_ERRORS = (
+    "Other samples: the standard error that new Monte Carlo noise would bring, by a jackknife over "
+    "samples. Other pairs: the bootstrap interval. Beyond the text encoder: partial Spearman given "
+    "its cosine."
+)
+DIFFERENCES = (
+    "task", "difference", "Spearman × 100", "95%, paired bootstrap", "other samples", "0 outside",
+)  # fmt: skip
+
+
+def _error_rows(evaluation: Evaluation) -> list[list[Any]]:
+    return [
         [
             score.task, f"{score.method}, {score.column}", score.pairs, score.samples or "none",
             "–" if score.monte_carlo is None else f"±{100 * score.monte_carlo:.2f}",
             f"{100 * score.low:.1f} to {100 * score.high:.1f}",
             "–" if score.beyond_text is None else f"{100 * score.beyond_text:.1f}",
-            "–" if score.pearson is None else f"{100 * score.pearson:.1f}",
         ]
         for score in evaluation.scores
         if score.headline
     ]  # fmt: skip
-    names = (
-        "task", "method", "pairs", "samples", "other samples", "other pairs",
-        "beyond the text encoder", "Pearson",
-    )  # fmt: skip
-    return (
-        "<h2>How sure that is</h2><p class=note>Other samples: the standard error that new Monte "
-        "Carlo noise would bring, by a jackknife over samples. Other pairs: the bootstrap "
-        "interval. Beyond the text encoder: partial Spearman given its cosine.</p>"
-        + _table(names, rows, text=2)
-    )
 
 
-def _differences(evaluation: Evaluation) -> str:
-    rows = [
+def _errors(evaluation: Evaluation) -> str:
+    note = f"<h2>How sure that is</h2><p class=note>{ABOUT_ERRORS}</p>"
+    return note + _table(ERRORS, _error_rows(evaluation), text=2)
+
+
+def _difference_rows(evaluation: Evaluation) -> list[list[Any]]:
+    return [
         [gap.task, f"{gap.method} − {gap.other}", f"{100 * gap.value:+.1f}",
          f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}",
          "–" if gap.monte_carlo is None else f"±{100 * gap.monte_carlo:.2f}",
          "yes" if gap.low > 0 or gap.high < 0 else ""]
         for gap in evaluation.differences
     ]  # fmt: skip
-    if not rows:
-        return ""
-    names = (
-        "task",
-        "difference",
-        "Spearman × 100",
-        "95%, paired bootstrap",
-        "other samples",
-        "0 outside",
-    )
-    return "<h2>Differences between methods</h2>" + _table(names, rows, text=2)
+
+
+def _differences(evaluation: Evaluation) -> str:
+    rows = _difference_rows(evaluation)
+    shown = _table(DIFFERENCES, rows, text=2)
+    return f"<h2>Differences between methods</h2>{shown}" if rows else ""
+
+
+KINDS = ("pairs", "Spearman × 100", "rank error, %")
+
+
+def _kind_rows(
+    evaluation: Evaluation, result: TaskResult, chosen: tuple[str, str]
+) -> dict[str, list[list[Any]]]:
+    """By respect the rows of its table, the last one of the whole task."""
+    total = whole(result, chosen)
+    if evaluation.settings["conventions"]["pooling"] == "mean":  # ranks are of the whole task
+        total = replace(total, name="all, pooled")
+    return {
+        respect: [
+            [kind.name, kind.pairs, _hundred(kind.spearman), _hundred(kind.rank_error)]
+            for kind in (*some, total)
+        ]
+        for respect, some in kinds(result, chosen).items()
+    }
 
 
 def _task(
@@ -175,14 +217,9 @@ def _task(
 ) -> str:
     parts = [f"<h2>{html.escape(task)}: {html.escape(', '.join(chosen))}</h2>"]
     parts.append(_image(scatter(result, chosen), f"{task}: scatter"))
-    total = whole(result, chosen)
-    for respect, some in kinds(result, chosen).items():
-        rows = [
-            [kind.name, kind.pairs, _hundred(kind.spearman), _hundred(kind.rank_error)]
-            for kind in (*some, total)
-        ]
+    for respect, rows in _kind_rows(evaluation, result, chosen).items():
         parts.append(f"<h3>By {html.escape(respect)}</h3>")
-        parts.append(_table((respect, "pairs", "Spearman × 100", "rank error, %"), rows, text=1))
+        parts.append(_table((respect, *KINDS), rows, text=1))
     worst = disagreements(result, chosen)
     parts.append(
         "<h3>Where it and people differ most</h3><p class=note>Ranks from 0 (the nearest pair of "
@@ -302,30 +339,40 @@ def _image(figure: Figure, name: str) -> str:
     return f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{said}"></figure>'
 
 
-def markdown_report(evaluation: Evaluation) -> str:
-    """The tables of the report as Markdown, without pictures."""
+def markdown_report(evaluation: Evaluation, chosen: tuple[str, str] | None = None) -> str:
+    """The tables and settings of the report as Markdown, without scatter plots and pictures.
+
+    Args:
+        evaluation: What was run.
+        chosen: As for ``report_page``.
+    """
     from conjure.evaluate.table import render
 
-    chosen = chosen_method(evaluation)
+    chosen = chosen or pick_column(evaluation)
     parts = ["# Agreement with people", render(make_table(evaluation, full=True), "markdown")]
+    parts += ["## How sure that is", ABOUT_ERRORS]
+    parts.append(_markdown(ERRORS, _error_rows(evaluation), text=2))
+    if rows := _difference_rows(evaluation):
+        parts += ["## Differences between methods", _markdown(DIFFERENCES, rows, text=2)]
     for task, result in evaluation.results.items():
         parts.append(f"## {task}: {', '.join(chosen)}")
-        total = whole(result, chosen)
-        for respect, some in kinds(result, chosen).items():
-            parts.append(
-                f"| {respect} | pairs | Spearman × 100 | rank error, % |\n|---|---:|---:|---:|"
-            )
-            parts[-1] += "".join(
-                f"\n| {k.name} | {k.pairs} | {_hundred(k.spearman)} | {_hundred(k.rank_error)} |"
-                for k in (*some, total)
-            )
-        parts.append("| first | second | rank by people | rank by it |\n|---|---|---:|---:|")
-        parts[-1] += "".join(
-            f"\n| {_cell(d.a)} | {_cell(d.b)} | {100 * d.human_rank:.0f} | "
-            f"{100 * d.method_rank:.0f} |"
+        for respect, rows in _kind_rows(evaluation, result, chosen).items():
+            parts.append(_markdown((respect, *KINDS), rows, text=1))
+        rows = [
+            [d.a, d.b, f"{100 * d.human_rank:.0f}", f"{100 * d.method_rank:.0f}"]
             for d in disagreements(result, chosen)
-        )
+        ]
+        parts.append(_markdown(("first", "second", "rank by people", "rank by it"), rows, text=2))
+    said = json.dumps(evaluation.settings, indent=1, ensure_ascii=False)
+    parts += ["## Settings", f"```json\n{said}\n```"]
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown(names: Sequence[str], rows: Iterable[Sequence[Any]], text: int) -> str:
+    """A table whose first ``text`` columns are words."""
+    signs = ["---" if n < text else "---:" for n in range(len(names))]
+    lines = [names, signs, *rows]
+    return "\n".join("| " + " | ".join(_cell(str(c)) for c in line) + " |" for line in lines)
 
 
 def _cell(text: str) -> str:

@@ -113,6 +113,11 @@ class Evaluation:
     calls: int
     seconds: float
 
+    def lead(self) -> Score:
+        """The headline that errors and differences are shown of: conjuring's, else the first."""
+        heads = [score for score in self.scores if score.headline]
+        return next((s for s in heads if s.method == "conjuring"), heads[0])
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pairs, as JSON values."""
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -193,14 +194,27 @@ def build_methods(names: Sequence[str], asked: Asked) -> list[Method]:
     Raises:
         ConjureError: No such method or model, or one that stands twice.
     """
-    found: dict[str, Method] = {}
     parts = [name.partition(":") for name in names]
-    for build, argument in [(METHODS[kind], argument) for kind, _, argument in parts]:
-        method = build(asked, argument or None)
-        if method.name in found:
-            raise ConjureError(f"The method {method.name} stands twice: take one out.")
-        found[method.name] = method
-    return sorted(found.values(), key=lambda method: place_of(method.group))
+    ways = [(METHODS[kind], argument or None) for kind, _, argument in parts]
+    built = _told_apart([build(asked, argument) for build, argument in ways])
+    for name, count in Counter(method.name for method in built).items():
+        if count > 1:
+            raise ConjureError(f"The method {name} stands twice: take one out.")
+    return sorted(built, key=lambda method: place_of(method.group))
+
+
+def _told_apart(methods: Sequence[Any]) -> list[Method]:
+    """Models that the table would call the same, as checkpoints of two runs, by all of their path.
+
+    It calls a folder by its last part.
+    """
+    names = Counter(method.name for method in methods)
+    return [
+        replace(method, label=method.argument)
+        if names[method.name] > 1 and hasattr(method, "label")
+        else method
+        for method in methods
+    ]
 
 
 def _averages(scores: list[Score], drawn: Drawn) -> list[Score]:

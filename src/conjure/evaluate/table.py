@@ -46,13 +46,20 @@ class Table:
         headings: The tasks.
         rows: Ours, in the order of their groups.
         published: The paper's.
-        full: Whether intervals and all columns are shown.
+        full: Whether all columns are shown, with Pearson's correlation and intervals.
+        notes: What must be known to read it.
     """
 
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
     published: tuple[Row, ...]
     full: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def corner(self) -> str:
+        """What the figures are."""
+        return "Spearman / Pearson × 100 [95%]" if self.full else "Spearman × 100"
 
     def groups(self, rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         """Rows under their headings."""
@@ -95,18 +102,31 @@ def make_table(evaluation: Evaluation, *, full: bool = False) -> Table:
         for p in PUBLISHED
         if any(task in p.figures for task in headings)
     )
-    return Table(headings, tuple(rows), published, full)
+    return Table(headings, tuple(rows), published, full, tuple(_notes(evaluation, bool(published))))
 
 
-def cell(row: Row, task: str, *, interval: bool) -> str:
-    """Spearman × 100, with its interval where it is asked for and there is one."""
+def _notes(evaluation: Evaluation, published: bool) -> list[str]:
+    how = evaluation.settings["conventions"]
+    found = []
+    if how["limit"] is not None:
+        beside = " The published figures are of whole tasks." if published else ""
+        found.append(f"At most {how['limit']:,} pairs of each task, drawn at random.{beside}")
+    if how["pooling"] == "mean":
+        found.append("Means over the subsets of tasks that have some; Pearson over whole tasks.")
+    return found
+
+
+def cell(row: Row, task: str, *, full: bool) -> str:
+    """Spearman × 100; where all is asked for, with Pearson's correlation and the interval."""
     figure, score = row.figures[task], row.scores.get(task)
     if figure is None:
         return "–"
     if figure != figure:
         return "undefined"
     said = f"{figure:.1f}"
-    if interval and score is not None:
+    if full and score is not None:
+        if score.pearson is not None:
+            said += f" / {100 * score.pearson:.1f}"
         said += f" [{100 * score.low:.1f}, {100 * score.high:.1f}]"
     return said
 
@@ -132,13 +152,13 @@ def render(table: Table, kind: str) -> str:
 
 def _markdown(table: Table) -> str:
     lines = [
-        "| Spearman × 100 | " + " | ".join(table.headings) + " |",
+        f"| {table.corner} | " + " | ".join(table.headings) + " |",
         "|---|" + "---:|" * len(table.headings),
     ]
     for group, rows in table.groups(table.rows):
         lines.append(f"| *{group}* |" + " |" * len(table.headings))
         for row in rows:
-            cells = [cell(row, t, interval=table.full) for t in table.headings]
+            cells = [cell(row, t, full=table.full) for t in table.headings]
             marked = [
                 f"**{c}**" if t in row.best else c
                 for c, t in zip(cells, table.headings, strict=True)
@@ -147,8 +167,9 @@ def _markdown(table: Table) -> str:
     if table.published:
         lines.append(f"| *Published: {SOURCE}* |" + " |" * len(table.headings))
         for row in table.published:
-            cells = [cell(row, t, interval=False) for t in table.headings]
+            cells = [cell(row, t, full=False) for t in table.headings]
             lines.append(f"| {row.name} (published) | " + " | ".join(cells) + " |")
+    lines += [line for note in table.notes for line in ("", note)]
     return "\n".join(lines) + "\n"
 
 
@@ -165,12 +186,13 @@ def _latex(table: Table) -> str:
 
     columns = "l" + "r" * len(table.headings)
     span = len(table.headings) + 1
+    corner = table.corner.replace("×", "$\\times$").replace("%", "\\%")
     lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
-    lines.append(" & ".join(["Spearman $\\times$ 100", *map(plain, table.headings)]) + " \\\\")
+    lines.append(" & ".join([corner, *map(plain, table.headings)]) + " \\\\")
     for group, rows in table.groups(table.rows):
         lines += ["\\midrule", f"\\multicolumn{{{span}}}{{l}}{{\\emph{{{plain(group)}}}}} \\\\"]
         for row in rows:
-            cells = [plain(cell(row, t, interval=table.full)) for t in table.headings]
+            cells = [plain(cell(row, t, full=table.full)) for t in table.headings]
             marked = [
                 f"\\textbf{{{c}}}" if t in row.best else c
                 for c, t in zip(cells, table.headings, strict=True)
@@ -180,9 +202,12 @@ def _latex(table: Table) -> str:
         title = f"\\multicolumn{{{span}}}{{l}}{{\\emph{{Published: {plain(SOURCE)}}}}} \\\\"
         lines += ["\\midrule", title]
         for row in table.published:
-            cells = [plain(cell(row, t, interval=False)) for t in table.headings]
+            cells = [plain(cell(row, t, full=False)) for t in table.headings]
             lines.append(" & ".join([plain(row.name), *cells]) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+    lines.append("\\bottomrule")
+    for note in table.notes:
+        lines.append(f"\\multicolumn{{{span}}}{{l}}{{\\footnotesize {plain(note)}}} \\\\")
+    return "\n".join([*lines, "\\end{tabular}"]) + "\n"
 
 
 def _csv(table: Table) -> str:

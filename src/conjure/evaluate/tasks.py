@@ -60,23 +60,23 @@ class Task:
 SEMEVAL = "no licence stated; free for research"
 _STS = (
     (
-        "STS12", 3108, "27c735da4ca8bea4", "a0d554a64d88156834ff5ae9920b964011b16384",
+        "STS12", 3108, "5435699630f49b9d", "a0d554a64d88156834ff5ae9920b964011b16384",
         "Agirre et al. 2012, SemEval task 6",
     ),
     (
-        "STS13", 1500, "9e1e5a2850df0de7", "7e90230a92c190f1bf69ae9002b8cea547a64cca",
+        "STS13", 1500, "7a8dfc11c15326af", "7e90230a92c190f1bf69ae9002b8cea547a64cca",
         "Agirre et al. 2013, *SEM shared task, without SMT",
     ),
     (
-        "STS14", 3750, "ac176dce5e06e7e1", "6031580fec1f6af667f0bd2da0a551cf4f0b2375",
+        "STS14", 3750, "752e1207adb12977", "6031580fec1f6af667f0bd2da0a551cf4f0b2375",
         "Agirre et al. 2014, SemEval task 10",
     ),
     (
-        "STS15", 3000, "13a9f349d891f2a5", "ae752c7c21bf194d8b67fd573edf7ae58183cbe3",
+        "STS15", 3000, "4575c2b7581b1c1a", "ae752c7c21bf194d8b67fd573edf7ae58183cbe3",
         "Agirre et al. 2015, SemEval task 2",
     ),
     (
-        "STS16", 1186, "8c647a4769486ce0", "4d8694f8f0e0100860b497b999b3dbed754a0513",
+        "STS16", 1186, "05fe078f9440d1c8", "4d8694f8f0e0100860b497b999b3dbed754a0513",
         "Agirre et al. 2016, SemEval task 1",
     ),
 )  # fmt: skip
@@ -93,26 +93,26 @@ TASKS |= {
     for task in (
         Task(
             "STS-B", "Cer et al. 2017, STS Benchmark, test", "CC BY-SA 4.0", 1379,
-            "6ba01775a0a211d0", "STSBenchmark.test",
+            "11b699df644e0910", "STSBenchmark.test",
             Hub("mteb/stsbenchmark-sts", "b0fddb56ed78048fa8b90373c8a3cfc37b684831", "test"),
         ),
         Task(
             "STS-B-dev", "Cer et al. 2017, STS Benchmark, development", "CC BY-SA 4.0", 1500,
-            "9b4de469ca6e1c2b", "STSBenchmark.dev",
+            "a17f44db300598ee", "STSBenchmark.dev",
             Hub("mteb/stsbenchmark-sts", "b0fddb56ed78048fa8b90373c8a3cfc37b684831", "validation"),
         ),
         Task(
             "SICK-R", "Marelli et al. 2014, SICK, its own test split", "CC BY-NC-SA 3.0", 4927,
-            "6cdc3e017641cfb0", "SICK-R.test",
+            "34b7574fc528a0c4", "SICK-R.test",
         ),
         Task(
             "SICK-R-all", "Marelli et al. 2014, SICK, the whole, as MTEB has it",
             "CC BY-NC-SA 3.0", 9927, None, "SICK-R-all",
             Hub("mteb/sickr-sts", "20a6d6f312dd54037fe07a32d58e5e168867909d", "test"),
         ),
-        Task("RG65", "Rubenstein & Goodenough 1965", "none stated", 65, "339794319a7d4890", "RG65"),
-        Task("MC30", "Miller & Charles 1991", "none stated", 30, "6701a74df1bac99f", "MC30"),
-        Task("SimLex-999", "Hill et al. 2015", "none stated", 999, "405394ffb7d25f6d", "SimLex999"),
+        Task("RG65", "Rubenstein & Goodenough 1965", "none stated", 65, "1ac308f201882c1c", "RG65"),
+        Task("MC30", "Miller & Charles 1991", "none stated", 30, "ed63170663baa047", "MC30"),
+        Task("SimLex-999", "Hill et al. 2015", "none stated", 999, "8928303e85374c5e", "SimLex999"),
     )
 }  # fmt: skip
 

@@ -96,7 +96,7 @@ class Transition:
 
 
 OPTIONAL = (
-    "decode",  # latent states to pictures (N, H, W, 3), uint8: figures, finished pictures
+    "decode",  # latent states to pictures (N, H, W, 3) in [0, 1]: figures, finished pictures
     "picture_fingerprint",  # a hash of what decodes
     "revision", "variant",  # of the model, where it has any: manifests
     "sampler", "grid", "family",  # what two processes must share to be compared on one path

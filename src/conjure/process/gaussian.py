@@ -15,6 +15,7 @@ from conjure.errors import ConjureError
 from conjure.levels import Floats, NoiseLevels
 from conjure.process.base import Memory, Prediction, Transition
 from conjure.process.samplers import Grid, Sampler
+from conjure.process.samplers.base import lay_out
 from conjure.registry import SAMPLERS
 
 
@@ -81,7 +82,7 @@ class GaussianProcess:
         """One on the noise schedule of a diffusers scheduler configuration (default: linear)."""
         config = dict(config or {"timestep_spacing": "trailing"})
         made = SAMPLERS[sampler](config, eta)
-        return cls(meanings, made, made.grid(config, steps, {}), guidance, negative)
+        return cls(meanings, made, lay_out(made, config, steps, {}), guidance, negative)
 
     @property
     def levels(self) -> NoiseLevels:

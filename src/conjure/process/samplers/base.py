@@ -171,7 +171,7 @@ class Bound:
         """The bounded x̂₀, each row by itself."""
         if self.quantile is not None:
             sizes = picture.flatten(1).abs()
-            # As diffusers: in float32, where torch's quantile interpolates.
+            # torch's quantile interpolates, as in diffusers.
             edge = torch.quantile(sizes, self.quantile, dim=1).clamp(1, max(1.0, self.most))
             edge = edge.view(-1, *(1 for _ in picture.shape[1:]))
             return picture.clamp(-edge, edge) / edge
@@ -253,8 +253,34 @@ SPACINGS = {
 """Spacings of noise levels by the switch of diffusers' configurations that turns them on."""
 
 
+def lay_out(sampler: Sampler, config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
+    """A sampler's grid, or words for what is wrong with it.
+
+    Raises:
+        ConjureError: The steps do not fit the schedule.
+    """
+    try:
+        grid = sampler.grid(config, steps, timing)
+    except ConjureError:
+        raise
+    except ValueError as error:
+        raise ConjureError(
+            f"{sampler.name} cannot lay out {steps} steps on this model's schedule: {error}. Take "
+            "fewer, or another spacing."
+        ) from error
+    if len(grid.levels) != steps:
+        raise ConjureError(
+            f"{sampler.name} lays out {len(grid.levels)} noise levels where {steps} are asked for: "
+            "take another number of steps, or another spacing."
+        )
+    return grid
+
+
 def set_timesteps(scheduler: Any, steps: int, timing: Timing) -> None:
     """Lay out a scheduler's steps, as the model's pipeline does.
+
+    With some numbers of steps diffusers' trailing spacing has one too many, by rounding: timestep
+    −1, which no network was trained on. It is left out.
 
     Raises:
         ConjureError: diffusers refuses the number of steps.
@@ -266,6 +292,12 @@ def set_timesteps(scheduler: Any, steps: int, timing: Timing) -> None:
             scheduler.set_timesteps(steps, **timing)
     except (ValueError, IndexError, TypeError, AssertionError) as error:
         raise ConjureError(f"diffusers cannot lay out {steps} steps: {error}") from error
+    surplus = int((np.asarray(scheduler.timesteps) < 0).sum())
+    if surplus:
+        scheduler.timesteps = scheduler.timesteps[:-surplus]
+        if getattr(scheduler, "sigmas", None) is not None:
+            sigmas = scheduler.sigmas
+            scheduler.sigmas = torch.cat([sigmas[: -1 - surplus], sigmas[-1:]])
 
 
 def grid_from_sigmas(scheduler: Any, *, flow: bool) -> Grid:
@@ -276,12 +308,26 @@ def grid_from_sigmas(scheduler: Any, *, flow: bool) -> Grid:
         flow: Whether they are s of x = (1 − s)x₀ + sε, or σ/α.
     """
     levels = scheduler.sigmas.double().numpy()
-    alpha, sigma = vp_from_flow(levels) if flow else vp_from_ratio(levels)
+    if flow:
+        alpha, sigma = vp_from_flow(levels)
+        blind, start = levels[0] > 1 - ROUNDING, float(alpha[0] + sigma[0])
+    else:
+        alpha, sigma = vp_from_ratio(levels)
+        blind, start = bool(scheduler.config.get("rescale_betas_zero_snr")), 1.0
+        blind = blind and levels[0] > MOST_RATIO
     return Grid(
-        NoiseLevels(alpha[:-1], sigma[:-1]),
+        NoiseLevels(alpha[:-1], sigma[:-1], pure_noise=bool(blind)),
         np.asarray(scheduler.timesteps, dtype=np.float64),
         (float(alpha[-1]), float(sigma[-1])),
+        start,
     )
+
+
+ROUNDING = 1e-5
+"""A flow's s nearer to 1 than this is 1: diffusers computes it in single precision."""
+
+MOST_RATIO = 4095
+"""diffusers' σ/α of a schedule without signal at its end is 2¹²: its solvers divide by α."""
 
 
 def half_log_snr(alpha: float, sigma: float) -> float:
@@ -332,6 +378,8 @@ def flow_grid(config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
         shift=config.get("shift", config.get("flow_shift", 1.0)), stochastic_sampling=False,
     )  # fmt: skip
     set_timesteps(scheduler, steps, timing)
+    levels = scheduler.sigmas
+    scheduler.sigmas = torch.where((levels - 1).abs() < ROUNDING, 1.0, levels.double())
     return grid_from_sigmas(scheduler, flow=True)
 
 
