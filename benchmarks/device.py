@@ -143,7 +143,7 @@ def main() -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"{arguments.model} ({arguments.size}), {arguments.dtype}, {name}, torch "
           f"{torch.__version__}")  # fmt: skip
-    found = measure_speed(process, "a", sizes=(1, 2, 4, 8, 16, 32, 64))
+    found = measure_speed(process, ("a",), sizes=(1, 2, 4, 8, 16, 32, 64))
     batch = found.batch_size
     x = process.place(torch.randn(batch, *process.shape)).to(process.dtype)
     condition = {

@@ -83,7 +83,7 @@ def line(
         run: The network calls made so far, after each part of the run.
     """
     steps, factor = len(process.levels), 8 if process.guidance > 1 else 4
-    size = measure_speed(process, "", repeats=4).batch_size
+    size = measure_speed(process, ("",), repeats=4).batch_size
     passes = max(1, 512 // size)
     bare = bare_calls(process, [size] * passes, pairs[0][0])
     slow: list[float] = []

@@ -20,6 +20,7 @@ from conjure.baselines.trajectories import TEMPLATE, Trajectories
 from conjure.engine import Job, Network, noise, run_block
 from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError
+from conjure.evaluate import Examples, evaluate
 from conjure.evaluate.run import build_methods
 from conjure.registry import METHODS
 
@@ -392,6 +393,29 @@ def test_a_language_model_in_half_precision_computes_in_single(language_model, t
     assert loaded.settings["dtype"] == "torch.float32"
     asked = METHODS["trajectories"](Asked(dtype="bfloat16"), str(half))
     assert asked.settings["dtype"] == "torch.bfloat16"
+
+
+def test_a_killed_evaluation_by_a_language_model_goes_on(language_model, tmp_path, monkeypatch):
+    words = ["cat", "dog", "red car", "a cat"]
+    pairs = tuple(combinations(words, 2))
+    examples = Examples("toy", pairs, np.arange(6.0), {}, words=False)
+    name = f"trajectories:{language_model}"
+    whole = evaluate([examples], [name])
+    compare, left = Trajectories.compare, [0]
+
+    def dying(self, *asked):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return compare(self, *asked)
+
+    monkeypatch.setattr(Trajectories, "compare", dying)
+    for allowed in (1, 0, 2, 1, 1):
+        left[0] = allowed
+        with pytest.raises(KeyboardInterrupt):
+            evaluate([examples], [name], out=tmp_path / "run")
+    left[0] = 1  # of six pairs five are there
+    assert evaluate([examples], [name], out=tmp_path / "run").scores == whole.scores
 
 
 def test_another_tokenizer_or_configuration_is_another_folder(language_model, tmp_path):

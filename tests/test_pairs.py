@@ -435,7 +435,7 @@ def test_speed_is_measured_until_it_no_longer_grows(process):
             return super().predict(x, step, prompts)
 
     paced = Paced(process.meanings, process.sampler, process.grid)
-    found = measure_speed(paced, "a", clock=lambda: now[0])
+    found = measure_speed(paced, ("a",), clock=lambda: now[0])
     assert found.batch_size >= 64
     assert found.seconds_per_call == pytest.approx(0.1, rel=0.2)
 
@@ -448,7 +448,7 @@ def test_speed_stops_at_the_memory_that_there_is(process):
             return super().predict(x, step, prompts)
 
     small = Small(process.meanings, process.sampler, process.grid)
-    assert measure_speed(small, "a").batch_size <= 4
+    assert measure_speed(small, ("a",)).batch_size <= 4
 
 
 def test_prompts_against_themselves_beside_kept_paths():

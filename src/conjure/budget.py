@@ -95,4 +95,9 @@ def make_budget(
             f"A tolerance is first looked at after {first_round} samples, and a pair has at most "
             f"{samples}: allow more (samples), or look earlier (first_round)."
         )
+    if top is not None and first_round >= samples:
+        raise ConjureError(
+            f"A ranking is first halved after {first_round} samples, and a pair has at most "
+            f"{samples}: allow more (samples), or look earlier (first_round)."
+        )
     return budget

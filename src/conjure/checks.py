@@ -15,16 +15,20 @@ def why_unavailable(process: Process, estimand: str) -> str | None:
     Raises:
         UnknownNameError: No such estimand.
     """
+    sampler = process.describe().get("sampler", "this sampler")
+    return why_without(estimand, len(process.levels), sampler, draws_noise=process.draws_noise)
+
+
+def why_without(estimand: str, steps: int, sampler: str, *, draws_noise: bool) -> str | None:
+    """The same of a process that is not loaded yet."""
     chosen = ESTIMANDS[estimand]
-    steps = len(process.levels)
     if steps < chosen.minimum_steps:
         others = ", ".join(name for name, e in ESTIMANDS.items() if e.minimum_steps <= steps)
         return (
             f"{estimand} needs at least {chosen.minimum_steps} steps, and there is {steps}. Take "
             f"more, or use one that needs fewer: {others}."
         )
-    if chosen.of == "chain" and not process.draws_noise:
-        sampler = process.describe().get("sampler", "this sampler")
+    if chosen.of == "chain" and not draws_noise:
         return (
             f"{estimand} is the divergence of a chain that draws noise, and {sampler} with these "
             "settings draws none. Use girsanov, or a stochastic sampler (ddim with eta 1, ddpm, "
@@ -83,6 +87,13 @@ def check_prompt(process: Process | None, prompt: str) -> None:
     """
     if not isinstance(prompt, str):
         raise ConjureError(f"A prompt is a string, not {type(prompt).__name__}: {prompt!r}.")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise ConjureError(
+            f"{prompt!r} holds half of a character (a surrogate that stands alone), and so is no "
+            "text: it was cut or decoded wrongly."
+        ) from error
     if process is not None:
         process.check(prompt)
 

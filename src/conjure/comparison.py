@@ -113,10 +113,11 @@ class Comparison:
         """How the distance comes about along the paths, a dict a scored state, noisiest first.
 
         Keys: ``step`` (from 1), ``log_snr`` (None where there is no signal), ``forward`` and
-        ``reverse`` (the halves from either path), ``contribution`` (their sum) and ``share`` of
-        the distance.
+        ``reverse`` (the halves from either path; None where the estimand has no such halves),
+        ``contribution`` (their sum) and ``share`` of the distance.
         """
         rows = []
+        halves = ESTIMANDS[self.estimand].by_path
         for i, log_snr in enumerate(self.process.levels.log_snr):
             forward, reverse = (float(v) / 2 for v in self.estimate.per_state[:, i])
             contribution = forward + reverse
@@ -124,8 +125,8 @@ class Comparison:
                 {
                     "step": i + 1,
                     "log_snr": _finite(float(log_snr)),
-                    "forward": forward,
-                    "reverse": reverse,
+                    "forward": forward if halves else None,
+                    "reverse": reverse if halves else None,
                     "contribution": contribution,
                     "share": contribution / self.distance if self.distance > 0 else 0.0,
                 }

@@ -94,7 +94,7 @@ class Drift:
             decode = getattr(process, "decode", None)
             if decode is None:
                 raise ConjureError("These processes have no pictures: states cannot be decoded.")
-            calls = len(keys) * len(process.visits) * (2 if process.guidance > 1 else 1)
+            calls = path_calls(process, len(keys))
             with progress_bar("Drawing pictures", calls, shown=progress) as bar:
                 network = Network(process, bar.advance)
                 states = finished_pictures(process, network, keys, self.seed)
@@ -119,6 +119,7 @@ class Drift:
                     "kl_forward": result.kl_forward,
                     "kl_reverse": result.kl_reverse,
                     "samples": result.samples,
+                    "near_floor": result.near_floor,
                 }
                 for prompt, result in self.ranked()
             ],
@@ -140,6 +141,11 @@ class Drift:
         if path is not None:
             save_figure(made, path)
         return made
+
+
+def path_calls(process: Process, count: int) -> int:
+    """Network calls of so many paths, walked to their ends."""
+    return count * len(process.visits) * (2 if process.guidance > 1 else 1)
 
 
 def drift(

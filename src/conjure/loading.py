@@ -16,7 +16,7 @@ from conjure.devices import check_device, check_dtype
 from conjure.errors import ConjureError, ModelError, UnknownNameError, UnsafeWeightsError
 from conjure.process.families import Family, Source
 from conjure.process.pipeline import Negative, PipelineProcess
-from conjure.process.samplers.base import lay_out, refuse_eta
+from conjure.process.samplers.base import SPACINGS, is_flow, lay_out, refuse_eta
 from conjure.registry import FAMILIES, SAMPLERS
 from conjure.settings import WITH_ETA, load_arguments, without_old_eta
 from conjure.sources import (
@@ -36,6 +36,7 @@ LONG = ("refuse", "truncate", "chunk")
 """What may become of prompts beyond the text encoder's length."""
 
 TIMESTEP_SPACINGS = ("leading", "trailing", "linspace")
+ALL_SPACINGS = (*TIMESTEP_SPACINGS, *SPACINGS)
 
 STATE_BUDGET = 2**20
 """Numbers a network pass takes in by default: 64 latents of Stable Diffusion 1.5."""
@@ -227,6 +228,8 @@ def check_settings(asked: Mapping[str, Any]) -> None:
     SAMPLERS[asked["sampler"]]
     if asked["sampler"] not in WITH_ETA:
         refuse_eta(asked["sampler"], asked["eta"])
+    if asked["spacing"] is not None and asked["spacing"] not in ALL_SPACINGS:
+        raise UnknownNameError("spacing", asked["spacing"], ALL_SPACINGS)
     if asked["spacing"] in TIMESTEP_SPACINGS and asked["sampler"] == "lcm":
         refuse_lcm_spacing()
 
@@ -323,16 +326,10 @@ def spaced(
     """A scheduler's configuration with another spacing of its steps.
 
     Raises:
-        UnknownNameError: No such spacing.
         ConjureError: A flow has no timestep spacing, and only a flow has a shift.
     """
-    from conjure.process.samplers.base import SPACINGS, is_flow
-
     changed: dict[str, Any] = {}
     if spacing is not None:
-        known = (*TIMESTEP_SPACINGS, *SPACINGS)
-        if spacing not in known:
-            raise UnknownNameError("spacing", spacing, known)
         for switch in SPACINGS.values():
             changed[switch] = False
         if spacing in SPACINGS:

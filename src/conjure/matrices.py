@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conjure.budget import SAMPLES
 from conjure.checks import check_texts
 from conjure.comparison import default_process
 from conjure.errors import ConjureError
@@ -168,6 +169,8 @@ def matrix(
         raise ConjureError(f"The prompt {twice!r} stands twice in the list: take one out.")
     if not names:
         raise ConjureError("A matrix needs at least one prompt.")
+    if not getattr(process, "reads", True):
+        return _meaningless(names, process, estimand, samples or SAMPLES, seed)
     pairs = list(combinations(names, 2))
     started = time.perf_counter()
     run = compare_pairs(
@@ -194,6 +197,19 @@ def matrix(
     return Matrix(
         names, process, estimand, distances, errors, kl if has_kl else None, taken, seed,
         run.calls, time.perf_counter() - started, floor, _per_sample(drawn, count),
+    )  # fmt: skip
+
+
+def _meaningless(
+    names: tuple[str, ...], process: Process, estimand: str, samples: int, seed: int
+) -> Matrix:
+    """That of a process that does not read its prompts: 0, by what it is and not by measuring."""
+    zeros = np.zeros((len(names), len(names)))
+    taken = np.where(np.eye(len(names), dtype=bool), 0, samples)
+    kl = zeros if ESTIMANDS[estimand].is_kl(process) else None
+    return Matrix(
+        names, process, estimand, zeros, zeros, kl, taken, seed, 0, 0.0,
+        per_sample=np.zeros((samples, *zeros.shape)),
     )  # fmt: skip
 
 

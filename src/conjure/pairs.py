@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
@@ -75,8 +75,10 @@ class PairRun(Iterator[Comparison]):
         self._firsts: deque[int] = deque()  # calls of the first round of each window
         self._reserved = 0  # calls of the first rounds of windows that are still to come
         self._measured_at = 0
-        # Of two processes as one, the precision of either may be what is asked about.
-        self._half = is_half(process.describe().get("dtype")) and not isinstance(process, Between)
+        # Of two processes in two precisions, the precision is what is asked about.
+        said = process.describe()
+        self._half = is_half(said.get("dtype")) and "dtype" not in said.get("second", {})
+        self._advanced = 0
         self._floors: dict[str, float] | None = None
         self._note: Callable[[str], None] = lambda _: None
         self._foreseen = is_repeatable(pairs)
@@ -130,7 +132,7 @@ class PairRun(Iterator[Comparison]):
         if allowed is not None:
             self.planned = min(self.planned, 2 * allowed // price(2))
         if self.planned:
-            self._measure(next(iter(self._pairs))[0])
+            self._measure(next(iter(self._pairs)))
 
     def _costs(self, window: list[Pair], samples: int) -> list[int]:
         """Calls that a window still needs for each of the first samples."""
@@ -144,8 +146,8 @@ class PairRun(Iterator[Comparison]):
             found.append(fresh if whole else count_calls(self._process, jobs))
         return found
 
-    def _measure(self, prompt: str) -> None:
-        found = find_pace(self._process, prompt, self.planned)
+    def _measure(self, pair: Pair) -> None:
+        found = find_pace(self._process, pair, self.planned)
         if found is not None:
             if self._network.batch_size == self._process.batch_size:  # not halved meanwhile
                 self._network.batch_size = found.batch_size
@@ -157,18 +159,19 @@ class PairRun(Iterator[Comparison]):
         check_prompts(self._process, window)
         self.planned += sum(self._costs(window, self.samples))
         if self._measured_at < MEASURED_FROM <= self.planned or self.seconds_per_call is None:
-            self._measure(window[0][0])
+            self._measure(window[0])
 
     def _work(self) -> Iterator[Comparison]:
         with (
             closing(self._run),
-            progress_bar("Comparing", self.planned or None, shown=self._shown) as bar,
+            progress_bar("Comparing", self._price(self.planned) or None, shown=self._shown) as bar,
         ):
-            self._network.on_calls, self._note = bar.advance, bar.note
+            self._network.on_calls = lambda rows: bar.advance(self._priced(rows))
+            self._note = bar.note
             for window in _windows(self._pairs, self._size):
                 if not self._foreseen:
                     self._foresee(window)
-                    bar.expect(self.planned)
+                    bar.expect(self._price(self.planned))
                 yield from self._work_window(window)
 
     def _work_window(self, window: list[Pair]) -> Iterator[Comparison]:
@@ -224,6 +227,11 @@ class PairRun(Iterator[Comparison]):
     def _price(self, rows: int) -> int:
         """Network calls of so many predictions: two processes as one may make two for each."""
         return self._process.calls(rows) if isinstance(self._process, Between) else rows
+
+    def _priced(self, rows: int) -> int:
+        """The same of some more predictions: over a run they add up, though rows may be odd."""
+        before, self._advanced = self._advanced, self._advanced + rows
+        return self._price(self._advanced) - self._price(before)
 
     def _run_missing(self, pairs: list[Pair], count: int) -> Iterator[Pair]:
         """Bring every pair to ``count`` samples; each block is stored as it is finished.
@@ -282,7 +290,7 @@ class PairRun(Iterator[Comparison]):
             squares=squares,
             seed=self._seed,
             antithetic=self._antithetic,
-            calls=count_calls(self._process, jobs),
+            calls=self._price(count_calls(self._process, jobs)),
         )
 
     def _floor(self, prompt: str) -> dict[str, float] | None:
@@ -418,7 +426,8 @@ class _checked(Iterable[Pair]):  # noqa: N801 - a view, used as a function
 
     def __iter__(self) -> Iterator[Pair]:
         for number, pair in enumerate(self.pairs):
-            if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(p, str) for p in pair):
+            loose = isinstance(pair, (str, Mapping, Set)) or not hasattr(pair, "__len__")
+            if loose or len(pair) != 2 or not all(isinstance(p, str) for p in pair):
                 raise ConjureError(f"Pair {number + 1} is not two prompts: {pair!r}.")
             yield (pair[0], pair[1])
 

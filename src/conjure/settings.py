@@ -17,6 +17,9 @@ KINDS: dict[str, type] = {
 WEIGHTS = ("model", "revision", "variant", "config", "lora", "dtype", "embedded_guidance")
 """Those that decide which weights are loaded, and how."""
 
+WHOLE = ("negative",)
+"""Those whose values have commas of their own: one value a time, and as often as there are any."""
+
 WITH_ETA = ("ddim", "own")
 """Samplers that take an η; ``own`` does where the pipeline's is DDIM."""
 
@@ -39,15 +42,20 @@ def parse_vary(options: Sequence[str], also: dict[str, type] | None = None) -> d
 
     >>> parse_vary(["guidance=1,3", "steps=5,10"])
     {'guidance': [1.0, 3.0], 'steps': [5, 10]}
+    >>> parse_vary(["negative=", "negative=ugly, blurry"])
+    {'negative': ['', 'ugly, blurry']}
     """
     kinds = KINDS | (also or {})
     found: dict[str, list[Any]] = {}
     for option in options:
         name, values = _split(option, kinds, "--vary is NAME=VALUES")
-        if name in found:
+        if name in found and name not in WHOLE:
             raise ConjureError(f"{name} is varied twice: give all its values at once.")
-        found[name] = [_value(name, v.strip(), kinds[name], option) for v in values.split(",")]
-        if not values or len(set(found[name])) < len(found[name]):
+        parts = [values] if name in WHOLE else values.split(",")
+        found.setdefault(name, []).extend(
+            _value(name, part.strip(), kinds[name], option) for part in parts
+        )
+        if not (values or name in WHOLE) or len(set(found[name])) < len(found[name]):
             raise ConjureError(f"{option!r} has no values, or one of them twice.")
     return found
 

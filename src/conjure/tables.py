@@ -184,7 +184,10 @@ def choose_columns(table: TableFile, named: str | None, count: int) -> tuple[lis
     """
     there = table.columns()
     if named is not None:
-        chosen = [name.strip() for name in named.split(",")]
+        # A name with a comma is quoted, as in a table; one with spaces at its ends may leave them.
+        parts = next(csv.reader([named], skipinitialspace=True), [])
+        bare = {name.strip(): name for name in reversed(there)}
+        chosen = [n if n in there else bare.get(n.strip(), n.strip()) for n in parts]
         if len(chosen) != count:
             many = "one column" if count == 1 else "two columns, with a comma between"
             raise ConjureError(f"--columns names {many}, not {named!r}.")
@@ -195,7 +198,7 @@ def choose_columns(table: TableFile, named: str | None, count: int) -> tuple[lis
             )
         return chosen, False
     known = [[name] for name in SINGLE_COLUMNS] if count == 1 else map(list, PAIRS_OF_COLUMNS)
-    by_name = {name.lower(): name for name in there}
+    by_name = {name.strip().lower(): name for name in there}
     for names in known:
         if all(name in by_name for name in names):
             return [by_name[name] for name in names], True
@@ -272,16 +275,27 @@ def write_table(path: str | Path, rows: Iterator[Row], columns: Sequence[str]) -
 def _write_text(stream: Any, suffix: str, rows: Iterator[Row], columns: Sequence[str]) -> int:
     count = 0
     delimiter = "\t" if suffix == ".tsv" else ","
-    writer = csv.DictWriter(stream, columns, delimiter=delimiter, lineterminator="\n")
+    how: Any = {"delimiter": delimiter, "lineterminator": "\n"}
+    writer = csv.DictWriter(stream, columns, **how)
+    quoted = csv.DictWriter(stream, columns, **how, quoting=csv.QUOTE_ALL)
     if suffix != ".jsonl":
-        writer.writeheader()
+        (quoted if any("\r" in name for name in columns) else writer).writeheader()
     for row in map(plain, rows):
         count += 1
         if suffix == ".jsonl":
             stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-        else:
-            writer.writerow(row)
+            continue
+        cells = {name: _as_cell(value) for name, value in row.items()}
+        # A carriage return ends a line for readers, but not for Python's writer.
+        breaks = any(isinstance(cell, str) and "\r" in cell for cell in cells.values())
+        (quoted if breaks else writer).writerow(cells)
     return count
+
+
+def _as_cell(value: Any) -> Any:
+    """A value for a table without types: what is nested is written as JSON."""
+    nested = isinstance(value, (list, dict))
+    return json.dumps(value, ensure_ascii=False) if nested else value
 
 
 def _write_parquet(path: Path, rows: Iterator[Row], columns: Sequence[str]) -> int:
@@ -314,15 +328,27 @@ def _common_type(known: Any, values: list[Any]) -> Any:
 
     try:
         fields = [pyarrow.schema([("", kind)]) for kind in (known, pyarrow.array(values).type)]
-        return pyarrow.unify_schemas(fields, promote_options="permissive").field(0).type
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+        kind = pyarrow.unify_schemas(fields, promote_options="permissive").field(0).type
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
         return pyarrow.string()
+    return kind if _has_columns(kind) else pyarrow.string()
+
+
+def _has_columns(kind: Any) -> bool:
+    """Whether Parquet can hold a type: it has no column for an object without fields."""
+    import pyarrow
+
+    if pyarrow.types.is_struct(kind):
+        return bool(kind.num_fields) and all(map(_has_columns, (f.type for f in kind.fields)))
+    return _has_columns(kind.value_type) if pyarrow.types.is_list(kind) else True
 
 
 def _as_typed(value: Any, kind: Any) -> Any:
     """A value for a column: in one of text, what is none is written as JSON."""
     import pyarrow
 
+    if pyarrow.types.is_floating(kind) and value is not None:
+        return float(value)  # of whole numbers pyarrow takes only those that it can hold exactly
     mixed = value is not None and not isinstance(value, str) and pyarrow.types.is_string(kind)
     return json.dumps(value, ensure_ascii=False) if mixed else value
 
@@ -335,14 +361,17 @@ def _batched(rows: Iterator[Any], size: int = 1024) -> Iterator[list[Any]]:
 def plain(row: Row) -> dict[str, Any]:
     """A row as JSON values: numbers that are none are missing, and what JSON lacks is text.
 
-    >>> plain({"a": float("nan"), "b": Path("x"), "c": 1.5})
-    {'a': None, 'b': 'x', 'c': 1.5}
+    >>> plain({"a": float("nan"), "b": Path("x"), "c": {"d": [1.5, float("inf")]}})
+    {'a': None, 'b': 'x', 'c': {'d': [1.5, None]}}
     """
 
     def value(found: Any) -> Any:
         if isinstance(found, float):
             return found if math.isfinite(found) else None
-        known = found is None or isinstance(found, (str, int, list, dict))
-        return found if known else str(found)
+        if isinstance(found, Mapping):
+            return {str(name): value(inner) for name, inner in found.items()}
+        if isinstance(found, (list, tuple)):
+            return [value(inner) for inner in found]
+        return found if found is None or isinstance(found, (str, int)) else str(found)
 
     return {name: value(found) for name, found in row.items()}

@@ -86,7 +86,7 @@ def drift(
     (--against and --change), largest first. Where the two share no latents, sampler or noise
     levels there is none: then their distance matrices are compared.
 
-    Cost: 4Tk − 2k network calls a prompt, twice that with guidance.
+    Cost: 4Tk − 2k network calls a prompt, twice that with guidance; with --figure some paths more.
 
     Try:  conjure drift PROMPTS --model A --against B --figure out.png
     """
@@ -105,7 +105,7 @@ def drift(
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
-    check_points(load, [changes])
+    check_points(load, [{}, changes], estimand)
     check_asked(estimand, seed, out=out)
     from conjure.budget import make_budget
 
@@ -117,8 +117,9 @@ def drift(
     from conjure.cli.console import duration, say, show
     from conjure.cli.pairs import cost
     from conjure.cli.processes import screen as matrices_screen
-    from conjure.drifting import compare_by_matrices
+    from conjure.drifting import compare_by_matrices, path_calls
     from conjure.drifting import drift as compare_prompts
+    from conjure.explain.drift import SAMPLES, SHOWN
 
     second = loader(changes)
     if guessed:
@@ -146,6 +147,10 @@ def drift(
     def announce(calls: int, seconds: float | None) -> None:
         told = "" if seconds is None else f", about {duration(seconds)}"
         say(f"{len(prompts):,} prompts, {calls:,} network calls{told}.")
+        if figure is not None and hasattr(first, "decode"):
+            paths = SAMPLES * min(SHOWN, len(prompts))
+            more = sum(path_calls(process, paths) for process in (first, second))
+            say(f"The figure's pictures take {more:,} more.")
 
     found = compare_prompts(
         prompts, first, second, samples=samples, seed=seed, estimand=estimand,
@@ -159,11 +164,11 @@ def drift(
     if table is not None:
         fields = [
             "prompt", "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse",
-            "samples",
+            "samples", "near_floor",
         ]  # fmt: skip
         write_table(table, rows(found), fields)
     if figure is not None:  # last, since a picture may fail
-        found.figure(figure, progress=True)
+        found.figure(figure, count=SHOWN, progress=True)
 
 
 def rows(found: Drift) -> Iterator[dict[str, Any]]:
@@ -177,6 +182,8 @@ def screen(found: Drift, most: int = 30) -> Any:
     from rich.padding import Padding
     from rich.table import Table as RichTable
     from rich.text import Text
+
+    from conjure.cli.pairs import near_floor
 
     ranked = found.ranked()
     kl = ranked[0][1].is_kl
@@ -196,11 +203,16 @@ def screen(found: Drift, most: int = 30) -> Any:
         cells = [f"{result.distance:.4g}", "–" if error is None else f"{error:.2g}"]
         if kl:
             cells += [f"{result.kl_forward:.4g}", f"{result.kl_reverse:.4g}"]
+        if result.near_floor:
+            cells[0] = f"≲ {cells[0]}"
         bar = Text("█" * round(24 * result.distance / peak), style="cyan")
         shown.add_row(Text(prompt or "(empty)", style="bold"), *cells, bar)
     heads = (Text(f"{name}: {said}") for name, said in zip("AB", found.named, strict=True))
     parts: list[Any] = [*heads, Text(), shown]
     if len(ranked) > most:
         parts.append(Text(f"and {len(ranked) - most:,} more: --table FILE writes all", style="dim"))
+    floor = ranked[0][1].floor
+    if floor is not None and any(result.near_floor for _, result in ranked):
+        parts.append(Text(f"≲ {near_floor(floor[ranked[0][1].estimand])}", style="dim"))
     parts.append(Text(f"{found.calls:,} network calls", style="dim"))
     return Padding(Group(*parts), (1, 2))

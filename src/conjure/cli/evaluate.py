@@ -229,7 +229,7 @@ def planned(calls: int, process: Process) -> str:
     from conjure.cli.console import duration
     from conjure.engine.speed import MEASURED_FROM, find_pace
 
-    pace = find_pace(process, "", min(calls, MEASURED_FROM - 1))
+    pace = find_pace(process, ("",), min(calls, MEASURED_FROM - 1))
     took = "" if pace is None else f", about {duration(calls * pace.seconds_per_call)}"
     return f"About {calls:,} network calls{took}, less what the run directory holds."
 

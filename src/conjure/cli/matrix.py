@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -95,7 +96,8 @@ def matrix(
     elif str(table) != "-":
         show(screen(found))
     if table is not None:
-        label = next(name for name in ("prompt", "prompts", "") if name not in found.prompts)
+        labels = chain(("prompt", "prompts", ""), (f"prompt {n}" for n in count(1)))
+        label = next(name for name in labels if name not in found.prompts)
         write_table(table, rows(found, label), [label, *found.prompts])
     if figure is not None:  # last, since a picture may fail
         with status("Drawing the figure"):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
+from conjure.errors import ConjureError
 from conjure.registry import EMBEDDED, ESTIMANDS, SAMPLERS
 from conjure.settings import WEIGHTS, other_weights, without_old_eta
 
@@ -310,12 +311,20 @@ def check_asked(
         check_folder(out)
 
 
-def check_points(load: LoadProcess, points: Sequence[dict[str, Any]]) -> None:
+def check_points(
+    load: LoadProcess, points: Sequence[dict[str, Any]], estimand: str | None = None
+) -> None:
     """Refuse the changes of settings that cannot be made, before the first of them is run.
+
+    Args:
+        load: Of the command.
+        points: The changes.
+        estimand: One that each must have a value for, as far as that shows without its model.
 
     Raises:
         ConjureError: With what to do instead. The last point may come after hours.
     """
+    from conjure.checks import why_without
     from conjure.devices import check_dtype
     from conjure.loading import check_settings
     from conjure.sources import locate
@@ -325,6 +334,13 @@ def check_points(load: LoadProcess, points: Sequence[dict[str, Any]]) -> None:
         check_settings(asked)
         check_dtype(asked["dtype"])
         locate(asked["model"] or "emoji")
+        name = asked["sampler"]
+        if estimand is None or name in ("own", "flow-stochastic"):  # what they are, a model says
+            continue
+        draws = SAMPLERS[name]({}, asked["eta"]).draws_noise
+        reason = why_without(estimand, asked["steps"], name, draws_noise=draws)
+        if reason is not None:
+            raise ConjureError(reason)
 
 
 class Loader:

@@ -208,7 +208,7 @@ def screen(
     has_kl = any(r["kl_forward"] is not None for r in nearest)
     shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in names:
-        shown.add_column(name, overflow="ellipsis", max_width=48)
+        shown.add_column(Text(name), overflow="ellipsis", max_width=48)
     fields = ["distance", "standard_error", *(["kl_forward", "kl_reverse"] if has_kl else [])]
     for heading in ("distance", "± s.e.", "KL →", "KL ←")[: len(fields)]:
         shown.add_column(heading, justify="right")

@@ -74,6 +74,8 @@ def processes(
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
+    if len(prompts) < 3:
+        raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
     from conjure.cli.console import say, show, status
     from conjure.cli.pairs import cost
     from conjure.process.blind import Blind
@@ -93,7 +95,7 @@ def processes(
 
     combinations = product(*axes.values())
     points = [at_point(load, dict(zip(axes, values, strict=True))) for values in combinations]
-    check_points(load, points)
+    check_points(load, points, estimand)
     points.sort(key=lambda point: [str(point.get(name)) for name in WEIGHTS])
     named = {_name(point): starter(point) for point in points}
     if not any(name in axes for name in WEIGHTS):  # all on the same weights: then all at once
@@ -130,6 +132,8 @@ def screen(found: Processes) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from conjure.cli.pairs import near_floor
+
     agreement = found.agreement()
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     shown.add_column("Spearman of the distances")
@@ -159,8 +163,11 @@ def screen(found: Processes) -> Any:
     errors = found.agreement_errors()
     if errors is not None and not np.isnan(errors).all():
         most = float(np.nanmax(errors))
-        note = f"other samples would move a Spearman by ±{most:.2g} at most"
+        note = f"standard error of a Spearman by sampling: {most:.2g} or less"
         parts.append(Text(f"{note} (a jackknife over samples)", style="dim"))
+    for name, one in zip(found.names, found.matrices, strict=True):
+        if one.floor is not None and (close := int((one.distances[upper] < 3 * one.floor).sum())):
+            parts.append(Text(f"{name}: {close:,} pairs are {near_floor(one.floor)}", style="dim"))
     if np.isnan(agreement).any():
         note = "– all distances are the same: that process gives these prompts no meaning"
         parts.append(Text(note, style="dim"))

@@ -15,4 +15,4 @@ def terms(squares: Squares, levels: NoiseLevels) -> Floats:
     return 2 * squares.printed / len(levels)
 
 
-ESTIMAND = Estimand("as-printed", terms)
+ESTIMAND = Estimand("as-printed", terms, by_path=False)

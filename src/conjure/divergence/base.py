@@ -72,12 +72,15 @@ class Estimand:
             there is none, the value is a score distance), of the sampler's own ``"chain"`` (where
             it draws no noise, there is no value), or of none.
         minimum_steps: The fewest scored states for which it exists.
+        by_path: Whether a half is what the states of one path contribute, so that it can be shown
+            beside their pictures.
     """
 
     name: str
     terms: Callable[[Squares, NoiseLevels], Floats]
     of: Literal["sde", "chain"] | None = None
     minimum_steps: int = 1
+    by_path: bool = True
 
     def is_kl(self, process: Law) -> bool:
         """Whether it is a Jeffreys divergence, in nats, for this process."""

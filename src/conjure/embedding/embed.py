@@ -116,7 +116,7 @@ def embed(
     planned += paths * len(process.visits) if landmarks is None else 0
     process.prepare([process.negative])
     network = Network(process)
-    pace = find_pace(process, names[0], planned)
+    pace = find_pace(process, (names[0],), planned)
     if pace is not None:
         network.batch_size = pace.batch_size
     if announce is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +34,8 @@ class PathCache:
 
     Args:
         folder: Where the file is made; None for the system's folder of temporary files.
-        size: Bytes it may have. Paths beyond that, or beyond a full disk, are not kept, and are
-            walked again.
+        size: Bytes it may have, but half of what the disk has left: the run's own samples need
+            room too. Paths beyond that are not kept, and are walked again.
 
     Attributes:
         hits: Paths that did not have to be walked again.
@@ -68,6 +70,10 @@ class PathCache:
         Returns:
             Those that there is room for.
         """
+        if self._file is None:
+            with suppress(OSError):
+                free = shutil.disk_usage(self._folder or tempfile.gettempdir()).free
+                self._size = min(self._size, free // 2)
         found = []
         for key in keys:
             if self._free:
@@ -91,8 +97,12 @@ class PathCache:
         """
         self._shape = rows.shape[1:]
         if self._file is None:
-            # Without a buffer, which would find out too late that a disk is full.
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
+            try:
+                # Without a buffer, which would find out too late that a disk is full.
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
+            except OSError:
+                self._stop()
+                return
         for key, row in zip(keys, np.ascontiguousarray(rows), strict=True):
             if key not in self._slots:
                 continue

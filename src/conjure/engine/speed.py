@@ -42,12 +42,12 @@ class Speed:
     calls: int
 
 
-def find_pace(process: Process, prompt: str, planned: int) -> Speed | None:
+def find_pace(process: Process, prompts: tuple[str, ...], planned: int) -> Speed | None:
     """How long a call takes; in long runs at the batch size, found by measuring, that is fastest.
 
     Args:
         process: Whose network.
-        prompt: To ask under.
+        prompts: To ask under in turn.
         planned: Calls that the run will make.
 
     Returns:
@@ -56,7 +56,7 @@ def find_pace(process: Process, prompt: str, planned: int) -> Speed | None:
     if planned < PROBED_FROM:
         if planned < SINGLE_FROM:
             return None
-        one = measure_speed(process, prompt, sizes=(1,), repeats=1)
+        one = measure_speed(process, prompts, sizes=(1,), repeats=1)
         if planned * one.seconds_per_call < LONG:
             return None
     if process.tunable and planned >= MEASURED_FROM:
@@ -64,17 +64,17 @@ def find_pace(process: Process, prompt: str, planned: int) -> Speed | None:
         powers = range(4 if process.describe().get("device", "cpu") == "cpu" else 6)
         around = (process.batch_size * 2**power // 8 for power in powers)
         sizes = dict.fromkeys([1, *(size for size in around if size)])
-        return measure_speed(process, prompt, sizes=tuple(sizes))
+        return measure_speed(process, prompts, sizes=tuple(sizes))
     # From one row upwards: where the usual batch does not fit, the run will halve it.
     # One pass is enough to say how long it will take.
     sizes = tuple({1: None, process.batch_size: None})
-    found = measure_speed(process, prompt, sizes=sizes, repeats=1)
+    found = measure_speed(process, prompts, sizes=sizes, repeats=1)
     return Speed(process.batch_size, found.seconds_per_call, found.calls)
 
 
 def measure_speed(
     process: Process,
-    prompt: str,
+    prompts: tuple[str, ...],
     sizes: tuple[int, ...] = SIZES,
     repeats: int = 2,
     clock: Callable[[], float] = time.perf_counter,
@@ -85,7 +85,8 @@ def measure_speed(
 
     Args:
         process: Whose network.
-        prompt: To ask under; which does not matter.
+        prompts: To ask under in turn; which does not matter, but of two processes as one: either
+            is asked about its own.
         sizes: To try, growing.
         repeats: Passes a size, after one that is not counted; the fastest counts.
         clock: In seconds.
@@ -104,7 +105,7 @@ def measure_speed(
             for _ in range(repeats + 1):
                 _wait(x)
                 started = clock()
-                process.predict(rows, 0, [prompt] * size)
+                process.predict(rows, 0, (list(prompts) * size)[:size])
                 _wait(x)
                 times.append(clock() - started)
                 calls += size

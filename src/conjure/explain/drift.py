@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conjure.explain.fonts import readable
-from conjure.explain.heatmap import INK, shorten
+from conjure.explain.heatmap import INK, LETTER, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 CELL, BAR, ROW = 0.85, 3.2, 0.2
 """Side of a picture, length of the longest bar, and height of a bar's row, in inches."""
 LISTED = 40
-SAMPLES = 3
+SHOWN, SAMPLES = 6, 3
+"""Prompts with pictures, and pictures of each under either process."""
 WIDEST = 1.8
 """Times the longest bar: as far as an interval is drawn."""
 GREY = "#767676"
@@ -25,7 +26,7 @@ BLUE = "#1f5fa8"
 
 
 @readable
-def drift_figure(found: Drift, *, count: int = 6, progress: bool = False) -> Figure:
+def drift_figure(found: Drift, *, count: int = SHOWN, progress: bool = False) -> Figure:
     """Bars with their 95% intervals; beside them the pictures of the most changed prompts.
 
     Args:
@@ -51,9 +52,9 @@ def drift_figure(found: Drift, *, count: int = 6, progress: bool = False) -> Fig
     def write(x: float, y: float, text: str, **how) -> None:
         figure.text(x / width, y / height, text, parse_math=False, **{"color": INK, **how})
 
-    first, second = found.named
-    write(0.1, height - 0.2, f"A: {first}", fontsize=8, va="center")
-    write(0.1, height - 0.38, f"B: {second}", fontsize=8, va="center")
+    for name, said, y in zip("AB", found.named, (0.2, 0.38), strict=True):
+        most = int((width - 0.2) / (8 * LETTER))
+        write(0.1, height - y, shorten(f"{name}: {said}", most), fontsize=8, va="center")
     axes = figure.add_axes(
         (label / width, (top - listing + 0.3) / height, BAR / width, (listing - 0.3) / height)
     )
@@ -79,7 +80,8 @@ def drift_figure(found: Drift, *, count: int = 6, progress: bool = False) -> Fig
     unit = "nats" if ranked[0][1].is_kl else "score distance"
     rest = len(found.prompts) - len(ranked)
     more = f"; the first {len(ranked)} of {len(found.prompts):,} prompts" if rest else ""
-    axes.set_xlabel(f"{ranked[0][1].estimand}, {unit}{more}", fontsize=7, color=INK)
+    lines = "" if ranked[0][1].interval() is None else "; lines: 95% intervals"
+    axes.set_xlabel(f"{ranked[0][1].estimand}, {unit}{lines}{more}", fontsize=7, color=INK)
     for name in ("top", "right", "left"):
         axes.spines[name].set_visible(False)
     if drawn is not None:

@@ -12,8 +12,9 @@ import torch
 from conjure.errors import ConjureError
 from conjure.explain.columns import Columns, choose_columns
 from conjure.explain.fonts import readable, warn_of_boxes
-from conjure.explain.heatmap import shorten
+from conjure.explain.heatmap import process_line, shorten
 from conjure.files import check_figure_path, written_whole
+from conjure.registry import ESTIMANDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,17 +48,23 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
         columns: At most how many states are shown; each stands for a run of its neighbours.
 
     Raises:
-        ConjureError: The process has no pictures, or ``columns`` is below 1.
+        ConjureError: The process has no pictures, ``columns`` is below 1, or the estimand's terms
+            belong to neither path.
     """
     from matplotlib.figure import Figure
 
     if columns < 1:
         raise ConjureError(f"columns is at least 1, not {columns}.")
+    if not ESTIMANDS[comparison.estimand].by_path:
+        raise ConjureError(
+            f"{comparison.estimand} compares predictions at states of both paths at once, which no "
+            "picture of one path shows: draw another estimand."
+        )
     chosen = choose_columns(comparison.estimate.per_state, columns)
     pictures = _decode(comparison, chosen)
     count = chosen.shares.shape[1]
 
-    width, head, foot, gap = max(LABELS + count * CELL + 0.15, LINES), 0.78, 0.3, 0.42
+    width, head, foot, gap = max(LABELS + count * CELL + 0.15, LINES), 0.9, 0.3, 0.42
     half = 3 * CELL + 0.3
     height = head + 2 * half + gap + foot
     figure = Figure(figsize=(width, height), dpi=200, facecolor="white")
@@ -84,7 +91,8 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
         figure,
         LABELS,
         0.12,
-        "noise  →  picture, by log-SNR λ.   Red: the cells that make up half of the distance.",
+        "noise  →  picture, by log-SNR λ, of sample 1; shares are means over all samples.   "
+        "Red: the cells that make up half of the distance.",
         width,
         height,
         color=GREY,
@@ -145,6 +153,8 @@ def _head(
     size = min(12, 12 * (width - 0.2) / (LETTER * len(title)))
     _text(figure, 0.1, height - 0.24, title, width, height, size=size, weight="bold")
     _text(figure, 0.1, height - 0.44, line, width, height, size=8)
+    about = f"{process_line(comparison.process)}, k = {comparison.samples}, seed {comparison.seed}"
+    _text(figure, 0.1, height - 0.6, about, width, height, size=6.5, color=GREY)
 
 
 def _shares(

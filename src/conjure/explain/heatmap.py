@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from conjure.matrices import Matrix
+    from conjure.process.base import Process
 
 CELL, SMALLEST, LARGEST = 0.34, 3.2, 14.0
 """Side of a cell, and of the whole map, in inches."""
 NUMBERED = 16
 """Prompts up to which every cell has its number."""
 INK = "#222222"
+LETTER = 0.0074
+"""Width of a letter for each point of its size, in inches."""
 
 
 @readable
@@ -75,13 +79,31 @@ def matrix_figure(matrix: Matrix) -> Figure:
     unit = "nats" if matrix.kl is not None else "score distance"
     figure.colorbar(image, cax=scale).set_label(unit, fontsize=8)
     scale.tick_params(labelsize=7)
-    model = matrix.process.describe()
-    title = f"{matrix.estimand} on {matrix.process.model}, T = {len(matrix.process.levels)}"
-    if matrix.process.guidance > 1:
-        title += f", guidance {matrix.process.guidance:g}"
-    title += f", {model.get('sampler', '')}"
-    figure.text(margin / width, 1 - 0.22 / height, title, fontsize=9, color=INK, va="center")
+    title = fit(f"{matrix.estimand} on {process_line(matrix.process)}", width - 0.2, 9)
+    figure.text(
+        0.1 / width, 1 - 0.22 / height, title, fontsize=9, color=INK, va="center", parse_math=False
+    )
     return figure
+
+
+def process_line(process: Process) -> str:
+    """What a process is, in a line for a figure."""
+    said = process.describe()
+    line = f"{shorten(process.model, 60)}, {said.get('sampler', '')}, T = {len(process.levels)}"
+    if said.get("eta") not in (None, 1.0):
+        line += f", η = {said['eta']:g}"
+    return line + (f", guidance {process.guidance:g}" if process.guidance > 1 else "")
+
+
+def fit(line: str, width: float, size: float) -> str:
+    """A line on as many as it takes.
+
+    Args:
+        line: Of text.
+        width: There is, in inches.
+        size: Of the letters, in points.
+    """
+    return textwrap.fill(line, max(20, int(width / (size * LETTER))), break_on_hyphens=False)
 
 
 def shorten(prompt: str, most: int = 32) -> str:

@@ -98,6 +98,7 @@ class Transition:
 OPTIONAL = (
     "decode",  # latent states to pictures (N, H, W, 3) in [0, 1]: figures, finished pictures
     "picture_fingerprint",  # a hash of what decodes
+    "reads",  # False where no prompt is read, so that all distances are 0
     "revision", "variant",  # of the model, where it has any: manifests
     "sampler", "grid", "family",  # what two processes must share to be compared on one path
 )  # fmt: skip

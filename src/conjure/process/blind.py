@@ -23,6 +23,11 @@ class Blind(Wrapped):
     """
 
     @property
+    def reads(self) -> bool:
+        """No: nothing need be measured to know its distances, and rounding cannot blur them."""
+        return False
+
+    @property
     def guidance(self) -> float:
         """There is nothing to guide by."""
         return 1.0

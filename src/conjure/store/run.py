@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +162,11 @@ class Run:
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def claim(self) -> None:
+    def claim(self, write: Callable[[], None] | None = None) -> None:
         """Make the run one of these settings, if nothing is stored in it yet.
+
+        Args:
+            write: Writes them where people read them, before another process can claim the run.
 
         Raises:
             RunMismatchError: Something is, under others.
@@ -173,6 +176,8 @@ class Run:
             if found and found[0] != (self._settings,) and not self.is_empty():
                 raise RunMismatchError(_OTHERS.format(str(self.folder)))
             self._base.execute("INSERT OR REPLACE INTO about VALUES (1, ?)", (self._settings,))
+            if write is not None:
+                write()
 
     def _transaction(self) -> AbstractContextManager[None]:
         return self._base.transaction(self._check)
@@ -227,13 +232,13 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
     path = place / "manifest.json"
     # Hidden files may be drafts of another process that is just starting; it makes its manifest
     # before anything else, so that this order of looking cannot mistake its run for a stranger's.
-    others = [e for e in place.iterdir() if e.name[0] != "."] if place.is_dir() else []
-    if others and not path.is_file():
-        raise ConjureError(
-            f"{str(place)!r} holds files but no manifest.json: it is no run. Give a new folder."
-        )
     wanted = json.loads(json.dumps(manifest))
     try:
+        others = [e for e in place.iterdir() if e.name[0] != "."] if place.is_dir() else []
+        if others and not path.is_file():
+            raise ConjureError(
+                f"{str(place)!r} holds files but no manifest.json: it is no run. Give a new folder."
+            )
         place.mkdir(exist_ok=True)
         if not path.is_file():
             _publish(path, wanted)
@@ -242,18 +247,25 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
         raise ConjureError(f"No run can be kept in {str(place)!r}: {error}") from error
     run = Run(place, settings=settings_key(wanted))
     changed = disagreements(there, wanted)
-    if not changed or run.is_empty():
-        run.claim()
-    if changed and run.is_empty():  # refused before it began: nothing depends on it
+
+    def rewrite() -> None:
         with written_whole(path) as draft:
             _write(draft, wanted)
-    elif changed:
+
+    try:
+        if not changed:
+            run.claim()
+        elif run.is_empty():  # refused before it began: nothing depends on it
+            run.claim(rewrite)
+        else:
+            lines = "\n  ".join(changed)
+            raise RunMismatchError(
+                f"The run in {str(place)!r} was made with other settings, so that its samples "
+                f"cannot be added to:\n  {lines}\nTake the old settings, or another folder."
+            )
+    except BaseException:
         run.close()
-        lines = "\n  ".join(changed)
-        raise RunMismatchError(
-            f"The run in {str(place)!r} was made with other settings, so that its samples cannot "
-            f"be added to:\n  {lines}\nTake the old settings, or another folder."
-        )
+        raise
     return run
 
 
@@ -270,8 +282,8 @@ def _publish(path: Path, manifest: dict[str, Any]) -> None:
         except FileExistsError:
             pass
         except OSError:  # a file system without hard links
-            with suppress(FileExistsError), path.open("x", encoding="utf-8") as stream:
-                stream.write(draft.read_text(encoding="utf-8"))
+            if not path.exists():
+                draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
