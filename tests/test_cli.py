@@ -32,6 +32,7 @@ KEYS = [
     "antithetic",
     "calls",
     "seconds",
+    "versions",
 ]
 
 

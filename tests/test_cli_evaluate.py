@@ -108,7 +108,9 @@ def test_a_sweep_draws_its_curves(run, data, tmp_path):
     code, out, err = run("evaluate", "--data", str(data), "--tasks", "mine", *asked)
     assert code == 0, err
     assert figure.stat().st_size > 10_000
-    assert out.count("conjuring") == 4
+    table, _, gaps = out.partition("mine: ")
+    assert table.count("conjuring") == 4
+    assert gaps.count("conjuring at") == 3  # against the first
 
 
 def test_a_sweep_loads_its_weights_once_and_its_page_says_which_point_it_is(

@@ -90,7 +90,8 @@ def option_row(parameter: inspect.Parameter) -> str:
         shown = ", ".join(f"`{name}`" for name in names)
         shown += f" {said.metavar}" if said.metavar else ""
     default = parameter.default
-    told = "(default: " in plain(said.help or "") or default in (None, False, "", [], ...)
+    unsaid = default is None or default is False or default is ... or default in ("", [])
+    told = "(default: " in plain(said.help or "") or unsaid
     empty = default is inspect.Parameter.empty
     note = "" if told or empty else f" (default: {default})"
     return f"| {shown} | {plain(said.help or '')}{note} |"

@@ -46,6 +46,24 @@ def test_distances_are_the_weighted_sum_at_the_landmarks(sampler, eta, guidance)
     assert found.calls == 3 * (6 * 3 + len(process.visits))
 
 
+def test_a_query_joins_at_the_same_landmarks():
+    process = build()
+    found = conjure.embed(["", "a"], process=process, dimensions=None)
+    query = found.embed(["b"], process=process)
+    assert query.space == found.space
+    by_vector = found.nearest(query.vectors[0])
+    assert found.nearest(query) == by_vector
+    assert (
+        by_vector
+        == conjure.embed(["", "a", "b"], process=process, dimensions=None).nearest(query)[1:]
+    )
+    other = conjure.embed(["b"], process=process, dimensions=None, estimand="epsilon")
+    with pytest.raises(ConjureError, match="one prompt at the same landmarks"):
+        found.nearest(other)
+    with pytest.raises(ConjureError, match="one prompt at the same landmarks"):
+        found.nearest(found)
+
+
 def test_the_negative_prompt_is_the_origin():
     found = conjure.embed(["", "a"], process=build(), dimensions=None)
     assert np.abs(found.vectors[0]).max() < 1e-6

@@ -42,7 +42,7 @@ from conjure.evaluate.scoring import (
     leave_one_out,
     partial,
 )
-from conjure.evaluate.sweep import sweep, sweep_figure
+from conjure.evaluate.sweep import gaps_to_first, sweep, sweep_figure
 from conjure.evaluate.tasks import Task, expand
 from conjure.oracle import expected_squares
 from conjure.ranks import jackknife_error, spearman
@@ -340,6 +340,7 @@ def test_the_table_has_the_best_in_bold_and_the_paper_apart(evaluation):
     assert full.headings == ("STS-B", "toy")
     assert len(full.rows) == 1 + len(conjure.ESTIMANDS)
     score = next(s for s in evaluation.scores if s.method == "conjuring" and s.task == "toy")
+    assert score.pearson is not None
     said = f"{100 * score.spearman:.1f} / {100 * score.pearson:.1f} [{100 * score.low:.1f}, "
     assert said in render(full, "markdown")
     assert "Spearman / Pearson" in render(full, "latex")
@@ -573,6 +574,7 @@ def test_the_report_is_one_page_with_nothing_outside_it(evaluation, tmp_path):
     assert "src=" in page
     assert "http" not in page.replace("http://www.w3.org", "")
     for score in kept.scores:
+        assert score.pearson is not None
         assert f"{100 * score.spearman:.1f} / {100 * score.pearson:.1f} [" in page
     text = markdown_report(kept)
     assert "## toy: conjuring, girsanov" in text
@@ -609,6 +611,14 @@ def test_sweeps_share_samples(process, examples, tmp_path):
     assert points[2].evaluation.scores == four.scores
     figure = sweep_figure(points)
     assert len(figure.axes) == 1
+    one, four = points[0].evaluation, points[2].evaluation
+    near = [-p.results["toy"].distances["conjuring", "girsanov"] for p in (four, one)]
+    draws = [bootstrap(values, examples.scores, "toy") for values in near]
+    gap = gaps_to_first(points)[1]
+    value = four.scores[0].spearman - one.scores[0].spearman
+    assert (gap.at, gap.task) == ({"samples": 4}, "toy")
+    assert gap.value == pytest.approx(value)
+    assert (gap.low, gap.high) == pytest.approx(interval(draws[0] - draws[1]))
     assert parse_vary(["negative=,blurry"]) == {"negative": ["", "blurry"]}
     for bad in ("guidance", "colour=1", "steps=few", "steps=", "steps=5,5"):
         with pytest.raises(ConjureError):

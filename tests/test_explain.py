@@ -16,7 +16,7 @@ from conjure import ConjureError
 from conjure.errors import ConjureWarning
 from conjure.explain.columns import choose_columns
 from conjure.explain.figure import RED
-from conjure.explain.heatmap import shorten
+from conjure.explain.heatmap import LETTER, fit, shorten
 
 
 @given(
@@ -65,6 +65,25 @@ def test_figure_frames_what_the_profile_says(comparison):
     texts = [t.get_text() for t in figure.texts]
     assert any("cat $x$" in t for t in texts)
     assert RED in {t.get_color() for t in figure.texts}
+
+
+def test_a_figure_says_of_which_process_and_sample_it_is(comparison):
+    texts = [t.get_text() for t in comparison.figure().texts]
+    assert any("ddim, T = 6, k = 3, seed 0" in t for t in texts)
+    assert any("pictures: sample 1" in t for t in texts)
+
+
+def test_what_belongs_to_no_path_has_no_figure(pipeline_folder):
+    process = conjure.load(pipeline_folder, steps=3)
+    printed = conjure.compare("cat", "dog", process=process, samples=1, estimand="as-printed")
+    with pytest.raises(ConjureError, match="states of both paths at once"):
+        printed.figure()
+    assert {row["forward"] for row in printed.profile} == {None}
+
+
+def test_a_long_title_stays_on_the_page():
+    line = fit("girsanov on " + "/a/long/path" * 9, 4, 9)
+    assert max(map(len, line.split("\n"))) * 9 * LETTER <= 4
 
 
 @pytest.mark.parametrize("columns", [1, 3])

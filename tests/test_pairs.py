@@ -6,6 +6,7 @@ import json
 import sqlite3
 from dataclasses import replace
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
 from conjure.divergence import estimate
 from conjure.engine import Job
+from conjure.engine.paths import PathCache
 from conjure.engine.speed import measure_speed
 from conjure.errors import RunMismatchError
 from conjure.oracle import expected_squares
@@ -191,6 +193,38 @@ def test_a_run_needs_no_hard_links(process, tmp_path, monkeypatch):
         assert bool(run.calls) == calls
 
 
+def test_a_nearly_full_disk_keeps_room_for_the_run(monkeypatch):
+    class Usage(NamedTuple):
+        free: int
+
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage(1000))
+    assert PathCache().reserve([("a", 0), ("b", 0)], 300) == [("a", 0)]
+
+    def refuse(**how):
+        raise OSError("no room")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    cache = PathCache()
+    cache.reserve([("a", 0)], 300)
+    cache.write([("a", 0)], 0, 1, np.zeros((1, 2, 3)))
+    assert ("a", 0) not in cache
+    assert cache.reserve([("c", 0)], 300) == []
+
+
+def test_who_claims_a_run_writes_its_manifest(process, tmp_path):
+    """Before another can claim it: else its samples would stand under settings not its own."""
+    folder = tmp_path / "run"
+    open_run(folder, make_manifest(process, 1)).close()
+    written = []
+    run = open_run(folder, make_manifest(process, 2))
+    run.close()
+    assert json.loads((folder / "manifest.json").read_text())["seed"] == 2
+    other = Run(folder, settings="other")
+    other.claim(lambda: written.append(other._base._connection.in_transaction))
+    assert written == [True]
+    other.close()
+
+
 def test_two_writers_keep_each_sample_once(process, tmp_path):
     manifest = make_manifest(process, 0)
     one, two = open_run(tmp_path / "run", manifest), open_run(tmp_path / "run", manifest)
@@ -261,8 +295,8 @@ def test_the_estimand_that_was_asked_for_is_the_one_reported(process, name):
     assert pair.distance == pytest.approx(value.distance, rel=1e-9)
     found = conjure.matrix(["a", "b", "c"], **asked)
     assert found.distances[0, 1] == pytest.approx(value.distance, rel=1e-9)
-    half = sum(row["forward"] for row in alone.profile)
     if alone.is_kl:
+        half = sum(row["forward"] for row in alone.profile)
         assert half == pytest.approx(alone.kl_forward)
         assert found.kl is not None
 
@@ -358,6 +392,7 @@ def test_the_schedule_is_part_of_the_manifest(process, tmp_path):
         ({"tolerance": 0.1, "first_round": 0}, "first_round is a whole number, at least 2"),
         ({"top": 2, "window": 2}, "it takes no window"),
         ({"tolerance": 0.1, "samples": 12}, "first looked at after 12 samples"),
+        ({"top": 1, "first_round": 16}, "first halved after 16 samples"),
         ({"tolerance": 0.1, "samples": 16, "antithetic": True}, "looked at after 24 samples"),
         ({"max_calls": 0}, "max_calls is a whole number"),
         ({"window": 0}, "window is a whole number"),
@@ -369,9 +404,13 @@ def test_bad_arguments_are_refused_at_once(process, arguments, message):
         conjure.compare_pairs([("a", "b")], process=process, **arguments)
 
 
-@pytest.mark.parametrize("pairs", [["ab"], [("a",)], [("a", 3)], [("a", "unheard of")]])
+@pytest.mark.parametrize(
+    "pairs",
+    [["ab"], [("a",)], [("a", 3)], [("a", "unheard of")], [1], [{"a": 1, "b": 2}], [{"a", "b"}],
+     [("a", "\ud83d")]],
+)  # fmt: skip
 def test_what_is_no_pair_is_refused_before_any_work(process, pairs):
-    with pytest.raises(ConjureError, match=r"is not two prompts|not 'unheard of'"):
+    with pytest.raises(ConjureError, match=r"is not two prompts|not 'unheard of'|half of a char"):
         conjure.compare_pairs([("a", "b"), *pairs], process=process)
 
 

@@ -78,8 +78,22 @@ def test_guided_drift_equals_the_naive_loop(guidance):
                 if i < 4:
                     x = leader.transition(x, i, said[path], None).draw(z[i + 1])
     np.testing.assert_allclose(found.results[0].squares.noise, noise, rtol=1e-9)
+    assert found.results[0].calls == found.calls
     if guidance == (3.0, 3.0):
         assert found.calls == (8 * 5 - 4) * 2
+
+
+def test_a_drift_in_half_precision_knows_its_floor(pipeline_folder):
+    """Where both are in one: between two precisions the rounding is what is asked about."""
+    one, two, full = (
+        conjure.load(pipeline_folder, steps=3, guidance=w, dtype=dtype)
+        for w, dtype in ((1.0, "bfloat16"), (1.001, "bfloat16"), (1.0, "float32"))
+    )
+    (result,) = conjure.drift(["cat"], one, two, samples=2).results
+    assert result.floor is not None
+    assert result.floor["girsanov"] > 0
+    assert result.near_floor  # so small a change drowns in rounding
+    assert conjure.drift(["cat"], one, full, samples=2).results[0].floor is None
 
 
 def test_a_drift_keeps_to_its_budget(pipeline_folder):
@@ -259,6 +273,8 @@ def test_a_process_that_ignores_its_prompts_has_no_meaning(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=3, guidance=3.0)
     found = conjure.matrix(PROMPTS, process=Blind(process), samples=1)
     assert np.all(found.distances == 0)
+    assert found.calls == 0  # known, not measured: rounding could blur it
+    assert conjure.compare(*PROMPTS[:2], process=Blind(process), samples=1).distance == 0
     assert np.any(conjure.matrix(PROMPTS, process=process, samples=1).distances > 0)
 
 

@@ -34,6 +34,7 @@ from recipes.emoji.evaluate import METHODS, TASKS
 from recipes.emoji.examples import NEAREST, SHARES, Examples
 from recipes.emoji.exams import misfit, triples
 from recipes.emoji.kernels import SMALL, WeightByProduct, speed_up
+from recipes.emoji.layout import Layout, sides
 from recipes.emoji.scenes import (
     COLOURS,
     Item,
@@ -120,6 +121,30 @@ def test_a_synonym_in_any_form_is_found():
     assert {"spectacle", "canister"} <= stems("Spectacles and two canisters.")
     assert "drive" in stems("drives")
     assert "bake" in stems("baked")
+
+
+def test_what_stands_on_which_side_is_read_off_a_state():
+    cat_left = relation_scene(0, "cat", 1, "dog", "left", random.Random(0))
+    assert sorted(sides(cat_left)) == [(0, 0), (1, 1)]
+    assert sorted(sides(relation_scene(0, "cat", 1, "dog", "below", random.Random(0)))) == [
+        (2, 1), (3, 0),
+    ]  # fmt: skip
+    corner = Scene("place", "", (Item(4, 0.25, 0.75),))
+    assert sorted(sides(corner)) == [(0, 4), (3, 4)]
+    assert not sides(Scene("near", "", cat_left.items))  # whose caption does not say
+    layout, labels = Layout(8, 5), torch.eye(5)
+    scenes = [cat_left, corner]
+    states = torch.zeros(2, 8)
+    chance = layout(states, scenes, labels)
+    with torch.no_grad():
+        layout.heads.weight.zero_()
+        layout.heads.bias.zero_()
+        for side, row in sides(cat_left):
+            layout.heads.weight[side * 5 + row, 0] = 1
+        for side, row in sides(corner):
+            layout.heads.weight[side * 5 + row, 1] = 1
+        states = torch.eye(2, 8)
+    assert layout(states, scenes, labels) < 1e-4 < chance
 
 
 @pytest.mark.parametrize(("kind", "choices"), [("count", 4), ("colour", 8), ("relation", 2)])

@@ -163,3 +163,33 @@ def test_parquet_types_are_those_of_all_rows(tmp_path):
     found = list(open_table(tmp_path / "t.parquet"))
     assert found[0] == {"n": None, "x": 1.0, "mixed": "1", "text": "é"}
     assert found[-1] == {"n": 3, "x": 0.5, "mixed": "a", "text": None}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_odd_values_are_written_and_read(tmp_path, suffix):
+    """Nested numbers that are none, wholes beyond 64 bits, carriage returns, empty things."""
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    rows = [
+        {"a": "one\rtwo", "meta": {"s": [float("nan"), 1]}, "big": 2**70, "wide": 2**60, "no": {}},
+        {"a": "b", "meta": {"s": [None]}, "big": 1, "wide": 0.5, "no": {}},
+    ]
+    path = tmp_path / f"table{suffix}"
+    write_table(path, iter(rows), list(rows[0]))
+    first, second = open_table(path)
+    assert (first["a"], second["a"]) == ("one\rtwo", "b")
+    assert str(first["big"]) == str(2**70)
+    if suffix in (".jsonl", ".parquet"):
+        assert first["meta"] == {"s": [None, 1]}
+        assert str(second["wide"]) == "0.5"
+    else:
+        assert first["meta"] == '{"s": [null, 1]}'
+
+
+def test_columns_with_commas_and_spaces_can_be_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('sentence1, sentence2,"a, b"\nx,y,z\n')
+    table = open_table(path)
+    assert choose_columns(table, None, 2) == (["sentence1", " sentence2"], True)
+    assert choose_columns(table, "sentence1,sentence2", 2)[0] == ["sentence1", " sentence2"]
+    assert choose_columns(table, '"a, b"', 1)[0] == ["a, b"]

@@ -23,13 +23,16 @@ from .common import (
     write_atomically,
     write_json,
 )
-from .corpus import all_texts
+from .corpus import SCENES, all_texts
 from .data import load_labels
+from .layout import Layout, sides
 from .tokenizer import LENGTH, train_tokenizer
+from .withheld import training_scenes
 
 WIDTH = 256
 TEACHER_WIDTH = 384
 HELD_OUT = 1000
+PLACED = 0.1  # weight of saying where things are
 
 
 @torch.inference_mode()
@@ -131,7 +134,7 @@ def batches(
 
 def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", batch: int = 128,
                        peak_rate: float = 1e-3, seed: int = 0) -> None:  # fmt: skip
-    """Distil by wall clock; the head to the teacher's 384 numbers is thrown away."""
+    """Distil by wall clock; the heads to the teacher's 384 numbers are thrown away."""
     if not (work / "teacher.npz").exists():
         prepare_text(work, device, seed)
     seed_everything(seed)
@@ -143,12 +146,16 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     lengths = torch.tensor([len(t) for t in tokens])
     model, head = make_text_encoder(tokenizer), nn.Linear(WIDTH, TEACHER_WIDTH)
     start_from_teacher(model, pieces)
-    both = nn.ModuleDict({"model": model, "head": head}).to(device)
+    layout, table = Layout(WIDTH, TEACHER_WIDTH), load_labels(work)
+    scenes = [scene for scene in training_scenes(table, SCENES, seed) if sides(scene)]
+    captions = [torch.tensor(t) for t in tokenizer([s.caption for s in scenes]).input_ids]
+    labels = teacher_embeddings([entry["label"] for entry in table], device).to(device)
+    both = nn.ModuleDict({"model": model, "head": head, "layout": layout}).to(device)
     optimizer = torch.optim.AdamW(both.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
     path = work / "text_encoder.pt"
     state, step, spent = load_checkpoint(path), 0, 0.0
     if state is not None:
-        both.load_state_dict(state["model"], strict=False)  # an unpacked model has no head
+        both.load_state_dict(state["model"], strict=False)  # an unpacked model has no heads
         if "optimizer" in state:
             optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
@@ -168,6 +175,12 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
             states = model(ids.to(device)).last_hidden_state.float()
         loss = distillation_loss(states, (lengths[rows] - 1).to(device), head,
                                  target[rows].float().to(device))  # fmt: skip
+        some = torch.randint(len(scenes), (batch // 4,), generator=random).tolist()
+        width = max(len(captions[i]) for i in some) + 1
+        ids = pad([captions[i] for i in some], width, tokenizer.pad_token_id)
+        with fast(device):
+            last = model(ids.to(device)).last_hidden_state[:, -1].float()
+        loss = loss + PLACED * layout(last, [scenes[i] for i in some], labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)

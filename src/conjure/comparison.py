@@ -25,6 +25,7 @@ from conjure.process.base import Process
 from conjure.process.rounding import MARK, Nudged, is_half
 from conjure.progress import progress_bar
 from conjure.registry import ESTIMANDS
+from conjure.store.manifest import versions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -178,6 +179,7 @@ class Comparison:
             "antithetic": self.antithetic,
             "calls": self.calls,
             "seconds": self.seconds,
+            "versions": versions(),
         }
 
     def figure(self, path: str | Path | None = None, *, columns: int = 10) -> Figure:

@@ -19,6 +19,7 @@ from conjure.pairs import PairRun, compare_pairs
 from conjure.process.base import Process
 from conjure.processes import Processes, compare_processes
 from conjure.progress import progress_bar
+from conjure.store.manifest import versions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,6 +126,7 @@ class Drift:
             ],
             "seed": self.seed,
             "calls": self.calls,
+            "versions": versions(),
         }
 
     def figure(

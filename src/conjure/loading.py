@@ -72,7 +72,9 @@ def load(
     Args:
         model: ``"emoji"`` (ships with the package), a folder in the layout of diffusers'
             ``save_pretrained``, a hub id, a single ``.safetensors`` checkpoint, or a pipeline of
-            diffusers that is in memory, which is used as it is and put in evaluation mode.
+            diffusers that is in memory, which is used as it is, moved to the device and put in
+            evaluation mode. On CUDA, PyTorch is told to sum products of half precision in float32,
+            for all that runs beside, too.
         sampler: One of ``conjure.SAMPLERS``, on the noise schedule and timestep spacing of the
             pipeline's own scheduler; ``own`` is the one that the pipeline comes with.
         eta: η of the ddim sampler, from 0 (deterministic) to 1; None for 1, or for 0 where the
@@ -197,8 +199,8 @@ def reload(said: Mapping[str, Any], **how: Any) -> PipelineProcess:
 
     Args:
         said: Its ``model``, ``revision``, ``variant`` and ``process``, as their files say them.
-        how: Arguments of ``load`` for what files do not say: ``device``, ``config``, ``offline``,
-            ``allow_pickle``.
+        how: Arguments of ``load`` for what files do not say: ``device``, ``batch_size``,
+            ``offload``, ``config``, ``offline``, ``allow_pickle``.
 
     Raises:
         ConjureError: As ``load``; whether its weights are still the same is not looked at.

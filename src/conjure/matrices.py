@@ -20,6 +20,7 @@ from conjure.levels import Floats
 from conjure.pairs import PairRun, compare_pairs
 from conjure.process.base import Process
 from conjure.registry import ESTIMANDS
+from conjure.store.manifest import versions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,6 +98,7 @@ class Matrix:
             "seed": self.seed,
             "calls": self.calls,
             "seconds": self.seconds,
+            "versions": versions(),
         }
 
     def figure(self, path: str | Path | None = None) -> Figure:

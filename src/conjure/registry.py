@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from conjure.errors import UnknownNameError
+from conjure.errors import ConjureError, UnknownNameError
 
 if TYPE_CHECKING:
     from conjure.baselines.base import Asked, Method
@@ -54,6 +54,27 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._places
+
+    def register(self, name: str, place: str) -> None:
+        """Add an entry of a package of yours, from then on known as any other.
+
+        Args:
+            name: How users ask for it.
+            place: ``"module:attribute"``, imported when it is first used.
+
+        Raises:
+            ConjureError: The name is taken, or the place has another form.
+
+        >>> names = Registry("number", {"pi": "math:pi"})
+        >>> names.register("e", "math:e")
+        >>> sorted(names)
+        ['e', 'pi']
+        """
+        if name in self._places:
+            raise ConjureError(f"There is a {self._kind} {name!r} already: take another name.")
+        if place.count(":") != 1:
+            raise ConjureError(f"A place is 'module:attribute', unlike {place!r}.")
+        self._places[name] = place
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

@@ -69,6 +69,9 @@ def embed(
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     check_asked(estimand, seed, out=out)
+    from conjure.embedding.landmarks import check_landmark_form
+
+    check_landmark_form(estimand)
     process = load()
     from conjure.cli.console import duration, say
     from conjure.embedding import embed as run
@@ -98,6 +101,7 @@ def embed(
         "estimand": estimand,
         "calls": found.calls,
         "seconds": found.seconds,
+        "versions": found.manifest["versions"],
     }
     if as_json:
         typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))

@@ -68,7 +68,7 @@ Limit = Annotated[
         help="Pairs of each task, drawn at random: the same ones every time.", rich_help_panel=DATA
     ),
 ]
-LimitSeed = Annotated[int, typer.Option(help="For other ones.", rich_help_panel=DATA)]
+LimitSeed = Annotated[int, typer.Option(help="Seed of the draw of --limit.", rich_help_panel=DATA)]
 Pooling = Annotated[
     str,
     typer.Option(
@@ -116,7 +116,7 @@ Vary = Annotated[
         "--vary",
         metavar="NAME=VALUES",
         help="Run at each of these values and draw the curve: guidance=1,3,7.5, steps=5,10,20, "
-        "samples=1,2,4, sampler=…, eta=…  May be given more than once.",
+        "samples=1,2,4, sampler=…, model=BASE,MINE …  May be given more than once.",
     ),
 ]
 
@@ -322,7 +322,7 @@ def _sweep(
 ) -> None:
     from conjure.checks import check_sampling
     from conjure.cli.console import say, show
-    from conjure.evaluate.sweep import sweep, sweep_figure, sweep_table
+    from conjure.evaluate.sweep import gaps_to_first, sweep, sweep_figure, sweep_table
     from conjure.settings import SAMPLES, WEIGHTS, parse_vary
 
     axes = parse_vary(vary, SAMPLES)
@@ -353,8 +353,9 @@ def _sweep(
 
     found = sweep(tasks, methods, axes, run_at, out=out, announce=announce, progress=True, **asked)
     if as_json:
-        points = {"points": [point.to_dict() for point in found]}
-        typer.echo(json.dumps(points, ensure_ascii=False))
+        gaps = [asdict(gap) for gap in gaps_to_first(found)]
+        said = {"points": [point.to_dict() for point in found], "gaps_to_first": gaps}
+        typer.echo(json.dumps(said, ensure_ascii=False))
     else:
         show(sweep_table(found))
     if figure is not None:  # last, since a picture may fail

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import AllowPickle, AsJson, Config, Device, Offline
+from conjure.cli.options import (
+    AllowPickle,
+    AsJson,
+    BatchSize,
+    Config,
+    Device,
+    Offline,
+    Offload,
+)
 from conjure.errors import ConjureError
 
 if TYPE_CHECKING:
@@ -22,7 +30,7 @@ Count = Annotated[int, typer.Option("--count", "-n", help="How many to show.")]
 Rerank = Annotated[
     int,
     typer.Option(
-        "--rerank", help="Order so many of the nearest by the exact estimand; 0 for none."
+        "--rerank", help="Order so many of the nearest by the exact distance; 0 for none."
     ),
 ]
 RerankSamples = Annotated[
@@ -47,6 +55,8 @@ def nearest(
     samples: RerankSamples = None,
     approximate: Approximate = False,
     device: Device = None,
+    batch_size: BatchSize = None,
+    offload: Offload = False,
     config: Config = None,
     offline: Offline = False,
     allow_pickle: AllowPickle = False,
@@ -62,7 +72,8 @@ def nearest(
     if samples is not None and not rerank:
         raise ConjureError("--samples goes with --rerank: landmark distances take none.")
     rerank = max(rerank, count) if rerank else 0
-    from conjure.cli.console import quiet_libraries, show, status
+    from conjure.cli.console import quiet_libraries, say, show, status
+    from conjure.cli.pairs import cost
     from conjure.embedding import Embeddings
 
     embeddings = Embeddings.load(where)
@@ -73,19 +84,21 @@ def nearest(
         quiet_libraries()
         with status("Loading the model"):
             process = reload(
-                embeddings.manifest, device=device, config=config, offline=offline,
-                allow_pickle=allow_pickle,
+                embeddings.manifest, device=device, batch_size=batch_size, offload=offload,
+                config=config, offline=offline, allow_pickle=allow_pickle,
             )  # fmt: skip
     if query in embeddings.prompts:
-        vector = embeddings.vectors[embeddings.prompts.index(query)]
+        wanted: Any = embeddings.vectors[embeddings.prompts.index(query)]
     else:
-        vector = embed_query(query, embeddings, process)
+        wanted = embeddings.embed([query], process=process)
     index = embeddings.index() if approximate else None
-    found = embeddings.nearest(vector, max(count, rerank), index=index)
+    found = embeddings.nearest(wanted, max(count, rerank), index=index)
     if rerank:
+        most = 16 if samples is None else samples
         found = embeddings.rerank(
-            query, found, process=process, samples=16 if samples is None else samples, progress=True
-        )
+            query, found, process=process, samples=most, progress=True,
+            announce=lambda run: say(cost(run, most)),
+        )  # fmt: skip
     found = found[:count]
     if as_json:
         record = {
@@ -97,18 +110,6 @@ def nearest(
         typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
     else:
         show(screen(query, found, embeddings, bool(rerank)))
-
-
-def embed_query(query: str, embeddings: Embeddings, process: Any) -> Any:
-    """A new prompt at the old landmarks."""
-    from conjure.embedding import embed
-
-    chosen = embeddings.manifest["embedding"]
-    found = embed(
-        [query], process=process, landmarks=embeddings.landmarks,
-        dimensions=chosen["dimensions"], estimand=chosen["estimand"],
-    )  # fmt: skip
-    return found.vectors[0]
 
 
 def screen(query: str, found: list[Neighbour], embeddings: Embeddings, exact: bool) -> Any:

@@ -33,9 +33,9 @@ Samples = Annotated[
     int, typer.Option("--samples", "-k", help="Monte Carlo samples; the error falls as 1/√k.")
 ]
 EstimandName = Annotated[
-    str, typer.Option("--estimand", help=f"What to report first: {', '.join(ESTIMANDS)}.")
+    str, typer.Option("--estimand", help=f"Which distance: {', '.join(ESTIMANDS)}.")
 ]
-Seed = Annotated[int, typer.Option(help="Of the noise. The same seed, the same result.")]
+Seed = Annotated[int, typer.Option(help="Seed of the noise. The same seed, the same result.")]
 
 Antithetic = Annotated[
     bool,
@@ -60,7 +60,7 @@ Eta = Annotated[
 Spacing = Annotated[
     str | None,
     typer.Option(
-        help="Of the steps: leading, trailing, linspace, karras, exponential, beta.  "
+        help="Spacing of the steps: leading, trailing, linspace, karras, exponential, beta.  "
         "[dim]\\[default: the pipeline's own][/dim]",
         rich_help_panel=PROCESS,
     ),
@@ -68,7 +68,7 @@ Spacing = Annotated[
 Shift = Annotated[
     float | None,
     typer.Option(
-        help="Of a flow's noise levels.  [dim]\\[default: the pipeline's own][/dim]",
+        help="Timestep shift of a flow's noise levels.  [dim]\\[default: the pipeline's own][/dim]",
         rich_help_panel=PROCESS,
     ),
 ]
@@ -214,7 +214,7 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         "-c",
-        help="Which hold the prompts, with a comma between.  "
+        help="Names of the columns with the prompts, a comma between two.  "
         "[dim]\\[default: guessed by name][/dim]",
     ),
 ]
@@ -249,8 +249,8 @@ Top = Annotated[
 FirstRound = Annotated[
     int | None,
     typer.Option(
-        help="Samples before either is looked at; they double from there.  "
-        "[dim]\\[default: 12 with --tolerance, 2 with --top][/dim]",
+        help="Samples before --tolerance (or --top) is looked at; they double from there.  "
+        "[dim]\\[default: 12, of a --top 2][/dim]",
         rich_help_panel=BUDGET,
     ),
 ]

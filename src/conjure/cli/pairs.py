@@ -87,6 +87,7 @@ def pairs(
     most = make_budget(samples, tolerance, top, first_round, max_calls, antithetic=antithetic)
     process = load()
     from conjure.cli.console import say, show
+    from conjure.store.manifest import versions
 
     if guessed:
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
@@ -104,7 +105,7 @@ def pairs(
             "model": process.model, "process": process.describe(), "estimand": estimand,
             "seed": seed, "samples": run.samples, "antithetic": antithetic,
             "tolerance": tolerance, "calls": run.calls, "unfinished": run.unfinished,
-            "imprecise": run.imprecise, "pairs": listed,
+            "imprecise": run.imprecise, "pairs": listed, "versions": versions(),
         }  # fmt: skip
         typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
     if table is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from conjure.files import check_embeddings_path, written_whole
 from conjure.levels import Floats
 from conjure.process.base import Process
 from conjure.store.manifest import process_digest
+
+if TYPE_CHECKING:
+    from conjure.pairs import PairRun
 
 
 class Neighbour(NamedTuple):
@@ -98,28 +101,57 @@ class Embeddings:
             np.fill_diagonal(found, 0)
         return found
 
-    def nearest(self, query: np.ndarray, count: int = 10, *, index: Any = None) -> list[Neighbour]:
-        """The prompts nearest to a vector.
+    def embed(self, prompts: Sequence[str], *, process: Process) -> Embeddings:
+        """Other prompts at the same landmarks, so that they can be compared with these.
 
         Args:
-            query: Shape ``(D,)``: a row of these embeddings, or of others at the same landmarks.
+            prompts: New ones, or old.
+            process: The process of these embeddings.
+
+        Raises:
+            ConjureError: It is another one, or a bad prompt.
+        """
+        from conjure.embedding.embed import embed
+
+        chosen = self.manifest["embedding"]
+        return embed(
+            prompts, process=process, landmarks=self.landmarks, dimensions=chosen["dimensions"],
+            estimand=chosen["estimand"],
+        )  # fmt: skip
+
+    def nearest(
+        self, query: np.ndarray | Embeddings, count: int = 10, *, index: Any = None
+    ) -> list[Neighbour]:
+        """The prompts nearest to another one.
+
+        Args:
+            query: One embedding from ``embed``; or a vector, shape ``(D,)``: a row of these.
             count: At most how many.
             index: From ``index``, to search approximately in less time; None compares with all.
 
         Raises:
-            ConjureError: The query has another length.
+            ConjureError: The query is not one prompt at the same landmarks, or of another length.
         """
-        if query.shape != (self.dimensions,):
+        if not isinstance(query, np.ndarray):
+            if query.space != self.space or len(query) != 1:
+                raise ConjureError(
+                    "A query is one prompt at the same landmarks: found.embed([prompt], "
+                    "process=process)."
+                )
+            vector = query.vectors[0]
+        else:
+            vector = query
+        if vector.shape != (self.dimensions,):
             raise ConjureError(
-                f"The query has shape {query.shape}, and these embeddings have {self.dimensions} "
+                f"The query has shape {vector.shape}, and these embeddings have {self.dimensions} "
                 "dimensions: embed it with the same landmarks and dimensions."
             )
         if index is not None:
-            squares, rows = index.search(query[None].astype(np.float32), min(count, len(self)))
+            squares, rows = index.search(vector[None].astype(np.float32), min(count, len(self)))
             found = [(int(r), float(s)) for r, s in zip(rows[0], squares[0], strict=True) if r >= 0]
         else:
             parts = np.array_split(self.vectors, max(1, len(self) // 4096))
-            gaps = np.concatenate([((p.astype(np.float64) - query) ** 2).sum(1) for p in parts])
+            gaps = np.concatenate([((p.astype(np.float64) - vector) ** 2).sum(1) for p in parts])
             found = [(int(r), float(gaps[r])) for r in np.argsort(gaps, kind="stable")[:count]]
         return [Neighbour(self.prompts[row], distance) for row, distance in found]
 
@@ -150,9 +182,18 @@ class Embeddings:
         *,
         process: Process,
         samples: int = 16,
+        announce: Callable[[PairRun], None] | None = None,
         progress: bool = False,
     ) -> list[Neighbour]:
         """Order candidates by the exact estimand, each with its standard error.
+
+        Args:
+            query: A prompt.
+            candidates: From ``nearest``.
+            process: The process of these embeddings.
+            samples: Monte Carlo samples a pair.
+            announce: Called with the run before it starts, when its cost is known.
+            progress: Show a bar on standard error.
 
         Raises:
             ConjureError: The process is not the one of these embeddings.
@@ -172,6 +213,8 @@ class Embeddings:
             process=process, samples=samples, seed=self.manifest["seed"],
             estimand=self.manifest["embedding"]["estimand"], progress=progress,
         )  # fmt: skip
+        if announce is not None:
+            announce(results)
         found = [Neighbour(r.prompts[1], r.distance, r.standard_error) for r in results]
         return sorted(found, key=lambda n: n.distance)
 

@@ -128,6 +128,15 @@ def estimand_weights(name: str, levels: NoiseLevels) -> tuple[Floats, Floats]:
     return weight(noise=1.0), weight(picture=1.0)
 
 
+def check_landmark_form(name: str) -> None:
+    """Refuse an estimand that no embedding can stand for, before any work.
+
+    Raises:
+        EstimandUnavailableError: See ``estimand_weights``.
+    """
+    estimand_weights(name, NoiseLevels.from_log_snr(np.array([-1.0, 0.0, 1.0])))
+
+
 def differences(
     landmarks: Landmarks, network: Network, step: int, visit: int, prompts: Sequence[str]
 ) -> Prediction:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conjure.evaluate.examples import Conventions
 from conjure.evaluate.results import Evaluation
 from conjure.evaluate.run import evaluate
+from conjure.evaluate.scoring import bootstrap, correlation, interval
 from conjure.files import written_whole
 from conjure.process.base import Process
 
@@ -35,6 +37,27 @@ class Point:
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return {"at": self.at, **self.evaluation.to_dict()}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A point of a sweep against its first.
+
+    Args:
+        at: Which point.
+        task: On which task.
+        method: By which method's headline column.
+        value: Its Spearman less that of the first point.
+        low: Lower end of the 95% paired bootstrap interval over pairs.
+        high: Upper end.
+    """
+
+    at: dict[str, Any]
+    task: str
+    method: str
+    value: float
+    low: float
+    high: float
 
 
 def sweep(
@@ -80,8 +103,36 @@ def sweep_point(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | N
     return next((p["at"] for p in points[::-1] if p["settings"] == settings), None)
 
 
+def gaps_to_first(points: Sequence[Point]) -> list[Gap]:
+    """How much better or worse each point is than the first, task by task, method by method.
+
+    By the paired bootstrap: all points meet the same resamples of a task's pairs.
+    """
+    found = []
+    first = points[0].evaluation
+    how = Conventions(**first.settings["conventions"])
+    for point in points[1:]:
+        for score in point.evaluation.scores:
+            key, task = (score.method, score.column), score.task
+            if not score.headline or task not in first.results:
+                continue
+            draws, values = [], []
+            for result in (point.evaluation.results[task], first.results[task]):
+                if key not in result.distances:
+                    break
+                near, people = -result.distances[key], result.examples.scores
+                subsets = how.subsets(result.examples)
+                draws.append(bootstrap(near, people, task, subsets))
+                values.append(correlation(near, people, subsets))
+            else:
+                low, high = interval(draws[0] - draws[1])
+                found.append(Gap(point.at, task, score.method, values[0] - values[1], low, high))
+    return found
+
+
 def sweep_table(points: Sequence[Point]) -> Any:
     """For a terminal: a row for each point and method, a column for each task."""
+    from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -103,7 +154,15 @@ def sweep_table(points: Sequence[Point]) -> Any:
             ]
             at = [f"{v:g}" if isinstance(v, float) else str(v) for v in point.at.values()]
             shown.add_row(*at, Text(method), *cells)
-    return Padding(shown, (1, 2))
+    notes = [
+        Text(
+            f"{gap.task}: {gap.method} at {', '.join(f'{k} {v}' for k, v in gap.at.items())} less "
+            f"the first = {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]",
+            style="dim",
+        )
+        for gap in gaps_to_first(points)
+    ]
+    return Padding(Group(shown, Text(""), *notes), (1, 2))
 
 
 def sweep_figure(points: Sequence[Point]) -> Figure:

@@ -91,8 +91,7 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
         figure,
         LABELS,
         0.12,
-        "noise  →  picture, by log-SNR λ, of sample 1; shares are means over all samples.   "
-        "Red: the cells that make up half of the distance.",
+        "noise  →  picture, by log-SNR λ.   Red: the cells that make up half of the distance.",
         width,
         height,
         color=GREY,
@@ -154,7 +153,9 @@ def _head(
     _text(figure, 0.1, height - 0.24, title, width, height, size=size, weight="bold")
     _text(figure, 0.1, height - 0.44, line, width, height, size=8)
     about = f"{process_line(comparison.process)}, k = {comparison.samples}, seed {comparison.seed}"
-    _text(figure, 0.1, height - 0.6, about, width, height, size=6.5, color=GREY)
+    about += "; pictures: sample 1, shares: means"
+    size = min(6.5, 6.5 * (width - 0.2) / (0.05 * len(about)))
+    _text(figure, 0.1, height - 0.6, about, width, height, size=size, color=GREY)
 
 
 def _shares(
