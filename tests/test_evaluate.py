@@ -619,7 +619,8 @@ def test_sweeps_share_samples(process, examples, tmp_path):
     assert (gap.at, gap.task) == ({"samples": 4}, "toy")
     assert gap.value == pytest.approx(value)
     assert (gap.low, gap.high) == pytest.approx(interval(draws[0] - draws[1]))
-    assert parse_vary(["negative=,blurry"]) == {"negative": ["", "blurry"]}
+    several = ["negative=", "negative=ugly, blurry"]
+    assert parse_vary(several) == {"negative": ["", "ugly, blurry"]}
     for bad in ("guidance", "colour=1", "steps=few", "steps=", "steps=5,5"):
         with pytest.raises(ConjureError):
             parse_vary([bad])
