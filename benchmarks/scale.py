@@ -5,6 +5,8 @@ python -m benchmarks.scale
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import conjure
 
 PAIRS = (
@@ -20,17 +22,21 @@ PAIRS = (
 )
 
 
-def main() -> None:
+def rows() -> Iterator[str]:
+    """The table, a line as soon as it is known."""
     process = conjure.load("emoji")
-    print(f"{'':>14}   {'':<14} {'distance':>9} {'± s.e.':>7} {'KL →':>7} {'KL ←':>7}")
+    yield f"{'':>14}   {'':<14} {'distance':>9} {'± s.e.':>7} {'KL →':>7} {'KL ←':>7}"
     for a, b in PAIRS:
         result = conjure.compare(a, b, process=process)
-        shown = b or "(empty prompt)"
-        print(
-            f"{a:>14} | {shown:<14} {result.distance:>9.2f} {result.standard_error:>7.2f} "
-            f"{result.kl_forward:>7.2f} {result.kl_reverse:>7.2f}",
-            flush=True,
+        yield (
+            f"{a:>14} | {b or '(empty prompt)':<14} {result.distance:>9.2f} "
+            f"{result.standard_error:>7.2f} {result.kl_forward:>7.2f} {result.kl_reverse:>7.2f}"
         )
+
+
+def main() -> None:
+    for row in rows():
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from diffusers import UNet2DConditionModel
 from conjure import GaussianProcess
 from recipes.emoji import curves
 from recipes.emoji.captions import article
-from recipes.emoji.card import render
+from recipes.emoji.card import render, render_page
 from recipes.emoji.common import held_out
 from recipes.emoji.denoiser import (
     KEYS,
@@ -30,7 +30,7 @@ from recipes.emoji.denoiser import (
     pads_mask,
     weigh_pads,
 )
-from recipes.emoji.evaluate import METHODS, TASKS
+from recipes.emoji.evaluate import METHODS, TASKS, mosaic
 from recipes.emoji.examples import NEAREST, SHARES, Examples
 from recipes.emoji.exams import misfit, triples
 from recipes.emoji.kernels import SMALL, WeightByProduct, speed_up
@@ -289,6 +289,28 @@ def test_the_card_says_every_figure_of_the_report():
     lines = text.splitlines()
     ends = [after for line, after in pairwise(lines) if line[:1] == "|" and after[:1] != "|"]
     assert set(ends) == {""}  # nothing runs into a table
+
+
+def test_the_page_has_every_caption_in_the_order_of_its_sheet():
+    scenes, words = [f"scene {n}" for n in range(23)], ["feline", "physician"]
+    report = {"pictures": {"compositions": scenes, "words": words, "missed": ["broom"]}}
+    text = render_page(report, "a | b 1.00")
+    assert "1. scene 0; scene 1;" in text
+    assert "\n3. scene 20; scene 21; scene 22\n\n![" in text
+    assert "feline, physician." in text
+    assert "broom." in text
+    assert "```\na | b 1.00\n```\n" in text
+    assert "{" not in text
+
+
+def test_a_sheet_ends_in_white(tmp_path):
+    from PIL import Image
+
+    mosaic(torch.zeros(3, 3, 4, 4), tmp_path / "sheet.png", columns=2)
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert pixels.shape == (8, 8, 3)
+    assert pixels[4:, 4:].min() == 255
+    assert pixels[:4].max() == pixels[4:, :4].max() == 0
 
 
 def test_a_curve_is_kept_and_training_goes_on_at_its_end(tmp_path, monkeypatch):

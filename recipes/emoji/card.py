@@ -9,14 +9,15 @@ from typing import Any
 import jinja2
 
 import conjure
+from benchmarks.scale import rows as scale_rows
 
 from .common import HERE, write_atomically
 from .curves import STAGES, load_curves
 from .data import PACKAGES, SHA256
-from .evaluate import IMAGES, REPORT
+from .evaluate import COLUMNS, EACH, GUIDANCE, IMAGES, REPORT, STEPS, STYLES
 from .wordnet import WORDNET_SHA256
 
-TEMPLATE = HERE / "card.md"
+TEMPLATE, PAGE = HERE / "card.md", HERE / "page.md"
 
 
 def percent(value: float | list[float]) -> str:
@@ -41,19 +42,36 @@ def render(report: dict[str, Any]) -> str:
     Raises:
         jinja2.UndefinedError: The report lacks a figure.
     """
+    return template(TEMPLATE).render(
+        **report, packages=PACKAGES, hashes=SHA256, wordnet=WORDNET_SHA256, curves=load_curves()
+    )
+
+
+def render_page(report: dict[str, Any], scale: str) -> str:
+    """The model's page of the docs: the card, and sheets of pictures with their captions.
+
+    Args:
+        report: Of the evaluation.
+        scale: What `python -m benchmarks.scale` prints.
+    """
+    return template(PAGE).render(
+        **report, scale=scale, steps=STEPS, guidance=f"{GUIDANCE:g}", columns=COLUMNS, each=EACH,
+        styles=STYLES,
+    )  # fmt: skip
+
+
+def template(path: Path) -> jinja2.Template:
+    """A template that refuses to leave anything blank."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True,
         autoescape=False,
     )  # fmt: skip
     environment.filters |= {"percent": percent, "rank": rank}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
-        **report, packages=PACKAGES, hashes=SHA256, wordnet=WORDNET_SHA256, curves=load_curves()
-    )
+    return environment.from_string(path.read_text(encoding="utf-8"))
 
 
 def write_card(folder: Path) -> None:
-    """`README.md` of the model's folder, and the curves' picture.
+    """`README.md` of the model's folder, the curves' picture, and the model's page of the docs.
 
     Raises:
         ValueError: The report is of other weights.
@@ -64,6 +82,8 @@ def write_card(folder: Path) -> None:
     text = render(report)
     write_atomically(folder / "README.md", lambda p: p.write_text(text, encoding="utf-8"))
     draw_curves(IMAGES / "emoji-training.png")
+    page = render_page(report, "\n".join(scale_rows()))
+    write_atomically(IMAGES.parent / "emoji.md", lambda p: p.write_text(page, encoding="utf-8"))
 
 
 def draw_curves(path: Path) -> None:

@@ -27,7 +27,7 @@ from .judge import Judge, ceiling
 from .scenes import alternatives
 from .synonyms import synonyms
 
-GUIDANCE = 3.0  # of pictures
+GUIDANCE, STEPS = 3.0, 20  # of pictures
 SENTENCES = ("STS-B-dev", "STS-B", "SICK-R")
 TASKS = (*SENTENCES, "RG65", "SimLex-999")
 METHODS = ("conjuring", "initial-timestep", "direct-output", "text-encoder")
@@ -42,6 +42,7 @@ FIRST_UNET: dict[str, Any] = {  # the first version's, whose speed is the yardst
 NETWORKS = ("text_encoder", "unet", "vae")
 REPORT = HERE / "report.json"
 IMAGES = HERE.parents[1] / "docs" / "images"
+COLUMNS, EACH = 10, 5  # of a sheet; samples of a prompt on that of styles
 STYLES = ("cat", "car", "rose", "house", "guitar", "pizza")
 SHEET = (
     "red apple", "banana", "strawberry", "pizza", "hamburger", "hot beverage", "cat face",
@@ -62,7 +63,7 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 
 
 def generate(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 0,
-             guidance: float = 3.0, steps: int = 20, batch: int = 50) -> Tensor:  # fmt: skip
+             guidance: float = 3.0, steps: int = STEPS, batch: int = 50) -> Tensor:  # fmt: skip
     """One picture a prompt, [N, 3, 64, 64] in [0, 1]; picture n depends on (seed, n) alone."""
     parts = []
     for start in range(0, len(prompts), batch):
@@ -77,19 +78,29 @@ def generate(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 
     return torch.cat(parts)
 
 
+def judged_rows(count: int, seed: int = 0) -> list[int]:
+    """Rows of seeded labels that the judge can judge."""
+    return np.random.default_rng(seed).permutation(Judge().judged)[:count].tolist()
+
+
 def judged(pipeline: StableDiffusionPipeline, count: int = 500, seed: int = 0,
            guidance: float = 3.0) -> list[float]:  # fmt: skip
     """Top-1 of 20 by the judge, over `count` seeded labels that it can judge, one picture each."""
-    judge = Judge()
-    rows = np.random.default_rng(seed).permutation(judge.judged)[:count].tolist()
+    judge, rows = Judge(), judged_rows(count, seed)
     pictures = generate(pipeline, [judge.labels[row] for row in rows], seed, guidance)
     return rate(judge.hits(pictures, rows, seed=seed))
 
 
 def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...] = SHEET,
-          columns: int = 10, seed: int = 1, guidance: float = 3.0) -> None:  # fmt: skip
+          columns: int = COLUMNS, seed: int = 1, guidance: float = 3.0) -> None:  # fmt: skip
     """A sheet of samples, as PNG."""
-    pictures = generate(pipeline, list(prompts), seed, guidance)
+    mosaic(generate(pipeline, list(prompts), seed, guidance), path, columns)
+
+
+def mosaic(pictures: Tensor, path: Path, columns: int = COLUMNS) -> None:
+    """Pictures [N, 3, H, W] side by side, as PNG; white where the last row ends early."""
+    blank = torch.ones(-len(pictures) % columns, *pictures.shape[1:])
+    pictures = torch.cat([pictures, blank])
     rows = [torch.cat(list(row), -1) for row in pictures.split(columns)]
     pixels = (torch.cat(rows, -2).permute(1, 2, 0) * 255).round().byte().numpy()
     write_atomically(path, lambda p: Image.fromarray(pixels).save(p, optimize=True))
@@ -97,20 +108,26 @@ def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...
 
 def draw_sheets(pipeline: StableDiffusionPipeline, table: list[dict[str, Any]],
                 packages: Path) -> dict[str, list[str]]:  # fmt: skip
-    """The pictures of the model card: labels, styles, held-out compositions, new words.
+    """The pictures of the model's page: labels, styles, held-out compositions, new words, failures.
 
     Returns:
-        The captions of the compositions, ten of each kind, and the words.
+        The captions of the compositions, ten of each kind, the words, and the labels that the judge
+        did not recognise.
     """
     sheet(pipeline, IMAGES / "emoji.png")
-    several = tuple(prompt for prompt in STYLES for _ in range(5))
+    several = tuple(prompt for prompt in STYLES for _ in range(EACH))
     sheet(pipeline, IMAGES / "emoji-styles.png", several)
     kinds = ("count", "colour", "relation")
     scenes = tuple(s[0].caption for kind in kinds for s in alternatives(kind, table, 10))
     sheet(pipeline, IMAGES / "emoji-scenes.png", scenes)
     words = [word for word, _ in synonyms(table, packages)[:20]]
     sheet(pipeline, IMAGES / "emoji-words.png", tuple(words))
-    return {"compositions": list(scenes), "words": words}
+    judge, rows = Judge(), judged_rows(200)
+    drawn = generate(pipeline, [judge.labels[row] for row in rows], guidance=GUIDANCE)
+    missed = np.flatnonzero(~judge.hits(drawn, rows))[: 2 * COLUMNS].tolist()
+    mosaic(drawn[missed], IMAGES / "emoji-missed.png")
+    names = [judge.labels[rows[i]] for i in missed]
+    return {"compositions": list(scenes), "words": words, "missed": names}
 
 
 def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, Any]:
