@@ -73,7 +73,7 @@ def test_finished_pictures_are_those_of_diffusers(pipeline_folder):
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     theirs = StableDiffusionPipeline.from_pretrained(
-        pipeline_folder, torch_dtype=torch.float64, safety_checker=None
+        pipeline_folder, dtype=torch.float64, safety_checker=None
     )
     theirs.set_progress_bar_config(disable=True)
     theirs.scheduler = DDIMScheduler.from_config(theirs.scheduler.config)
@@ -102,7 +102,7 @@ def test_direct_output_in_latents_pixels_and_features(pipeline, tmp_path):
         tmp_path / "encoder"
     )
     found = measure(f"direct-output:{tmp_path / 'encoder'}", pipeline, tmp_path)
-    assert list(found.distances) == ["latents", "pixels", "features"]
+    assert list(found.distances) == ["features", "latents", "pixels"]  # the first is the headline
     keys = [("cat", 1), ("dog", 1)]
     latents = finished_pictures(pipeline, Network(pipeline), keys, seed=0)
     expected = (latents[0] - latents[1]).square().sum().item()

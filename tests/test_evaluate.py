@@ -32,12 +32,13 @@ from conjure.evaluate import (
     render,
     run,
 )
-from conjure.evaluate.analysis import disagreements, kinds, rank_errors, whole
+from conjure.evaluate.analysis import by_chance, disagreements, kinds, rank_errors, whole
 from conjure.evaluate.published import PAPER, PUBLISHED
 from conjure.evaluate.report import markdown_report, pick_column, report_page
 from conjure.evaluate.scoring import (
     bootstrap,
     correlation,
+    error_of_difference,
     interval,
     leave_one_out,
     partial,
@@ -208,7 +209,9 @@ def test_bootstrap_of_a_known_case():
     x = rng.normal(size=400)
     y = x + rng.normal(size=400)
     draws = bootstrap(x, y, "t")
-    assert draws.std() == pytest.approx(0.75 / 20, rel=0.35)  # about (1 − ρ²)·1.05/√n and more
+    others = rng.normal(size=(2, 2000, 400))
+    across = spearman(others[0], others[0] + others[1]).std()  # over other pairs, drawn anew
+    assert draws.std() == pytest.approx(across, rel=0.15)
     low, high = interval(draws)
     assert low < correlation(x, y) < high
     assert np.array_equal(draws, bootstrap(x, y, "t"))  # the same pairs for every method
@@ -401,6 +404,9 @@ def test_kinds_sum_to_the_whole(evaluation):
         assert sum(kind.pairs for kind in some) == total.pairs == len(result.examples)
         share = sum(kind.pairs * kind.rank_error for kind in some) / total.pairs
         assert share == pytest.approx(total.rank_error)
+        chance = sum(kind.pairs * kind.chance for kind in some) / total.pairs
+        assert chance == pytest.approx(total.chance)
+        assert all(kind.low <= kind.spearman <= kind.high for kind in some)
     assert total.spearman == pytest.approx(
         next(s.spearman for s in evaluation.scores if s.task == "toy" and s.column == "girsanov")
     )
@@ -409,6 +415,17 @@ def test_kinds_sum_to_the_whole(evaluation):
     assert gaps == sorted(gaps, reverse=True)
     errors = rank_errors(result.examples, result.distances[key])
     assert gaps[0] == pytest.approx(errors.max() * 40 / 39)
+
+
+def test_the_rank_error_of_chance_is_that_of_random_orders():
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 6, size=60).astype(float)  # with ties
+    pairs = tuple(("a", "b") for _ in scores)
+    examples = Examples("toy", pairs, scores, {}, words=False)
+    drawn = np.array([rank_errors(examples, rng.permutation(60)) for _ in range(4000)])
+    error = drawn.std(0) / np.sqrt(len(drawn))
+    assert np.all(np.abs(drawn.mean(0) - by_chance(examples)) < 5 * error)
+    assert by_chance(examples).mean() == pytest.approx(1 / 3, abs=0.02)
 
 
 def test_cuts_by_length_overlap_and_part_of_speech():
@@ -494,6 +511,15 @@ def test_differences_carry_both_errors(process, examples):
     assert 0 < gap.monte_carlo < 3 * heads["direct-output"].monte_carlo
     one = gaps["conjuring", "landmarks:2"]
     assert one.monte_carlo == pytest.approx(heads["conjuring"].monte_carlo)
+
+
+def test_an_error_of_one_sample_is_unknown_beside_one_that_is_known():
+    known, other = np.array([0.1, 0.3, 0.2]), np.array([0.2, 0.2, 0.3])
+    assert error_of_difference(known, None, unknown=True) is None
+    assert error_of_difference(None, None, unknown=False) is None
+    assert error_of_difference(known, None, unknown=False) == pytest.approx(jackknife_error(known))
+    paired = jackknife_error(known - other)
+    assert error_of_difference(known, other, unknown=False) == pytest.approx(paired)
 
 
 def test_two_methods_that_say_the_same_do_not_differ(process, examples, monkeypatch):
@@ -593,7 +619,7 @@ def test_the_report_is_one_page_with_nothing_outside_it(evaluation, tmp_path):
 def test_markup_in_texts_is_shown_as_it_is(examples):
     odd = replace(examples, task="<b>", pairs=(("<script>", "&"), *examples.pairs[1:]))
     result = run.TaskResult(odd, {("m", "c"): np.arange(40.0)})
-    score = run.Score("<b>", "m", "Controls", "c", True, 0, 0, 0, 0, None, None, 40, 0)
+    score = run.Score("<b>", "m", "Controls", "c", True, 0, 0, 0, 0, None, None, None, None, 40, 0)
     process = {"model": None, "process": None, "samples": 1, "seed": 0, "conjure": "0"}
     settings = {**process, "conventions": {"pooling": "all", "full_stop": False, "limit": None}}
     page = report_page(run.Evaluation(settings, [score], [], {"<b>": result}, 0, 0.0))
@@ -618,6 +644,7 @@ def test_sweeps_share_samples(process, examples, tmp_path):
     value = four.scores[0].spearman - one.scores[0].spearman
     assert (gap.at, gap.task) == ({"samples": 4}, "toy")
     assert gap.value == pytest.approx(value)
+    assert gap.monte_carlo is None  # of one sample nobody knows it
     assert (gap.low, gap.high) == pytest.approx(interval(draws[0] - draws[1]))
     several = ["negative=", "negative=ugly, blurry"]
     assert parse_vary(several) == {"negative": ["", "ugly, blurry"]}

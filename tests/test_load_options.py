@@ -428,3 +428,81 @@ def test_a_long_negative_prompt_is_read_in_windows_too(family_folder):
         for end in "ab"
     ]
     assert found[0] != found[1]
+
+
+def test_a_lora_reaches_every_part_that_it_has_layers_for(family_folder, tmp_path):
+    """Flux fuses its transformer's alone unless it is told otherwise."""
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    folder = family_folder("flux")
+    pipeline: Any = diffusers.FluxPipeline.from_pretrained(folder)
+    pipeline.text_encoder.add_adapter(LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+    torch.manual_seed(0)
+    for name, value in pipeline.text_encoder.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(value)
+    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.text_encoder))
+    diffusers.FluxPipeline.save_lora_weights(tmp_path, text_encoder_lora_layers=layers)
+    plain = conjure.load(folder, steps=2, size=16)
+    tuned = conjure.load(folder, steps=2, size=16, lora=str(tmp_path))
+    names = [name for name, _ in plain.family.pipeline.text_encoder.named_parameters()]
+    before, after = (
+        dict(p.family.pipeline.text_encoder.named_parameters()) for p in (plain, tuned)
+    )
+    moved = {name for name in names if not torch.equal(before[name], after[name])}
+    assert moved == {name for name in names if name.endswith(("q_proj.weight", "v_proj.weight"))}
+
+
+def test_a_pipeline_that_is_offloaded_stays_so_or_is_refused(pipeline_folder):
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
+        pipeline_folder, safety_checker=None
+    )
+    pipeline.unet.to("meta")
+    with pytest.raises(ModelError, match="offloaded layer by layer"):
+        conjure.load(pipeline)
+
+
+def test_a_network_of_another_preconditioning_is_refused(pipeline_folder):
+    """Its scheduler's file says nothing of betas: a linear schedule would be taken, wrongly."""
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
+        pipeline_folder, safety_checker=None
+    )
+    pipeline.scheduler = diffusers.EDMEulerScheduler()
+    with pytest.raises(ModelError, match="EDMEulerScheduler"):
+        conjure.load(pipeline)
+
+
+def test_a_checkpoint_that_may_predict_either_needs_to_be_told(tmp_path, monkeypatch):
+    from diffusers.loaders import single_file_utils
+
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"weights")
+    known = {"pretrained_model_name_or_path": "stabilityai/stable-diffusion-xl-base-1.0"}
+    keys = {"v_pred": torch.zeros(0)}
+    monkeypatch.setattr(single_file_utils, "load_single_file_checkpoint", lambda path: keys)
+    monkeypatch.setattr(single_file_utils, "fetch_diffusers_config", lambda checkpoint: known)
+    with pytest.raises(ModelError, match="'v_pred' says that it predicts v"):
+        conjure.load(file)
+    keys.clear()
+    known["pretrained_model_name_or_path"] = "stabilityai/stable-diffusion-2-1"
+    with pytest.raises(ModelError, match="may predict ε or v"):
+        conjure.load(file)
+
+
+def test_part_of_a_model_is_told_from_a_whole_one(pipeline_folder, tmp_path, monkeypatch):
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
+    def partial(path: str, **how: Any) -> Any:
+        raise SingleFileComponentError("Failed to load CLIPTextModel.")
+
+    file = tmp_path / "transformer.safetensors"
+    file.write_bytes(b"weights")
+    monkeypatch.setattr(diffusers.StableDiffusionPipeline, "from_single_file", partial)
+    with pytest.raises(ModelError, match="is not a whole model"):
+        conjure.load(file, config=pipeline_folder)
+
+
+def test_aura_flow_draws_the_size_that_diffusers_does(family_folder):
+    """Not that of its file, as far as its grid of positions reaches: here 8 × 8 patches."""
+    assert conjure.load(family_folder("aura-flow"), steps=2).shape == (4, 16, 16)

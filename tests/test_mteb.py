@@ -110,6 +110,34 @@ def test_the_exact_scores_are_read_from_spearman(process, task):
     assert np.isnan(scores["cosine_spearman"])
 
 
+def test_numbers_of_another_scorer_are_refused(process):
+    """As a cache of embeddings would hand them to it, or in another order of texts."""
+    one, other = PairScorer(process, samples=1), PairScorer(process, samples=1)
+    numbers = one.encode([{"text": ["w1", "w2"]}])
+    again = other.encode([{"text": ["w2", "w1"]}])
+    assert np.array_equal(numbers, again[::-1])
+    assert one.similarity_pairwise(numbers[:1], again[:1]) < 0
+    with pytest.raises(ConjureError, match="another scorer has seen"):
+        PairScorer(process).similarity_pairwise(numbers[:1], numbers[1:])
+
+
+def test_all_splits_of_a_task_are_in_one_space(process):
+    from types import SimpleNamespace
+
+    encoder, about = Encoder(process), SimpleNamespace(name="mine")
+    train = encoder.encode([{"text": ["w1", "w2", "w3"]}], task_metadata=about, hf_split="train")
+    test = encoder.encode([{"text": ["w3", "w9"]}], task_metadata=about, hf_split="test")
+    assert np.allclose(train[2], test[0], atol=1e-6)
+    fixed = Encoder(process, bandwidth=3.0)
+    fixed.encode([{"text": ["w1", "w2"]}], task_metadata=about)
+    assert fixed.bandwidths == {"mine": 3.0}
+    kept = fixed.mteb_model_meta.experiment_kwargs
+    assert kept is not None
+    assert kept["bandwidth"] == 3.0
+    with pytest.raises(ConjureError, match="a length above 0"):
+        Encoder(process, bandwidth=0)
+
+
 def test_models_have_names_and_settings(process):
     encoder, scorer = Encoder(process), PairScorer(process, samples=5)
     assert encoder.mteb_model_meta.name == "conjure/landmarks-gaussian"

@@ -56,7 +56,7 @@ SHEET = (
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """The folder as any user of diffusers would load it."""
     pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, local_files_only=True, torch_dtype=torch.float32, safety_checker=None
+        folder, local_files_only=True, dtype=torch.float32, safety_checker=None
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -55,7 +55,7 @@ def unpack(work: Path, folder: Path) -> None:
     if not (folder / "model_index.json").is_file():
         raise FileNotFoundError(f"{folder} is no pipeline's folder: it has no model_index.json")
     pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, local_files_only=True, torch_dtype=torch.float32, safety_checker=None
+        folder, local_files_only=True, dtype=torch.float32, safety_checker=None
     )
     forget(work, "teacher.npz", "examples.npz", "states.npy", "lengths.npy")
     pipeline.tokenizer.save_pretrained(work / "tokenizer")

@@ -288,6 +288,7 @@ def _assemble(
 
 
 def _load_family(source: Source, class_name: str) -> Any:
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
     from diffusers.utils import logging
 
     bars = logging.is_progress_bar_enabled()
@@ -301,11 +302,17 @@ def _load_family(source: Source, class_name: str) -> Any:
             f"Memory ran out while {source.name!r} was loaded. Use half precision "
             "(dtype='bfloat16'), offload=True (--offload), or another device."
         ) from error
+    except SingleFileComponentError as error:
+        raise ModelError(
+            f"{source.name!r} is not a whole model: {error} Take the folder in diffusers' layout, "
+            "or put the parts together in diffusers and hand the pipeline over."
+        ) from error
     except OSError as error:
         if "safetensors" in str(error) and not source.allow_pickle:
             raise UnsafeWeightsError(
-                f"{source.name!r} has no safetensors weights where they are needed: {error} "
-                "Pickles are read only with allow_pickle=True (--allow-pickle)."
+                f"{source.name!r} has no safetensors weights where they are needed: {error} If "
+                "there are those of a variant, name it: variant='fp16' (--variant). Pickles are "
+                "read only with allow_pickle=True (--allow-pickle)."
             ) from error
         raise ModelError(f"{source.name!r} cannot be loaded: {error}") from error
     except ImportError as error:

@@ -14,6 +14,7 @@ Euclidean and Manhattan ones mean nothing either.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -46,14 +47,16 @@ BANDWIDTH_TEXTS = 512
 class Encoder:
     """Landmark embeddings, with cosine = exp(−d²/2h²).
 
-    The bandwidth h is the median distance of a task's own first texts, fixed with its first call:
-    neither it nor D changes an order by more than the features' noise.
+    The bandwidth h is the median distance of a task's own first texts, fixed with its first call
+    for all of its splits: neither it nor D changes an order by more than the features' noise. Give
+    one to have the same in every task.
 
     Args:
         process: From ``conjure.load``; None for the embedded model.
         paths: Unconditional paths whose states are the landmarks.
         features: D, even, at least 4,096.
         seed: Of landmarks and features.
+        bandwidth: h; None for each task's own.
         out: A run directory where finished vectors are kept.
     """
 
@@ -64,8 +67,11 @@ class Encoder:
         paths: int = 2,
         features: int = FEATURES,
         seed: int = 0,
+        bandwidth: float | None = None,
         out: str | Path | None = None,
     ) -> None:
+        if bandwidth is not None and not bandwidth > 0:
+            raise ConjureError(f"bandwidth is a length above 0, not {bandwidth!r}.")
         if features < LEAST_FEATURES or features % 2:
             raise ConjureError(
                 f"features is even and at least {LEAST_FEATURES}, not {features}: fewer make "
@@ -73,6 +79,7 @@ class Encoder:
             )
         self.process = process or default_process()
         self.paths, self.features, self.seed, self.out = paths, features, seed, out
+        self.bandwidth = bandwidth
         self.landmarks: Landmarks | None = None
         self.bandwidths: dict[str, float] = {}
 
@@ -81,8 +88,6 @@ class Encoder:
         inputs: Iterable[Mapping[str, Any]],
         *,
         task_metadata: Any = None,
-        hf_split: str = "",
-        hf_subset: str = "",
         **_: Any,
     ) -> np.ndarray:
         """Unit vectors of shape ``(N, D)``, float32.
@@ -90,8 +95,6 @@ class Encoder:
         Args:
             inputs: Batches with a list of texts under ``text``, as mteb gives them.
             task_metadata: Of mteb's task, by whose name the bandwidth is kept.
-            hf_split: Likewise.
-            hf_subset: Likewise.
         """
         texts = _texts(inputs)
         first = self.landmarks is None
@@ -101,9 +104,10 @@ class Encoder:
         )  # fmt: skip
         self.landmarks = found.landmarks
         vectors = torch.from_numpy(np.asarray(found.vectors, dtype=np.float32))
-        key = f"{getattr(task_metadata, 'name', '')}/{hf_split}/{hf_subset}"
+        key = str(getattr(task_metadata, "name", ""))
         if key not in self.bandwidths:
-            self.bandwidths[key] = _median_distance(vectors[:BANDWIDTH_TEXTS])
+            usual = self.bandwidth or _median_distance(vectors[:BANDWIDTH_TEXTS])
+            self.bandwidths[key] = usual
         return fourier_features(vectors, self.bandwidths[key], self.features, self.seed)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
@@ -118,6 +122,7 @@ class Encoder:
     def mteb_model_meta(self) -> ModelMeta:
         """Name, version and every setting."""
         kwargs = {"paths": self.paths, "features": self.features, "seed": self.seed}
+        kwargs |= {} if self.bandwidth is None else {"bandwidth": self.bandwidth}
         return _meta(self.process, "landmarks", self.features, kwargs)
 
 
@@ -126,7 +131,8 @@ class PairScorer:
 
     What ``encode`` returns is a number that stands for each text, in one dimension, so that
     mteb's own cosines are all 1, and their correlations NaN: they mean nothing. ``spearman`` and
-    ``pearson`` are those of −distance.
+    ``pearson`` are those of −distance. A wrapper of mteb's that keeps embeddings for another run
+    does not go with it.
 
     Args:
         process: From ``conjure.load``; None for the embedded model.
@@ -147,19 +153,29 @@ class PairScorer:
     ) -> None:
         self.process = process or default_process()
         self.samples, self.seed, self.estimand, self.out = samples, seed, estimand, out
-        self._numbers: dict[str, int] = {}
+        self._texts: dict[float, str] = {}
 
     def encode(self, inputs: Iterable[Mapping[str, Any]], **_: Any) -> np.ndarray:
-        """The number of each text, shape ``(N, 1)``, float32 (exact up to 16 million texts)."""
-        for text in (texts := _texts(inputs)):
-            self._numbers.setdefault(text, len(self._numbers) + 1)
-        return np.array([[self._numbers[text]] for text in texts], dtype=np.float32)
+        """The number of each text, a hash of 52 bits, shape ``(N, 1)``, float64."""
+        texts = _texts(inputs)
+        numbers = [_number(text) for text in texts]
+        self._texts |= dict(zip(numbers, texts, strict=True))
+        return np.array(numbers, dtype=np.float64)[:, None]
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Tensor:
-        """−distance of the texts that the numbers stand for, shape ``(N,)``."""
-        texts = list(self._numbers)
-        ones, others = (_tensor(e).reshape(-1).long() - 1 for e in (embeddings1, embeddings2))
-        pairs = [(texts[i], texts[j]) for i, j in zip(ones.tolist(), others.tolist(), strict=True)]
+        """−distance of the texts that the numbers stand for, shape ``(N,)``.
+
+        Raises:
+            ConjureError: This scorer has not seen one of them.
+        """
+        ones, others = (np.asarray(e, np.float64).ravel() for e in (embeddings1, embeddings2))
+        try:
+            pairs = [(self._texts[i], self._texts[j]) for i, j in zip(ones, others, strict=True)]
+        except KeyError as error:
+            raise ConjureError(
+                "These numbers stand for texts that another scorer has seen: take PairScorer "
+                "without a cache of embeddings."
+            ) from error
         run = compare_pairs(
             pairs, process=self.process, samples=self.samples, seed=self.seed,
             estimand=self.estimand, out=self.out,
@@ -168,8 +184,8 @@ class PairScorer:
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
         """The same of all with all, shape ``(N, M)``: costly."""
-        ones, others = _tensor(embeddings1).reshape(-1, 1), _tensor(embeddings2).reshape(-1, 1)
-        left, right = ones.repeat_interleave(len(others), 0), others.repeat(len(ones), 1)
+        ones, others = (np.asarray(e, np.float64).ravel() for e in (embeddings1, embeddings2))
+        left, right = np.repeat(ones, len(others)), np.tile(others, len(ones))
         return self.similarity_pairwise(left, right).reshape(len(ones), len(others))
 
     @property
@@ -203,6 +219,12 @@ def _median_distance(vectors: Tensor) -> float:
     gaps = torch.pdist(vectors)
     gaps = gaps[gaps > 0]
     return float(gaps.median()) if len(gaps) else 1.0
+
+
+def _number(text: str) -> float:
+    """A whole number above 0 that float64 holds exactly."""
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return float((int.from_bytes(digest, "little") >> 12) + 1)
 
 
 def _texts(inputs: Iterable[Mapping[str, Any]]) -> list[str]:

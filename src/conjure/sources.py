@@ -205,9 +205,18 @@ def find_config(source: Source) -> str:
         )
     try:
         checkpoint = load_single_file_checkpoint(str(source.location))
-        return str(fetch_diffusers_config(checkpoint)["pretrained_model_name_or_path"])
+        found = str(fetch_diffusers_config(checkpoint)["pretrained_model_name_or_path"])
     except Exception as error:
         raise ModelError(
             f"{source.name!r} cannot be read as a checkpoint: {error} What it is built like can be "
             "told with config=FOLDER (--config), a folder in diffusers' layout."
         ) from error
+    # Networks of one layout predict one thing or another, and diffusers guesses the usual one.
+    marked = next((key for key in ("v_pred", "ztsnr") if key in checkpoint), None)
+    if marked is not None or found.endswith("stable-diffusion-2-1"):
+        why = f"its key {marked!r} says that it predicts v" if marked else "it may predict ε or v"
+        raise ModelError(
+            f"{source.name!r} is built like {found}, and {why}, which no layout tells: name a "
+            "folder with the right scheduler by config=FOLDER (--config)."
+        )
+    return found

@@ -43,7 +43,7 @@ REMEMBERED = 2**28
 
 @dataclass(frozen=True)
 class DirectOutput:
-    """Columns: squared distances of latents and of pixels, and 1 − cosine of an image encoder.
+    """Columns: 1 − cosine of an image encoder, if one was named; of latents and of pixels, squared.
 
     Both prompts start from the same noise and meet the same noise at every step. T calls (2T with
     guidance) for each prompt and sample, more where a prompt returns after many others.
@@ -127,6 +127,8 @@ class DirectOutput:
             return rows
 
         jobs = all_jobs(pairs, k)
+        # The encoder that was named is what the table shows.
+        shown = sorted(columns, key=lambda column: column != "features")
         with progress_bar("Direct output", None, shown=self.asked.progress) as bar:
             network.on_calls = bar.advance
             # Once in an order that brings common prompts together, then in that of the pairs.
@@ -136,7 +138,8 @@ class DirectOutput:
             )  # fmt: skip
             found = kept_values(folder, jobs, len(columns), compute, TOGETHER)
         shaped = found.reshape(len(pairs), k, len(columns))
-        return Measured({c: shaped[:, :, n] for n, c in enumerate(columns)}, network.calls, k)
+        found = {column: shaped[:, :, columns.index(column)] for column in shown}
+        return Measured(found, network.calls, k)
 
 
 @dataclass(frozen=True)

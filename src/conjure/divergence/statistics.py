@@ -99,7 +99,8 @@ def log_t_interval(samples: Floats, confidence: float = 0.95) -> tuple[float, fl
     mean = float(np.mean(samples))
     if mean == 0:
         return (0.0, 0.0)
-    stretch = math.exp(t_quantile((1 + confidence) / 2, len(samples) - 1) * error / mean)
+    wide = t_quantile((1 + confidence) / 2, len(samples) - 1) * error / mean
+    stretch = math.exp(wide) if wide < 700 else math.inf  # of two samples that lie far apart
     return (mean / stretch, mean * stretch)
 
 

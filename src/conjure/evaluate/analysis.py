@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from conjure.evaluate.examples import Examples
 from conjure.evaluate.results import TaskResult
+from conjure.evaluate.scoring import bootstrap, interval
 from conjure.levels import Floats
 from conjure.ranks import spearman
 
@@ -27,15 +28,22 @@ class Kind:
         name: What they are.
         pairs: How many.
         spearman: Among them alone; NaN for fewer than three or without an order.
+        low: Lower end of its 95% bootstrap interval over pairs.
+        high: Upper end.
         rank_error: Mean of |rank by the method − rank by people| within the whole task, as a
-            fraction of its pairs: 0 is perfect, 1/3 is chance. Weighted by ``pairs``, the kinds'
-            errors average to the task's.
+            fraction of its pairs; 0 is perfect. Weighted by ``pairs``, the kinds' errors average to
+            the task's.
+        chance: What that would be if the method ranked at random: 1/3 of the whole task; more, up
+            to 1/2, of pairs that people find very near or very far, less, down to 1/4, of others.
     """
 
     name: str
     pairs: int
     spearman: float
+    low: float
+    high: float
     rank_error: float
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,17 @@ class Disagreement:
 def rank_errors(examples: Examples, distances: Floats) -> Floats:
     """|rank by the method − rank by people| of each pair, as a fraction of all pairs."""
     return np.abs(rankdata(distances) - rankdata(-examples.scores)) / len(examples)
+
+
+def by_chance(examples: Examples) -> Floats:
+    """What each pair's ``rank_errors`` would be on average over all orders of the pairs."""
+    count = len(examples)
+    ranks = rankdata(-examples.scores)
+    # Of |r − s| over s = 1 … P, with r whole or halfway between two.
+    below, above = np.floor(ranks), count - np.floor(ranks)
+    total = below * ranks - below * (below + 1) / 2
+    total += above * (below + 1 + count) / 2 - above * ranks
+    return total / count**2
 
 
 def kinds(result: TaskResult, key: tuple[str, str]) -> dict[str, list[Kind]]:
@@ -126,8 +145,14 @@ def _kind(
 ) -> Kind:
     count = int(chosen.sum())
     near, scores = -result.distances[key][chosen], result.examples.scores[chosen]
-    rho = float(spearman(near, scores)) if count >= 3 else float("nan")
-    return Kind(name, count, rho, float(errors[chosen].mean()))
+    rho = low = high = float("nan")
+    if count >= 3:
+        rho = float(spearman(near, scores))
+        low, high = interval(bootstrap(near, scores, f"{result.examples.task} {name}"))
+    error, chance = (
+        float(values[chosen].mean()) for values in (errors, by_chance(result.examples))
+    )
+    return Kind(name, count, rho, low, high, error, chance)
 
 
 def _numeric(values: Sequence[Any]) -> Floats | None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjure.errors import UnknownNameError
-from conjure.evaluate.analysis import Disagreement, disagreements, kinds, whole
+from conjure.evaluate.analysis import Disagreement, Kind, disagreements, kinds, whole
 from conjure.evaluate.examples import Conventions
-from conjure.evaluate.results import Evaluation, TaskResult
+from conjure.evaluate.results import Evaluation, Score, TaskResult
 from conjure.evaluate.table import cell, make_table
 from conjure.progress import progress_bar
 
@@ -149,8 +149,12 @@ ABOUT_ERRORS = (
     "its cosine."
 )
 DIFFERENCES = (
-    "task", "difference", "Spearman × 100", "95%, paired bootstrap", "other samples", "0 outside",
+    "task", "difference", "Spearman × 100", "95%, paired bootstrap", "other samples",
 )  # fmt: skip
+ABOUT_DIFFERENCES = (
+    "Each interval is for itself, over pairs alone: among many some miss 0 by chance, those of one "
+    "task together, since they meet the same pairs."
+)
 
 
 def _error_rows(evaluation: Evaluation) -> list[list[Any]]:
@@ -159,11 +163,20 @@ def _error_rows(evaluation: Evaluation) -> list[list[Any]]:
             score.task, f"{score.method}, {score.column}", score.pairs, score.samples or "none",
             "–" if score.monte_carlo is None else f"±{100 * score.monte_carlo:.2f}",
             f"{100 * score.low:.1f} to {100 * score.high:.1f}",
-            "–" if score.beyond_text is None else f"{100 * score.beyond_text:.1f}",
+            _beyond(score),
         ]
         for score in evaluation.scores
         if score.headline
     ]  # fmt: skip
+
+
+def _beyond(score: Score) -> str:
+    if score.beyond_text is None:
+        return "–"
+    said = f"{100 * score.beyond_text:.1f}"
+    if score.beyond_low is None or score.beyond_high is None:
+        return said
+    return f"{said} [{100 * score.beyond_low:.1f}, {100 * score.beyond_high:.1f}]"
 
 
 def _errors(evaluation: Evaluation) -> str:
@@ -175,8 +188,7 @@ def _difference_rows(evaluation: Evaluation) -> list[list[Any]]:
     return [
         [gap.task, f"{gap.method} − {gap.other}", f"{100 * gap.value:+.1f}",
          f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}",
-         "–" if gap.monte_carlo is None else f"±{100 * gap.monte_carlo:.2f}",
-         "yes" if gap.low > 0 or gap.high < 0 else ""]
+         "–" if gap.monte_carlo is None else f"±{100 * gap.monte_carlo:.2f}"]
         for gap in evaluation.differences
     ]  # fmt: skip
 
@@ -184,10 +196,11 @@ def _difference_rows(evaluation: Evaluation) -> list[list[Any]]:
 def _differences(evaluation: Evaluation) -> str:
     rows = _difference_rows(evaluation)
     shown = _table(DIFFERENCES, rows, text=2)
-    return f"<h2>Differences between methods</h2>{shown}" if rows else ""
+    head = f"<h2>Differences between methods</h2><p class=note>{ABOUT_DIFFERENCES}</p>"
+    return head + shown if rows else ""
 
 
-KINDS = ("pairs", "Spearman × 100", "rank error, %")
+KINDS = ("pairs", "Spearman × 100 [95%]", "rank error, %", "by chance, %")
 
 
 def _kind_rows(
@@ -199,7 +212,13 @@ def _kind_rows(
         total = replace(total, name="all, pooled")
     return {
         respect: [
-            [kind.name, kind.pairs, _hundred(kind.spearman), _hundred(kind.rank_error)]
+            [
+                kind.name,
+                kind.pairs,
+                _with_ends(kind),
+                _hundred(kind.rank_error),
+                _hundred(kind.chance),
+            ]
             for kind in (*some, total)
         ]
         for respect, some in kinds(result, chosen).items()
@@ -328,6 +347,11 @@ def _table(names: Iterable[str], rows: Iterable[Sequence[Any]], text: int) -> st
     return f"<table>{line(names, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
+def _with_ends(kind: Kind) -> str:
+    said = _hundred(kind.spearman)
+    return said if said == "–" else f"{said} [{_hundred(kind.low)}, {_hundred(kind.high)}]"
+
+
 def _hundred(value: float) -> str:
     return "–" if value != value else f"{100 * value:.1f}"
 
@@ -353,7 +377,8 @@ def markdown_report(evaluation: Evaluation, chosen: tuple[str, str] | None = Non
     parts += ["## How sure that is", ABOUT_ERRORS]
     parts.append(_markdown(ERRORS, _error_rows(evaluation), text=2))
     if rows := _difference_rows(evaluation):
-        parts += ["## Differences between methods", _markdown(DIFFERENCES, rows, text=2)]
+        parts += ["## Differences between methods", ABOUT_DIFFERENCES]
+        parts.append(_markdown(DIFFERENCES, rows, text=2))
     for task, result in evaluation.results.items():
         parts.append(f"## {task}: {', '.join(chosen)}")
         for respect, rows in _kind_rows(evaluation, result, chosen).items():

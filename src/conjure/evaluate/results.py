@@ -38,6 +38,8 @@ class Score:
             nothing is drawn.
         beyond_text: Partial rank correlation given the text encoder's distance, over the whole
             task; None without it.
+        beyond_low: Lower end of its 95% bootstrap interval, of a headline.
+        beyond_high: Upper end.
         pairs: How many.
         samples: How many the distances are means of; 0 where nothing is drawn.
     """
@@ -53,6 +55,8 @@ class Score:
     pearson: float | None
     monte_carlo: float | None
     beyond_text: float | None
+    beyond_low: float | None
+    beyond_high: float | None
     pairs: int
     samples: int
 
@@ -104,6 +108,8 @@ class Evaluation:
         results: The pairs, by task.
         calls: Network calls made now.
         seconds: Wall time.
+        left_out: Correlations without each sample in turn, by task, method and column; not kept in
+            the run's folder.
     """
 
     settings: dict[str, Any]
@@ -112,6 +118,7 @@ class Evaluation:
     results: dict[str, TaskResult] = field(repr=False)
     calls: int
     seconds: float
+    left_out: Mapping[tuple[str, str, str], Floats] = field(default_factory=dict, repr=False)
 
     def lead(self) -> Score:
         """The headline that errors and differences are shown of: conjuring's, else the first."""

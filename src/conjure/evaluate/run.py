@@ -31,7 +31,9 @@ from conjure.evaluate.results import (
 )
 from conjure.evaluate.scoring import (
     bootstrap,
+    bootstrap_partial,
     correlation,
+    error_of_difference,
     interval,
     leave_one_out,
     partial,
@@ -133,7 +135,7 @@ def evaluate(
         scores += _averages(scores, drawn)
         evaluation = Evaluation(
             _settings(asked, conventions, built, chosen), scores, _differences(scores, drawn),
-            results, calls, time.perf_counter() - started,
+            results, calls, time.perf_counter() - started, drawn.samples,
         )  # fmt: skip
         if out is not None:
             save(evaluation, folder)
@@ -172,17 +174,19 @@ def _score_task(
             near, key = -means[method.name, column], (examples.task, method.name, column)
             drawn.pairs[key] = bootstrap(near, human, examples.task, subsets)
             low, high = interval(drawn.pairs[key])
-            error = beyond = None
+            error, beyond, ends = None, None, (None, None)
             if said.samples > 1:
                 drawn.samples[key] = leave_one_out(values, human, subsets)
                 error = float(jackknife_error(drawn.samples[key]))
             if control is not None and method.name != CONTROL:
                 beyond = partial(near, human, -control)
+                if number == 0:
+                    ends = interval(bootstrap_partial(near, human, -control, examples.task))
             scores.append(
                 Score(
                     examples.task, method.name, method.group, column, number == 0,
                     correlation(near, human, subsets), low, high, float(pearson(near, human)),
-                    error, beyond, len(examples), said.samples,
+                    error, beyond, *ends, len(examples), said.samples,
                 )
             )  # fmt: skip
     return scores, means
@@ -240,6 +244,7 @@ def _averages(scores: list[Score], drawn: Drawn) -> list[Score]:
                 parts[0], task=AVERAGE, spearman=float(np.mean([p.spearman for p in parts])),
                 low=low, high=high, pearson=None, monte_carlo=error,
                 beyond_text=float(np.mean(beyond)) if len(beyond) == len(parts) else None,
+                beyond_low=None, beyond_high=None,
                 pairs=sum(part.pairs for part in parts),
             )
         )  # fmt: skip
@@ -255,23 +260,12 @@ def _differences(scores: list[Score], drawn: Drawn) -> list[Difference]:
             ours, theirs = (drawn.pairs[task, s.method, s.column] for s in (one, other))
             low, high = interval(ours - theirs)
             value = one.spearman - other.spearman
-            error = _error_of_difference(task, one, other, drawn)
+            error = error_of_difference(
+                *(drawn.samples.get((task, s.method, s.column)) for s in (one, other)),
+                unknown=1 in (one.samples, other.samples),
+            )
             found.append(Difference(task, one.method, other.method, value, low, high, error))
     return found
-
-
-def _error_of_difference(task: str, one: Score, other: Score, drawn: Drawn) -> float | None:
-    """By the jackknife, sample by sample, where both draw the same; one alone where one draws."""
-    known = [drawn.samples.get((task, s.method, s.column)) for s in (one, other)]
-    ours, theirs = known
-    if ours is None and theirs is None:
-        return None
-    if ours is None or theirs is None:
-        (drawing,) = (one for one in known if one is not None)
-        return float(jackknife_error(drawing))
-    if len(ours) == len(theirs):  # samples that share their noise, or have none in common
-        return float(jackknife_error(ours - theirs))
-    return float(np.hypot(jackknife_error(ours), jackknife_error(theirs)))
 
 
 def _settings(

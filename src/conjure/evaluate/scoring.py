@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from conjure.levels import Floats
-from conjure.ranks import spearman
+from conjure.ranks import jackknife_error, spearman
 
 RESAMPLES = 1000
 """Bootstrap resamples of the pairs."""
@@ -82,16 +82,50 @@ def leave_one_out(
     )
 
 
+def error_of_difference(
+    ours: Floats | None, theirs: Floats | None, *, unknown: bool
+) -> float | None:
+    """What other samples would do to the difference of two correlations.
+
+    By the jackknife, sample by sample, where both draw the same; that of one alone where the other
+    draws nothing.
+
+    Args:
+        ours: From ``leave_one_out``, or None where there are not two samples.
+        theirs: Likewise.
+        unknown: Whether either is of a single sample, whose error nobody knows.
+    """
+    known = [one for one in (ours, theirs) if one is not None]
+    if unknown or not known:
+        return None
+    if ours is None or theirs is None:
+        return float(jackknife_error(known[0]))
+    if len(ours) == len(theirs):  # samples that share their noise, or have none in common
+        return float(jackknife_error(ours - theirs))
+    return float(np.hypot(jackknife_error(ours), jackknife_error(theirs)))
+
+
 def partial(near: Floats, scores: Floats, control: Floats) -> float:
     """Spearman of two rankings once a third is accounted for: what they share beyond it.
 
     (r_xy − r_xz r_yz) / √((1 − r_xz²)(1 − r_yz²)), of rank correlations.
     """
-    xy, xz, yz = (
-        float(spearman(p, q)) for p, q in ((near, scores), (near, control), (scores, control))
-    )
+    xy, xz, yz = (spearman(p, q) for p, q in ((near, scores), (near, control), (scores, control)))
+    return float(_partial(xy, xz, yz))
+
+
+def bootstrap_partial(
+    near: Floats, scores: Floats, control: Floats, task: str, resamples: int = RESAMPLES
+) -> Floats:
+    """``partial`` over pairs drawn again, the same draws as in ``bootstrap``."""
+    three = ((near, scores), (near, control), (scores, control))
+    return _partial(*(bootstrap(p, q, task, None, resamples) for p, q in three))
+
+
+def _partial(xy: Floats, xz: Floats, yz: Floats) -> Floats:
     rest = (1 - xz**2) * (1 - yz**2)
-    return (xy - xz * yz) / rest**0.5 if rest > 1e-12 else float("nan")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(rest > 1e-12, (xy - xz * yz) / np.sqrt(rest), np.nan)
 
 
 def _parts(count: int, subsets: Sequence[object] | None) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 from conjure.evaluate.examples import Conventions
 from conjure.evaluate.results import Evaluation
 from conjure.evaluate.run import evaluate
-from conjure.evaluate.scoring import bootstrap, correlation, interval
+from conjure.evaluate.scoring import bootstrap, correlation, error_of_difference, interval
 from conjure.files import written_whole
 from conjure.process.base import Process
 
@@ -50,6 +50,8 @@ class Gap:
         value: Its Spearman less that of the first point.
         low: Lower end of the 95% paired bootstrap interval over pairs.
         high: Upper end.
+        monte_carlo: Standard error that other samples would bring; None where it is unknown, or
+            nothing is drawn.
     """
 
     at: dict[str, Any]
@@ -58,6 +60,7 @@ class Gap:
     value: float
     low: float
     high: float
+    monte_carlo: float | None = None
 
 
 def sweep(
@@ -111,6 +114,7 @@ def gaps_to_first(points: Sequence[Point]) -> list[Gap]:
     found = []
     first = points[0].evaluation
     how = Conventions(**first.settings["conventions"])
+    counts = {(s.task, s.method, s.column): s.samples for s in first.scores}
     for point in points[1:]:
         for score in point.evaluation.scores:
             key, task = (score.method, score.column), score.task
@@ -126,7 +130,14 @@ def gaps_to_first(points: Sequence[Point]) -> list[Gap]:
                 values.append(correlation(near, people, subsets))
             else:
                 low, high = interval(draws[0] - draws[1])
-                found.append(Gap(point.at, task, score.method, values[0] - values[1], low, high))
+                both = [e.left_out.get((task, *key)) for e in (point.evaluation, first)]
+                single = 1 in (score.samples, counts[task, *key])
+                found.append(
+                    Gap(
+                        point.at, task, score.method, values[0] - values[1], low, high,
+                        error_of_difference(*both, unknown=single),
+                    )
+                )  # fmt: skip
     return found
 
 
@@ -157,7 +168,8 @@ def sweep_table(points: Sequence[Point]) -> Any:
     notes = [
         Text(
             f"{gap.task}: {gap.method} at {', '.join(f'{k} {v}' for k, v in gap.at.items())} less "
-            f"the first = {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]",
+            f"the first = {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+            + ("" if gap.monte_carlo is None else f", ±{100 * gap.monte_carlo:.1f} by sampling"),
             style="dim",
         )
         for gap in gaps_to_first(points)

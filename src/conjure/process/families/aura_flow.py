@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
@@ -17,7 +18,7 @@ from conjure.process.families.shared import (
     token_counter,
 )
 
-LENGTH = 256
+LENGTH, PIXELS = 256, 1024
 
 
 def load(source: Source) -> Family:
@@ -26,6 +27,9 @@ def load(source: Source) -> Family:
 
     pipeline = load_pipeline(source, AuraFlowPipeline)
     config = pipeline.transformer.config
+    # Its file says the size of a network that was not trained yet; diffusers draws at 1,024.
+    most = math.isqrt(config.pos_embed_max_size) * config.patch_size
+    size = min(PIXELS // pipeline.vae_scale_factor, most)
     schedule, prediction = read_scheduler(pipeline)
 
     def encode(prompts: Sequence[str]) -> Condition:
@@ -40,7 +44,7 @@ def load(source: Source) -> Family:
         return {"mean": encode(prompts)["encoder_hidden_states"].mean(1)}
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
-        told = times(timestep, x).to(x.dtype) / 1000
+        told = (times(timestep, x) / 1000).to(x.dtype)
         return pipeline.transformer(x, timestep=told, **condition, return_dict=False)[0]
 
     return Family(
@@ -48,7 +52,7 @@ def load(source: Source) -> Family:
         networks=networks_of(pipeline, "transformer", "text_encoder"),
         shape=(
             config.in_channels,
-            *state_size(source, config.sample_size, pipeline.vae_scale_factor, config.patch_size),
+            *state_size(source, size, pipeline.vae_scale_factor, config.patch_size),
         ),
         scheduler_config=schedule,
         prediction_type=prediction,

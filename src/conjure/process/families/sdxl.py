@@ -25,6 +25,9 @@ from conjure.process.families.stable_diffusion import (
     refuse_other_inputs,
 )
 
+GUIDANCE = 5.0
+"""Of diffusers' pipeline, for a UNet that is told its guidance."""
+
 
 def load(source: Source) -> Family:
     """In the layout of diffusers' StableDiffusionXLPipeline, Turbo and Lightning among them.
@@ -38,7 +41,7 @@ def load(source: Source) -> Family:
     pipeline.unet.to(memory_format=torch.channels_last)
     config = pipeline.unet.config
     refuse_other_inputs(source, config)
-    guidance = embedded_guidance(source, config.get("time_cond_proj_dim"))
+    guidance = embedded_guidance(source, config.get("time_cond_proj_dim"), GUIDANCE)
     schedule, prediction = read_scheduler(pipeline)
     height, width = state_size(source, config.sample_size, pipeline.vae_scale_factor)
     pixels = (height * pipeline.vae_scale_factor, width * pipeline.vae_scale_factor)

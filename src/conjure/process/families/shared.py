@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
     Raises:
         ModelError: An adapter does not fit.
     """
-    said = {"torch_dtype": source.dtype, "local_files_only": source.offline, **components}
+    said = {"dtype": source.dtype, "local_files_only": source.offline, **components}
     if source.pipeline is not None:
         pipeline = source.pipeline
     elif isinstance(source.location, Path) and source.location.is_file():
@@ -41,6 +41,11 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
             use_safetensors=None if source.allow_pickle else True,
             **said,
         )
+    if any(p.is_meta for p in parameters_of(pipeline)):
+        raise ModelError(
+            f"{source.name!r} is offloaded layer by layer, so that its weights are not there to be "
+            "read: hand it over before that, and say offload=True."
+        )
     for number, (name, scale) in enumerate(source.loras):
         add_lora(pipeline, name, scale, f"lora{number}", source)
     for part in pipeline.components.values():
@@ -48,13 +53,32 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
             part.eval()
             if source.pipeline is None:  # one that is somebody's may be trained further
                 part.requires_grad_(False)
+    if is_offloaded(pipeline):  # as its owner said
+        return pipeline
     if source.offload:
         pipeline.enable_model_cpu_offload(device=source.device)
     else:
         for name, part in pipeline.components.items():
-            if isinstance(part, torch.nn.Module) and name != "vae":
+            if isinstance(part, torch.nn.Module) and name != "vae" and not is_placed(part):
                 part.to(source.device)
     return pipeline
+
+
+def parameters_of(pipeline: Any) -> Iterator[torch.nn.Parameter]:
+    """Of all its networks."""
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            yield from part.parameters()
+
+
+def is_offloaded(pipeline: Any) -> bool:
+    """Whether its networks wait on the CPU until they are needed."""
+    return bool(getattr(pipeline, "_all_hooks", None))
+
+
+def is_placed(part: torch.nn.Module) -> bool:
+    """Whether a device map says where its layers are."""
+    return getattr(part, "hf_device_map", None) is not None
 
 
 def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Source) -> None:
@@ -82,15 +106,26 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
         listed = pipeline.get_list_adapters()
         if not any(adapter in adapters for adapters in listed.values()):
             raise ValueError("none of its layers is one of the model's.")
-        pipeline.fuse_lora(lora_scale=scale, adapter_names=[adapter])
+        known = pipeline._lora_loadable_modules  # by default some pipelines fuse the first alone
+        parts = [part for part in known if getattr(pipeline, part, None) is not None]
+        pipeline.fuse_lora(components=parts, lora_scale=scale, adapter_names=[adapter])
         pipeline.unload_lora_weights()
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         raise ModelError(f"The LoRA {name!r} cannot be put on {source.name!r}: {error}") from error
 
 
 def read_scheduler(pipeline: Any) -> tuple[Mapping[str, Any], str]:
-    """The scheduler's configuration, with its class, and what the network predicts."""
+    """The scheduler's configuration, with its class, and what the network predicts.
+
+    Raises:
+        ModelError: The network is preconditioned as in EDM, which its scheduler would have to undo.
+    """
     config = {**pipeline.scheduler.config, "_class_name": type(pipeline.scheduler).__name__}
+    if config["_class_name"].startswith("EDM"):
+        raise ModelError(
+            f"This model's scheduler is diffusers' {config['_class_name']}: it has noise levels "
+            "and a preconditioning of its own (EDM), which conjure does not run."
+        )
     flow = config["_class_name"].startswith("FlowMatch") or config.get("use_flow_sigmas")
     return config, "flow_prediction" if flow else config.get("prediction_type", "epsilon")
 
@@ -106,9 +141,9 @@ def decoder(pipeline: Any, source: Source) -> Callable[[Tensor], np.ndarray]:
 
     def decode(states: Tensor) -> np.ndarray:
         vae = pipeline.vae
-        if source.offload:
+        if is_offloaded(pipeline):
             pipeline.maybe_free_model_hooks()
-        else:
+        elif not is_placed(vae):
             vae.to(source.device)
         config, own = vae.config, vae.dtype
         # SDXL's overflows in half precision, as its configuration says.

@@ -21,8 +21,8 @@ from conjure.process.families.shared import (
     token_counter,
 )
 
-LCM_GUIDANCE = 8.5
-"""The default of diffusers' LatentConsistencyModelPipeline."""
+GUIDANCE, LCM_GUIDANCE = 7.5, 8.5
+"""Of diffusers' pipelines, for a UNet that is told its guidance."""
 
 
 def load(source: Source) -> Family:
@@ -51,7 +51,8 @@ def _family(source: Source, kind: Any) -> Family:
     pipeline.unet.to(memory_format=torch.channels_last)
     config, tokenizer, encoder = pipeline.unet.config, pipeline.tokenizer, pipeline.text_encoder
     refuse_other_inputs(source, config)
-    guidance = embedded_guidance(source, config.get("time_cond_proj_dim"))
+    usual = LCM_GUIDANCE if kind.__name__.startswith("LatentConsistency") else GUIDANCE
+    guidance = embedded_guidance(source, config.get("time_cond_proj_dim"), usual)
     schedule, prediction = read_scheduler(pipeline)
     size = state_size(source, config.sample_size, pipeline.vae_scale_factor)
 
@@ -118,11 +119,11 @@ def refuse_other_inputs(source: Source, config: Mapping[str, Any]) -> None:
         )
 
 
-def embedded_guidance(source: Source, size: int | None) -> float | None:
+def embedded_guidance(source: Source, size: int | None, usual: float) -> float | None:
     """The guidance that a distilled UNet is told, or None for one that is told none."""
     if size is None:
         return None
-    return LCM_GUIDANCE if source.embedded_guidance is None else source.embedded_guidance
+    return usual if source.embedded_guidance is None else source.embedded_guidance
 
 
 def guidance_input(pipeline: Any, guidance: float | None, x: Tensor) -> Tensor | None:

@@ -238,8 +238,9 @@ def make_scheduler(name: str, config: SchedulerConfig, **changes: Any) -> Any:
     for key, said in SPACINGS.items():
         if config.get(said) is True and said not in known:
             raise ConjureError(
-                f"diffusers' {name} has no {key} spacing. Take a sampler that has: euler, heun, "
-                "dpm++, dpm++-sde or unipc."
+                f"diffusers' {name} has no {key} spacing. Take a sampler that has (euler, heun, "
+                "dpm++, dpm++-sde, unipc), or, where the model's file asks for it and not you, "
+                "spacing='leading' (--spacing leading)."
             )
     settings = {k: v for k, v in config.items() if k != "_class_name"}
     return kind.from_config(settings, **changes)
