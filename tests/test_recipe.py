@@ -16,7 +16,7 @@ from conftest import gaussians
 from diffusers import UNet2DConditionModel
 
 from conjure import GaussianProcess
-from recipes.emoji import curves
+from recipes.emoji import curves, placing
 from recipes.emoji.captions import article
 from recipes.emoji.card import render, render_page
 from recipes.emoji.common import held_out
@@ -34,7 +34,15 @@ from recipes.emoji.evaluate import METHODS, TASKS, mosaic
 from recipes.emoji.examples import NEAREST, SHARES, Examples
 from recipes.emoji.exams import misfit, triples
 from recipes.emoji.kernels import SMALL, WeightByProduct, speed_up
-from recipes.emoji.layout import Layout, sides
+from recipes.emoji.layout import (
+    MARK,
+    PERIOD,
+    SIDES,
+    marks,
+    placed_states,
+    sides,
+    with_whole_end,
+)
 from recipes.emoji.scenes import (
     COLOURS,
     Item,
@@ -48,6 +56,7 @@ from recipes.emoji.scenes import (
 )
 from recipes.emoji.sentences import Grammar, say
 from recipes.emoji.synonyms import stems
+from recipes.emoji.text_encoder import placing_loss
 from recipes.emoji.withheld import Withheld, drawn, fingerprint, training_scenes
 
 NAMES = (
@@ -132,19 +141,53 @@ def test_what_stands_on_which_side_is_read_off_a_state():
     corner = Scene("place", "", (Item(4, 0.25, 0.75),))
     assert sorted(sides(corner)) == [(0, 4), (3, 4)]
     assert not sides(Scene("near", "", cat_left.items))  # whose caption does not say
-    layout, labels = Layout(8, 5), torch.eye(5)
-    scenes = [cat_left, corner]
-    states = torch.zeros(2, 8)
-    chance = layout(states, scenes, labels)
-    with torch.no_grad():
-        layout.heads.weight.zero_()
-        layout.heads.bias.zero_()
-        for side, row in sides(cat_left):
-            layout.heads.weight[side * 5 + row, 0] = 1
-        for side, row in sides(corner):
-            layout.heads.weight[side * 5 + row, 1] = 1
-        states = torch.eye(2, 8)
-    assert layout(states, scenes, labels) < 1e-4 < chance
+
+
+def placed(width: int = 20) -> tuple[list[Scene], torch.Tensor, torch.Tensor]:
+    """Two scenes, the states of their captions, and those of the things alone."""
+    generator = torch.Generator().manual_seed(0)
+    scenes = [relation_scene(0, "cat", 1, "dog", "left", random.Random(0)),
+              Scene("near", "", (Item(0, 0.25), Item(1, 0.75)))]  # fmt: skip
+    whole, alone = (torch.randn(2, width, 8, generator=generator) for _ in range(2))
+    return scenes, whole, alone
+
+
+def test_pads_of_a_side_are_those_of_the_thing_alone_and_marked():
+    scenes, whole, alone = placed()
+    wanted, used = placed_states(whole, alone, [5, 5], scenes, 0.5)
+    signs = marks(8)
+    torch.testing.assert_close(signs @ signs.T, torch.eye(4))
+    assert used.nonzero().tolist() == [[0, 8], [0, 9], [0, 16], [0, 17]]
+    for side in (0, 1):
+        for place in (8 + side, 16 + side):
+            torch.testing.assert_close(
+                wanted[0, place], alone[side, place] + 0.5 * MARK * signs[side]
+            )
+    assert torch.equal(wanted[~used], whole[~used])
+
+
+def test_the_last_of_a_texts_positions_is_no_sides():
+    for width in range(10, 78):
+        found = with_whole_end(width, 77)
+        assert width <= found <= min(77, width + SIDES)
+        assert (found - 1) % PERIOD >= SIDES
+
+
+def test_a_caption_whose_slots_say_what_is_there_has_nothing_to_learn():
+    scenes, whole, alone = placed()
+    wanted, _ = placed_states(whole, alone, [5, 5], scenes, alone.std())
+    each = torch.cat([alone, alone])  # of every item, one after the other
+    assert placing_loss(wanted, each, [5, 5], scenes) < 1e-4
+    assert placing_loss(whole, each, [5, 5], scenes) > 1
+
+
+def test_an_order_is_told_if_each_side_is_nearer_to_its_own_thing(monkeypatch):
+    scenes, whole, alone = placed(77)
+    ways = [scenes[0], relation_scene(0, "cat", 1, "dog", "right", random.Random(0)), scenes[1]]
+    always, _ = placed_states(whole[:1], alone, [5], ways[:1], 0.5)
+    monkeypatch.setattr(placing, "states", lambda *_: always)
+    told = placing.order_told(None, [torch.zeros(5)] * 3, ways, alone, 0.5, "cpu")
+    assert told == 0.5  # always "the cat is on the left": right once in two
 
 
 @pytest.mark.parametrize(("kind", "choices"), [("count", 4), ("colour", 8), ("relation", 2)])
@@ -269,7 +312,9 @@ def test_the_card_says_every_figure_of_the_report():
         "judge": {"ceiling": next(numbers)},
         "recognised": {"1": bounded(), "3": bounded()},
         "compositions": {kind: bounded() for kind in ("count", "colour", "relation")},
-        "concepts": bounded(), "neighbours": bounded(), "synonyms": bounded(),
+        "concepts": bounded(), "neighbours": bounded(),
+        "neighbours_elsewhere": {k: bounded() for k in ("teacher", "text encoder", "pixels")},
+        "synonyms": bounded(),
         "model": "abc", "measured": [{"date": "2026-01-02", "model": "0123456789abcdef"}],
         "diversity": {"styles": {"noto": next(numbers)}, "prompts": 60, "samples": 4,
                       "several": next(numbers)},

@@ -13,6 +13,7 @@ from . import data as data_stage
 from . import denoiser as denoiser_stage
 from . import examples as examples_stage
 from . import judge as judge_stage
+from . import placing as placing_stage
 from . import text_encoder as text_stage
 from .card import write_card
 from .common import HERE
@@ -59,6 +60,12 @@ def autoencoder(work: Work = WORK, minutes: Minutes = 50, device: Device = "cpu"
 def text(work: Work = WORK, minutes: Minutes = 62, device: Device = "cpu") -> None:
     """Learn the vocabulary and distil the text encoder."""
     text_stage.train_text_encoder(work, minutes, device)
+
+
+@app.command()
+def placing(work: Work = WORK, minutes: Minutes = 14, device: Device = "cpu") -> None:
+    """Teach an encoder that its denoiser reads already where captions put things."""
+    placing_stage.train_placing(work, minutes, device)
 
 
 @app.command()

@@ -22,7 +22,15 @@ from conjure.evaluate.scoring import correlation
 
 from .common import GENERATOR_STYLES, HERE, SIZE, write_atomically, write_json
 from .data import load_labels
-from .exams import compositions, concepts, neighbours, rate, styles, synonyms_found
+from .exams import (
+    compositions,
+    concepts,
+    neighbours,
+    neighbours_elsewhere,
+    rate,
+    styles,
+    synonyms_found,
+)
 from .judge import Judge, ceiling
 from .scenes import alternatives
 from .synonyms import synonyms
@@ -235,6 +243,7 @@ def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, An
         "compositions": lambda: compositions(process, encode, table, work),
         "concepts": lambda: concepts(process, encode, table, work),
         "neighbours": lambda: neighbours(process, table),
+        "neighbours_elsewhere": lambda: neighbours_elsewhere(pipeline, table, work),
         "synonyms": lambda: synonyms_found(process, table, packages),
         "diversity": lambda: diversity(pipeline, work),
         "speed": lambda: speed(folder),

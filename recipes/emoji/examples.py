@@ -35,7 +35,7 @@ SCENES = 72_000
 VARIANTS = 8  # captions of a label beside the bare label
 NEAR_TEXTS = 48_000
 TEMPERATURE, NEAREST = 0.04, 24
-SHARES = {"label": 0.40, "scene": 0.28, "near": 0.24, "empty": 0.08}
+SHARES = {"label": 0.38, "scene": 0.42, "near": 0.12, "empty": 0.08}
 BARE = 0.6  # of a label's texts
 
 

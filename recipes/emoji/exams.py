@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 from torch import Tensor
+from torch.nn import functional
 
 import conjure
 from conjure.divergence.girsanov import trapezoid_weights
@@ -20,6 +21,7 @@ from .data import load_pictures
 from .render import on_white
 from .scenes import alternatives, painted_scenes
 from .synonyms import synonyms
+from .text_encoder import encode, teacher_embeddings
 
 CHOICES = 20
 
@@ -119,14 +121,52 @@ def triples(table: list[dict[str, Any]], count: int, seed: int) -> Iterable[tupl
             count -= 1
 
 
+def known_triples(table: list[dict[str, Any]], count: int = 300,
+                  seed: int = 0) -> list[tuple[str, str, str]]:  # fmt: skip
+    """Triples of the first version's labels."""
+    return list(triples([entry for entry in table if entry["seen"]], count, seed))
+
+
 def neighbours(process: Process, table: list[dict[str, Any]], count: int = 300,
                samples: int = 1, seed: int = 0) -> list[float]:  # fmt: skip
     """How often conjure finds b nearer to a than c, over the first version's labels."""
-    known = [entry for entry in table if entry["seen"]]
-    pairs = [p for a, b, c in triples(known, count, seed) for p in ((a, b), (a, c))]
+    pairs = [p for a, b, c in known_triples(table, count, seed) for p in ((a, b), (a, c))]
     run = conjure.compare_pairs(pairs, process=process, samples=samples, seed=seed)
     distances = np.array([result.distance for result in run]).reshape(count, 2)
     return rate(distances[:, 0] < distances[:, 1])
+
+
+def neighbours_elsewhere(pipeline: Any, table: list[dict[str, Any]],
+                         work: Path) -> dict[str, list[float]]:  # fmt: skip
+    """What others find of the same triples: the teacher, its student, and real drawings' pixels.
+
+    The first two say what the text can tell at most; the last what pictures alone would. Where a
+    style lacks one of the three drawings, a triple is left out.
+    """
+    chosen = known_triples(table)
+    names = sorted({name for triple in chosen for name in triple})
+    tokenizer, model = pipeline.tokenizer, pipeline.text_encoder
+    ends = [len(ids) - 1 for ids in tokenizer(names).input_ids]
+    spaces = {
+        "teacher": teacher_embeddings(names),
+        "text encoder": encode(names, tokenizer, model)[torch.arange(len(names)), ends],
+    }
+    found = {}
+    for name, space in spaces.items():
+        unit = dict(zip(names, functional.normalize(space, dim=-1), strict=True))
+        hits = [bool(unit[a] @ unit[b] > unit[a] @ unit[c]) for a, b, c in chosen]
+        found[name] = rate(np.array(hits))
+    rows, hits = {entry["label"]: row for row, entry in enumerate(table)}, []
+    for style in GENERATOR_STYLES:
+        index, rgba = load_pictures(work, style)
+        white = dict(
+            zip(index.tolist(), (on_white(drawing) / 255.0 for drawing in rgba), strict=True)
+        )
+        for triple in chosen:
+            a, b, c = (white.get(rows[name]) for name in triple)
+            if a is not None and b is not None and c is not None:
+                hits.append(np.square(a - b).mean() < np.square(a - c).mean())
+    return found | {"pixels": rate(np.array(hits))}
 
 
 def synonym_choices(table: list[dict[str, Any]], packages: Path,

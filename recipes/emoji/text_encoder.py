@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +27,15 @@ from .common import (
 )
 from .corpus import SCENES, all_texts
 from .data import load_labels
-from .layout import Layout, sides
+from .layout import placed_states, sides, with_whole_end
+from .scenes import Scene, thing
 from .tokenizer import LENGTH, train_tokenizer
 from .withheld import training_scenes
 
 WIDTH = 256
 TEACHER_WIDTH = 384
 HELD_OUT = 1000
-PLACED = 0.1  # weight of saying where things are
+PLACED = 0.3  # weight of saying where things are
 
 
 @torch.inference_mode()
@@ -113,6 +116,25 @@ def distillation_loss(states: Tensor, ends: Tensor, head: nn.Module, target: Ten
     return loss / 2
 
 
+def placing_loss(found: Tensor, alone: Tensor, lengths: list[int], scenes: list[Scene]) -> Tensor:
+    """How far captions' slots in use are from what they should be, over the states' variance.
+
+    Args:
+        found: States of captions, [N, positions, width].
+        alone: States of the things in them, one after the other.
+        lengths: N numbers of tokens.
+        scenes: N of them.
+    """
+    places = count()
+    numbered = [
+        replace(scene, items=tuple(replace(item, row=next(places)) for item in scene.items))
+        for scene in scenes
+    ]
+    scale = alone.std()
+    wanted, used = placed_states(found.detach(), alone, lengths, numbered, scale)
+    return functional.mse_loss(found[used], wanted[used]) / scale**2
+
+
 def batches(
     target: Tensor, lengths: Tensor, batch: int, random: torch.Generator, group: int = 16
 ) -> list[Tensor]:
@@ -146,11 +168,11 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     lengths = torch.tensor([len(t) for t in tokens])
     model, head = make_text_encoder(tokenizer), nn.Linear(WIDTH, TEACHER_WIDTH)
     start_from_teacher(model, pieces)
-    layout, table = Layout(WIDTH, TEACHER_WIDTH), load_labels(work)
+    table = load_labels(work)
     scenes = [scene for scene in training_scenes(table, SCENES, seed) if sides(scene)]
     captions = [torch.tensor(t) for t in tokenizer([s.caption for s in scenes]).input_ids]
-    labels = teacher_embeddings([entry["label"] for entry in table], device).to(device)
-    both = nn.ModuleDict({"model": model, "head": head, "layout": layout}).to(device)
+    things = [torch.tensor(t) for t in tokenizer([thing(e["label"]) for e in table]).input_ids]
+    both = nn.ModuleDict({"model": model, "head": head}).to(device)
     optimizer = torch.optim.AdamW(both.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
     path = work / "text_encoder.pt"
     state, step, spent = load_checkpoint(path), 0, 0.0
@@ -167,7 +189,7 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
         queue = queue or batches(target[HELD_OUT:], lengths[HELD_OUT:], batch, random)
         rows = queue.pop()
         longest = int(lengths[rows].max())
-        width = min(LENGTH, longest + int(torch.randint(1, 4, (), generator=random)))
+        width = with_whole_end(longest + int(torch.randint(1, 4, (), generator=random)), LENGTH)
         if step % 40 == 39:  # the far positions hold pads only, and must be seen at times
             rows, width = rows[: batch // 4], LENGTH
         ids = pad([tokens[i] for i in rows.tolist()], width, tokenizer.pad_token_id)
@@ -176,11 +198,18 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
         loss = distillation_loss(states, (lengths[rows] - 1).to(device), head,
                                  target[rows].float().to(device))  # fmt: skip
         some = torch.randint(len(scenes), (batch // 4,), generator=random).tolist()
-        width = max(len(captions[i]) for i in some) + 1
-        ids = pad([captions[i] for i in some], width, tokenizer.pad_token_id)
+        far = int(LENGTH * float(torch.rand((), generator=random)) ** 3)
+        tokens, shown = [captions[i] for i in some], [scenes[i] for i in some]
+        width = min(LENGTH, max(map(len, tokens)) + 8 + far)
         with fast(device):
-            last = model(ids.to(device)).last_hidden_state[:, -1].float()
-        loss = loss + PLACED * layout(last, [scenes[i] for i in some], labels)
+            ids = pad(tokens, width, tokenizer.pad_token_id)
+            found = model(ids.to(device)).last_hidden_state.float()
+            with torch.no_grad():
+                ids = pad(
+                    [things[i.row] for s in shown for i in s.items], width, tokenizer.pad_token_id
+                )
+                alone = model(ids.to(device)).last_hidden_state.float()
+        loss = loss + PLACED * placing_loss(found, alone, [len(t) for t in tokens], shown)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)
