@@ -63,7 +63,7 @@ def text(work: Work = WORK, minutes: Minutes = 62, device: Device = "cpu") -> No
 
 
 @app.command()
-def placing(work: Work = WORK, minutes: Minutes = 14, device: Device = "cpu") -> None:
+def placing(work: Work = WORK, minutes: Minutes = 10, device: Device = "cpu") -> None:
     """Teach an encoder that its denoiser reads already where captions put things."""
     placing_stage.train_placing(work, minutes, device)
 

@@ -199,17 +199,17 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
                                  target[rows].float().to(device))  # fmt: skip
         some = torch.randint(len(scenes), (batch // 4,), generator=random).tolist()
         far = int(LENGTH * float(torch.rand((), generator=random)) ** 3)
-        tokens, shown = [captions[i] for i in some], [scenes[i] for i in some]
-        width = min(LENGTH, max(map(len, tokens)) + 8 + far)
+        told, shown = [captions[i] for i in some], [scenes[i] for i in some]
+        width = min(LENGTH, max(map(len, told)) + 8 + far)
         with fast(device):
-            ids = pad(tokens, width, tokenizer.pad_token_id)
+            ids = pad(told, width, tokenizer.pad_token_id)
             found = model(ids.to(device)).last_hidden_state.float()
             with torch.no_grad():
                 ids = pad(
                     [things[i.row] for s in shown for i in s.items], width, tokenizer.pad_token_id
                 )
                 alone = model(ids.to(device)).last_hidden_state.float()
-        loss = loss + PLACED * placing_loss(found, alone, [len(t) for t in tokens], shown)
+        loss = loss + PLACED * placing_loss(found, alone, [len(t) for t in told], shown)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)
