@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import types
@@ -32,7 +31,6 @@ STEPS = 1000
 LOG_SNR, SHIFT = 10.0, -2.0
 KEYS, PADS = 24, 4
 MASKED = 1e4  # what diffusers takes off the logit of a state that is masked
-EVERY = 4  # steps between updates of the moving average
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -143,9 +141,8 @@ def pads_mask(lengths: np.ndarray) -> Tensor:
 
 
 def training_state(work: Path, device: str, peak_rate: float) -> dict[str, Any]:
-    """The model, its moving average and the optimizer, from the last checkpoint if there is one."""
+    """The model and the optimizer, from the last checkpoint if there is one."""
     model = make_denoiser()
-    average = copy.deepcopy(model).requires_grad_(False)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=peak_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
@@ -153,11 +150,9 @@ def training_state(work: Path, device: str, peak_rate: float) -> dict[str, Any]:
     found = load_checkpoint(work / "denoiser.pt") or {"step": 0, "spent": 0.0}
     if "model" in found:
         model.load_state_dict(found["model"])
-        average.load_state_dict(found["average"])
     if "optimizer" in found:
         optimizer.load_state_dict(found["optimizer"])
-    return {"model": model, "average": average.to(device), "optimizer": optimizer,
-            "step": found["step"], "spent": found["spent"]}  # fmt: skip
+    return {"model": model, "optimizer": optimizer, "step": found["step"], "spent": found["spent"]}
 
 
 def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch: int = 96,
@@ -178,7 +173,7 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
     encoder = encoder.to(device)
     alphas = make_scheduler().alphas_cumprod.double()
     run = training_state(work, device, peak_rate)
-    model, average, optimizer, step = run["model"], run["average"], run["optimizer"], run["step"]
+    model, optimizer, step = run["model"], run["optimizer"], run["step"]
     random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
     if device == "cpu":
         speed_up(model)
@@ -214,12 +209,6 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
             group["lr"] = budget.rate(peak_rate, hold=0.45)
         optimizer.step()
         step += 1
-        if step % EVERY == 0:
-            decay = min(0.9995, (1 + step) / (10 + step)) ** EVERY
-            with torch.no_grad():
-                torch._foreach_lerp_(
-                    list(average.parameters()), list(model.parameters()), 1 - decay
-                )
         losses.append(loss.item())
         if step % 50 == 0:
             log_line(work / "denoiser.jsonl", step=step, seconds=round(budget.spent),
@@ -229,8 +218,8 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
             saved = budget.spent
             save_checkpoint(
                 work / "denoiser.pt",
-                {"model": model.state_dict(), "average": average.state_dict(), "step": step,
-                 "optimizer": optimizer.state_dict(), "spent": saved},
+                {"model": model.state_dict(), "step": step, "optimizer": optimizer.state_dict(),
+                 "spent": saved},
             )  # fmt: skip
 
 
@@ -240,9 +229,9 @@ def load_captions(work: Path) -> list[str]:
 
 
 def load_denoiser(work: Path) -> UNet2DConditionModel:
-    """The moving average of the trained weights, or random ones where nothing is trained yet."""
+    """The trained weights, or random ones where nothing is trained yet."""
     model = make_denoiser()
     state = load_checkpoint(work / "denoiser.pt")
     if state is not None:
-        model.load_state_dict(state["average"])
+        model.load_state_dict(state["model"])
     return model.eval()

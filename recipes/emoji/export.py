@@ -60,10 +60,9 @@ def unpack(work: Path, folder: Path) -> None:
     forget(work, "teacher.npz", "examples.npz", "states.npy", "lengths.npy")
     pipeline.tokenizer.save_pretrained(work / "tokenizer")
     encoder = {f"model.{k}": v for k, v in pipeline.text_encoder.state_dict().items()}
-    denoiser = pipeline.unet.state_dict()
     for name, state in {
         "autoencoder": {"model": pipeline.vae.state_dict()},
         "text_encoder": {"model": encoder},
-        "denoiser": {"model": denoiser, "average": denoiser},
+        "denoiser": {"model": pipeline.unet.state_dict()},
     }.items():
         save_checkpoint(work / f"{name}.pt", {**state, **restore(work, name)})
