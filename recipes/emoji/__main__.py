@@ -28,6 +28,7 @@ FOLDER = HERE.parents[1] / "src" / "conjure" / "models" / "emoji"
 
 Work = Annotated[Path, typer.Option(help="Where rasters, latents and checkpoints are kept.")]
 Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run resumes.")]
+Whole = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run has changed nothing.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda …")]
 Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
 Data = Annotated[
@@ -63,7 +64,7 @@ def text(work: Work = WORK, minutes: Minutes = 62, device: Device = "cpu") -> No
 
 
 @app.command()
-def placing(work: Work = WORK, minutes: Minutes = 10, device: Device = "cpu") -> None:
+def placing(work: Work = WORK, minutes: Whole = 10, device: Device = "cpu") -> None:
     """Teach an encoder that its denoiser reads already where captions put things."""
     placing_stage.train_placing(work, minutes, device)
 

@@ -247,10 +247,10 @@ def load_texts(work: Path, seed: int = 0) -> list[str]:
 
 def load_text_encoder(work: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
     """The distilled encoder and its tokenizer."""
-    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     state = load_checkpoint(work / "text_encoder.pt")
     if state is None:
-        raise FileNotFoundError("train the text encoder first")
+        raise FileNotFoundError(f"{work} has no text_encoder.pt: run `text`, or `unpack`, first")
+    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     model = make_text_encoder(tokenizer)
     weights = {k[6:]: v for k, v in state["model"].items() if k.startswith("model.")}
     model.load_state_dict(weights)
