@@ -43,6 +43,7 @@ from recipes.emoji.layout import (
     sides,
     with_whole_end,
 )
+from recipes.emoji.routing import FLOOR, misrouted, slots_used, watch
 from recipes.emoji.scenes import (
     COLOURS,
     Item,
@@ -188,6 +189,49 @@ def test_an_order_is_told_if_each_side_is_nearer_to_its_own_thing(monkeypatch):
     monkeypatch.setattr(placing, "states", lambda *_: always)
     told = placing.order_told(None, [torch.zeros(5)] * 3, ways, alone, 0.5, "cpu")
     assert told == 0.5  # always "the cat is on the left": right once in two
+
+
+def test_attention_that_is_watched_gives_the_same():
+    torch.manual_seed(0)
+    exact, watched = (make_denoiser() for _ in range(2))
+    watched.load_state_dict(exact.state_dict())
+    layers = watch(watched)
+    states, text = torch.randn(2, 16, 8, 8), torch.randn(2, 9, 256)
+    one, other = (network(states, 500, text).sample for network in (exact, watched))
+    torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5)
+    assert {layer.seen.shape for layer in layers} == {(2, 16, 9), (2, 4, 9)}
+    for layer in layers:
+        torch.testing.assert_close(layer.seen.sum(-1), torch.ones(layer.seen.shape[:2]))
+
+
+def test_slots_are_pads_of_the_sides_that_a_text_uses():
+    used = np.array([[True, True, False, False], [False, False, False, False]])
+    places = np.array([[0, 8, 9, 10, 12, 16, 17], [0, 8, 9, 10, 12, 16, 17]])
+    slots = slots_used(used, np.array([9, 9]), places)
+    assert slots.tolist() == [[-1, -1, 1, -1, -1, 0, 1], 7 * [-1]]
+
+
+def test_attention_is_told_to_look_at_its_own_side():
+    slots = torch.tensor([[-1, 0, 1], [-1, 2, 3], [-1, -1, 0]])  # the third speaks of one side
+
+    def flip(given: torch.Tensor) -> torch.Tensor:
+        return given[..., [0, 2, 1]]
+
+    right = torch.tensor([
+        [[0.6, 0.4, 0.0], [0.6, 0.0, 0.4], [0.6, 0.4, 0.0], [0.6, 0.0, 0.4]],
+        [[0.6, 0.4, 0.0], [0.6, 0.4, 0.0], [0.6, 0.0, 0.4], [0.6, 0.0, 0.4]],
+        4 * [[0.6, 0.4, 0.0]],
+    ])  # fmt: skip
+    even = torch.tensor([0.6, 0.2, 0.2]).expand(3, 4, 3)
+    assert misrouted([right], slots) == pytest.approx(0, abs=1e-4)
+    floor = math.log(FLOOR / 0.2)
+    assert misrouted([even], slots) == pytest.approx(math.log(2) + floor, rel=1e-4)
+    assert misrouted([flip(right)], slots) > 5
+    assert misrouted([flip(right)], slots[[2, 2, 2]]) == 0
+    wanted = even.clone().requires_grad_()
+    (found,) = torch.autograd.grad(misrouted([wanted], slots), wanted)
+    assert ((found < 0) == (right * (slots != -1)[:, None] > 0))[:2].all()
+    assert not found[2].any()
 
 
 @pytest.mark.parametrize(("kind", "choices"), [("count", 4), ("colour", 8), ("relation", 2)])

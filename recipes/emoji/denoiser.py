@@ -25,11 +25,13 @@ from .common import (
 )
 from .examples import load_examples
 from .kernels import speed_up
+from .routing import misrouted, sides_used, slots_used, watch
 from .text_encoder import LENGTH, WIDTH, encode, load_text_encoder
 
 STEPS = 1000
 LOG_SNR, SHIFT = 10.0, -2.0
 KEYS, PADS = 24, 4
+ROUTED = 0.1  # weight of attention that looks at the wrong side's pads, beside the loss
 MASKED = 1e4  # what diffusers takes off the logit of a state that is masked
 
 
@@ -111,20 +113,22 @@ def prepare_states(work: Path, device: str = "cpu", seed: int = 0) -> None:
     """Encode every caption once: `states.npy` [C, KEYS, 256] (half), row 0 the empty prompt.
 
     Captions are short, so most of 77 states are pads and nearly alike; some of them are kept.
-    `lengths.npy` says how many are words.
+    `lengths.npy` says how many are words, `places.npy` which ones were kept.
     """
     tokenizer, model = load_text_encoder(work)
     model, texts = model.to(device), load_captions(work)
     lengths = np.array([len(ids) for ids in tokenizer(texts, truncation=True).input_ids])
     rng = np.random.default_rng(seed)
     states = np.empty((len(texts), KEYS, WIDTH), dtype=np.float16)
+    places = np.array([kept_states(int(n), rng) for n in lengths], dtype=np.uint8)
     for start in range(0, len(texts), 128):
         part = slice(start, start + 128)
         with fast(device):
             full = encode(texts[part], tokenizer, model).float().cpu()
-        keep = torch.tensor([kept_states(int(n), rng) for n in lengths[part]])
+        keep = torch.from_numpy(places[part].astype(np.int64))
         states[part] = full.gather(1, keep.unsqueeze(-1).expand(-1, -1, WIDTH)).half().numpy()
     write_atomically(work / "lengths.npy", lambda p: np.save(p, lengths))
+    write_atomically(work / "places.npy", lambda p: np.save(p, places))
     write_atomically(work / "states.npy", lambda p: np.save(p, states))
 
 
@@ -167,8 +171,9 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
         raise FileNotFoundError("make the examples first")
     if not (work / "states.npy").exists():
         prepare_states(work, device, seed)
-    examples, lengths = load_examples(work), np.load(work / "lengths.npy")
-    states, texts = np.load(work / "states.npy"), load_captions(work)
+    examples, texts = load_examples(work), load_captions(work)
+    states, lengths, places = (np.load(work / f"{n}.npy") for n in ("states", "lengths", "places"))
+    used = sides_used(work, examples.scene_texts, len(texts), seed)
     tokenizer, encoder = load_text_encoder(work)
     encoder = encoder.to(device)
     alphas = make_scheduler().alphas_cumprod.double()
@@ -177,17 +182,21 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
     random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
     if device == "cpu":
         speed_up(model)
+    watched = watch(model)
     weigh_pads(model)
     compiled: Any = torch.compile(model, dynamic=False)
-    budget, saved, losses = Budget(minutes, run["spent"]), run["spent"], []
+    budget, saved = Budget(minutes, run["spent"]), run["spent"]
+    losses: dict[str, list[float]] = {"loss": [], "routing": []}
     while budget.progress < 1:
         clean, numbers = examples.draw(batch, rng)
         if budget.progress < full_from:
             network, mask = compiled, pads_mask(lengths[numbers]).to(device)
-            text = torch.from_numpy(states[numbers]).float()
+            text, kept = torch.from_numpy(states[numbers]).float(), places[numbers]
         else:
             network, mask = model, None
             text = encode([texts[n] for n in numbers], tokenizer, encoder).clone()
+            kept = np.tile(np.arange(LENGTH), (batch, 1))
+        slots = slots_used(used[numbers], lengths[numbers], kept).to(device)
         # Stratified over the batch, so that every step sees all noise levels.
         places = torch.arange(batch) + torch.rand(batch, generator=random)
         times = (places * (STEPS / batch)).long().clamp(max=STEPS - 1)
@@ -202,18 +211,20 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
                 added_cond_kwargs=None if mask is None else {"mask": mask},
             ).sample.float()  # fmt: skip
         loss = functional.mse_loss(output, target)
+        routing = misrouted([layer.seen for layer in watched], slots)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + ROUTED * routing).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = budget.rate(peak_rate, hold=0.45)
         optimizer.step()
         step += 1
-        losses.append(loss.item())
+        losses["loss"].append(loss.item())
+        losses["routing"].append(routing.item())
         if step % 50 == 0:
-            log_line(work / "denoiser.jsonl", step=step, seconds=round(budget.spent),
-                     loss=float(np.mean(losses)))  # fmt: skip
-            losses.clear()
+            means = {name: float(np.mean(found)) for name, found in losses.items()}
+            log_line(work / "denoiser.jsonl", step=step, seconds=round(budget.spent), **means)
+            losses = {name: [] for name in losses}
         if budget.spent - saved > 240 or budget.progress >= 1:
             saved = budget.spent
             save_checkpoint(

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from .autoencoder import load_autoencoder
 from .captions import captions
-from .common import GENERATOR_STYLES, forget, write_atomically, write_json
+from .common import GENERATOR_STYLES, STATES, forget, write_atomically, write_json
 from .data import load_labels, load_pictures
 from .render import on_white
 from .scenes import Scene, painted_scenes
@@ -105,7 +105,7 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
         "near_texts": near_texts, "near_rows": rows, "near_odds": odds,
         "latents": np.concatenate([latents, scene_latents(work, scenes, device, seed)]),
     }  # fmt: skip
-    forget(work, "states.npy", "lengths.npy")
+    forget(work, *STATES)
     write_json(work / "captions.json", list(texts))
     write_atomically(work / "examples.npz", lambda p: np.savez(p, **arrays))
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 from transformers import CLIPTextModel
 
 from .common import (
+    STATES,
     Budget,
     fast,
     forget,
@@ -95,7 +96,7 @@ def train_placing(work: Path, minutes: float = 10.0, device: str = "cpu", batch:
     found = load_checkpoint(work / "text_encoder.pt") or {}
     clock = {name: found[name] for name in ("step", "spent") if name in found}
     save_checkpoint(work / "text_encoder.pt", {"model": encoder, **clock})
-    forget(work, "states.npy", "lengths.npy")
+    forget(work, *STATES)
 
 
 def states(model: CLIPTextModel, tokens: list[Tensor], width: int, device: str) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from .common import (
+    STATES,
     Budget,
     fast,
     forget,
@@ -184,7 +185,7 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     random = seed_everything(seed + step)
     budget, saved, queue = Budget(minutes, spent), spent, []
     if budget.progress < 1:
-        forget(work, "states.npy", "lengths.npy")
+        forget(work, *STATES)
     while budget.progress < 1:
         queue = queue or batches(target[HELD_OUT:], lengths[HELD_OUT:], batch, random)
         rows = queue.pop()
