@@ -198,8 +198,8 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
             kept = np.tile(np.arange(LENGTH), (batch, 1))
         slots = slots_used(used[numbers], lengths[numbers], kept).to(device)
         # Stratified over the batch, so that every step sees all noise levels.
-        places = torch.arange(batch) + torch.rand(batch, generator=random)
-        times = (places * (STEPS / batch)).long().clamp(max=STEPS - 1)
+        points = torch.arange(batch) + torch.rand(batch, generator=random)
+        times = (points * (STEPS / batch)).long().clamp(max=STEPS - 1)
         alpha = alphas[times].sqrt().float().view(-1, 1, 1, 1)
         sigma = (1 - alphas[times]).sqrt().float().view(-1, 1, 1, 1)
         noise = torch.randn(clean.shape, generator=random)
