@@ -31,6 +31,10 @@ Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run r
 Whole = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run has changed nothing.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda …")]
 Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="A figure's name, to print it alone (may be repeated)."),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", help="A folder with STS-B, SICK-R, RG65 and SimLex-999."),
@@ -95,9 +99,11 @@ def unpack(work: Work = WORK, folder: Target = FOLDER) -> None:
 
 
 @app.command()
-def evaluate(work: Work = WORK, folder: Target = FOLDER, data: Data = None) -> None:
+def evaluate(
+    work: Work = WORK, folder: Target = FOLDER, data: Data = None, only: Only = None
+) -> None:
     """Print every figure of the model card and write them to the report."""
-    evaluate_model(work, folder, data)
+    evaluate_model(work, folder, data, only or ())
 
 
 @app.command()

@@ -31,7 +31,7 @@ def seed_everything(seed: int) -> torch.Generator:
 def fast(device: str) -> torch.autocast:
     """Autocast to bfloat16 where that is fast: on GPUs, and on processors with tiles for it.
 
-    Those that only have its vector instructions were half as fast again in float32.
+    Those that have only its vector instructions are faster in float32.
     """
     tiles = torch.cpu._is_amx_tile_supported()  # no public name yet
     return torch.autocast(torch.device(device).type, torch.bfloat16, device != "cpu" or tiles)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,8 @@ def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
     }
 
 
-def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, Any]:
+def evaluate(work: Path, folder: Path, data: Path | None = None,
+             only: Collection[str] = ()) -> dict[str, Any]:  # fmt: skip
     """Print every figure; keep them in the work folder, and when all are there in `report.json`.
 
     A killed evaluation goes on; other weights begin anew. Sheets of samples go to the docs.
@@ -222,6 +223,10 @@ def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, An
         work: The work folder, with the drawings and the labels.
         folder: The model.
         data: The similarity tasks; without it their figures stay away, and the report as it was.
+        only: Names of some figures, to print these alone; the report stays as it was.
+
+    Raises:
+        typer.BadParameter: There is no figure of such a name.
     """
     pipeline, table = load_pipeline(folder), load_labels(work)
     process = conjure.load(folder, steps=10, guidance=1.0, device="cpu")
@@ -251,12 +256,14 @@ def evaluate(work: Path, folder: Path, data: Path | None = None) -> dict[str, An
     }
     if data is not None:
         wanted["similarity"] = lambda: similarity(folder, data, work / "evaluation")
-    for name, find in wanted.items():
+    if unknown := set(only) - wanted.keys():
+        raise typer.BadParameter(f"no figure {min(unknown)}; there are {', '.join(wanted)}")
+    for name in only or wanted:
         if name not in figures:
-            figures[name] = find()
+            figures[name] = wanted[name]()
             write_json(draft, figures)
         typer.echo(f"{name}: {json.dumps(figures[name])}")
-    if data is not None:
+    if data is not None and not only:
         before = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
         measured = before.get("measured", [])
         if all(entry["model"] != model for entry in measured):
