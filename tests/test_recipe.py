@@ -31,7 +31,7 @@ from recipes.emoji.denoiser import (
     weigh_pads,
 )
 from recipes.emoji.evaluate import METHODS, TASKS, mosaic
-from recipes.emoji.examples import NEAREST, SHARES, Examples
+from recipes.emoji.examples import SHARES, Examples
 from recipes.emoji.exams import misfit, triples
 from recipes.emoji.kernels import SMALL, WeightByProduct, speed_up
 from recipes.emoji.layout import (
@@ -454,14 +454,11 @@ def test_examples_come_in_their_shares_with_pictures_of_what_they_say():
     examples = Examples(
         latents=torch.arange(6.0).view(6, 1, 1, 1), drawings=drawings,
         label_texts=np.arange(1, 37).reshape(4, 9), scene_texts=np.array([50, 51]),
-        near_texts=np.array([60]), near_rows=np.array([[1] + (NEAREST - 1) * [0]]),
-        near_odds=np.array([[1.0] + (NEAREST - 1) * [0.0]]),
     )  # fmt: skip
     latents, texts = examples.draw(4000, np.random.default_rng(0))
     numbers = latents.flatten().long().numpy()
-    shares = [np.isin(texts, some).mean() for some in (range(1, 37), (50, 51), (60,), (0,))]
+    shares = [np.isin(texts, some).mean() for some in (range(1, 37), (50, 51), (0,))]
     assert shares == pytest.approx(list(SHARES.values()), abs=0.03)
-    assert set(numbers[texts == 60]) == {2}
     assert set(numbers[texts == 50]) == {4}
     assert set(numbers[texts == 51]) == {5}
     assert set(numbers[(texts > 0) & (texts < 10)]) == {0, 1}

@@ -13,6 +13,7 @@ from . import data as data_stage
 from . import denoiser as denoiser_stage
 from . import examples as examples_stage
 from . import judge as judge_stage
+from . import likening as likening_stage
 from . import placing as placing_stage
 from . import text_encoder as text_stage
 from .card import write_card
@@ -30,6 +31,7 @@ Work = Annotated[Path, typer.Option(help="Where rasters, latents and checkpoints
 Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run resumes.")]
 Whole = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run has changed nothing.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda …")]
+Rate = Annotated[float, typer.Option(help="Highest learning rate of this sitting.")]
 Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
 Only = Annotated[
     list[str] | None,
@@ -80,9 +82,17 @@ def examples(work: Work = WORK, device: Device = "cpu") -> None:
 
 
 @app.command()
-def denoiser(work: Work = WORK, minutes: Minutes = 300, device: Device = "cpu") -> None:
-    """Train the denoiser."""
-    denoiser_stage.train_denoiser(work, minutes, device)
+def likening(work: Work = WORK, minutes: Whole = 40, device: Device = "cpu") -> None:
+    """Teach the encoder to say texts without a picture in the terms of those that have one."""
+    likening_stage.train_likening(work, minutes, device)
+
+
+@app.command()
+def denoiser(
+    work: Work = WORK, minutes: Minutes = 300, device: Device = "cpu", rate: Rate = 1.4e-3
+) -> None:
+    """Train the denoiser; more minutes than before are another sitting."""
+    denoiser_stage.train_denoiser(work, minutes, device, peak_rate=rate)
 
 
 @app.command()
@@ -127,6 +137,8 @@ def everything(work: Work = WORK, device: Device = "cpu", benchmarks: Data = Non
     text(work, device=device)
     if not (work / "examples.npz").exists():
         examples(work, device=device)
+    if not (work / "likening.jsonl").exists():
+        likening(work, device=device)
     denoiser(work, device=device)
     export(work)
     evaluate(work, data=benchmarks)

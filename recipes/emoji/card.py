@@ -87,11 +87,12 @@ def write_card(folder: Path) -> None:
 
 
 def draw_curves(path: Path) -> None:
-    """A panel for each network: loss by minutes, on logarithmic axes."""
+    """A panel for each stage of training: loss by minutes, on logarithmic axes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 2.7), dpi=120, layout="constrained")
-    for panel, (stage, name) in zip(figure.subplots(1, 3), STAGES.items(), strict=True):
+    figure = Figure(figsize=(12, 2.7), dpi=120, layout="constrained")
+    panels = figure.subplots(1, len(STAGES))
+    for panel, (stage, name) in zip(panels, STAGES.items(), strict=True):
         curve = load_curves()[stage]
         panel.plot(curve["minutes"], curve["loss"], linewidth=1.2)
         panel.set(title=f"{name}, {curve['steps'][-1]:,} steps", xlabel="minutes", yscale="log")

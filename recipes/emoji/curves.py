@@ -11,7 +11,10 @@ import numpy as np
 from .common import HERE, write_json
 
 CURVES = HERE / "curves.json"
-STAGES = {"autoencoder": "autoencoder", "text_encoder": "text encoder", "denoiser": "denoiser"}
+STAGES = {
+    "autoencoder": "autoencoder", "text_encoder": "text encoder", "denoiser": "denoiser",
+    "likening": "likening texts to labels",
+}  # fmt: skip
 POINTS = 200  # of a curve
 
 

@@ -144,8 +144,12 @@ def pads_mask(lengths: np.ndarray) -> Tensor:
     return torch.from_numpy(1 + gain * (np.arange(KEYS) >= words)).float()
 
 
-def training_state(work: Path, device: str, peak_rate: float) -> dict[str, Any]:
-    """The model and the optimizer, from the last checkpoint if there is one."""
+def training_state(work: Path, device: str, peak_rate: float, minutes: float) -> dict[str, Any]:
+    """The model and the optimizer, from the last checkpoint if there is one, and the clock.
+
+    A sitting is what has one budget: a killed one goes on, with its rate as it was; more minutes
+    make another one, whose rate goes up and down again.
+    """
     model = make_denoiser()
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
@@ -156,13 +160,15 @@ def training_state(work: Path, device: str, peak_rate: float) -> dict[str, Any]:
         model.load_state_dict(found["model"])
     if "optimizer" in found:
         optimizer.load_state_dict(found["optimizer"])
-    return {"model": model, "optimizer": optimizer, "step": found["step"], "spent": found["spent"]}
+    begun = found["begun"] if found.get("minutes") == minutes else found["spent"]
+    return {"model": model, "optimizer": optimizer, "step": found["step"],
+            "spent": found["spent"], "begun": begun}  # fmt: skip
 
 
 def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch: int = 96,
                    peak_rate: float = 1.4e-3, full_from: float = 0.96,
                    seed: int = 0) -> None:  # fmt: skip
-    """Train by wall clock; pads are thinned until the fraction `full_from` of the budget.
+    """Train by wall clock; pads are thinned until the fraction `full_from` of the sitting.
 
     The network is compiled while they are, and its backward pass is ours on a CPU (`speed_up`):
     with tiles for bfloat16 each makes two cores train 1.6 times as fast.
@@ -177,15 +183,17 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
     tokenizer, encoder = load_text_encoder(work)
     encoder = encoder.to(device)
     alphas = make_scheduler().alphas_cumprod.double()
-    run = training_state(work, device, peak_rate)
-    model, optimizer, step = run["model"], run["optimizer"], run["step"]
+    run = training_state(work, device, peak_rate, minutes)
+    if run["spent"] >= 60 * minutes:
+        return
+    model, optimizer, step, begun = run["model"], run["optimizer"], run["step"], run["begun"]
     random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
     if device == "cpu":
         speed_up(model)
     watched = watch(model)
     weigh_pads(model)
     compiled: Any = torch.compile(model, dynamic=False)
-    budget, saved = Budget(minutes, run["spent"]), run["spent"]
+    budget, saved = Budget(minutes - begun / 60, run["spent"] - begun), run["spent"]
     losses: dict[str, list[float]] = {"loss": [], "routing": []}
     while budget.progress < 1:
         clean, numbers = examples.draw(batch, rng)
@@ -221,16 +229,17 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
         step += 1
         losses["loss"].append(loss.item())
         losses["routing"].append(routing.item())
+        spent = begun + budget.spent
         if step % 50 == 0:
             means = {name: float(np.mean(found)) for name, found in losses.items()}
-            log_line(work / "denoiser.jsonl", step=step, seconds=round(budget.spent), **means)
+            log_line(work / "denoiser.jsonl", step=step, seconds=round(spent), **means)
             losses = {name: [] for name in losses}
-        if budget.spent - saved > 240 or budget.progress >= 1:
-            saved = budget.spent
+        if spent - saved > 240 or budget.progress >= 1:
+            saved = spent
             save_checkpoint(
                 work / "denoiser.pt",
                 {"model": model.state_dict(), "step": step, "optimizer": optimizer.state_dict(),
-                 "spent": saved},
+                 "spent": spent, "begun": begun, "minutes": minutes},
             )  # fmt: skip
 
 

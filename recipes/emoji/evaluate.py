@@ -166,6 +166,19 @@ def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, A
     return {"tasks": tasks, "leads": leads, "parts": parts}
 
 
+def development(folder: Path, data: Path, limit: int = 300) -> dict[str, list[float]]:
+    """What choices are made by while a model is trained: a part of STS-B's development set.
+
+    Returns:
+        By method, and each of its columns, Spearman and its 95% bootstrap interval over pairs.
+    """
+    process = conjure.load(folder, **SETTING, long="truncate", device="cpu")
+    found = run_evaluation(
+        ["STS-B-dev"], METHODS, process=process, data=data, samples=1, limit=limit
+    )
+    return {f"{s.method}, {s.column}": [s.spearman, s.low, s.high] for s in found.scores}
+
+
 def speed(folder: Path, rows: int = 32, repeats: int = 20) -> dict[str, Any]:
     """Milliseconds a call at `rows` rows, of the model's network and of the first version's.
 
@@ -223,7 +236,8 @@ def evaluate(work: Path, folder: Path, data: Path | None = None,
         work: The work folder, with the drawings and the labels.
         folder: The model.
         data: The similarity tasks; without it their figures stay away, and the report as it was.
-        only: Names of some figures, to print these alone; the report stays as it was.
+        only: Names of some figures, to print these alone; the report stays as it was. One is
+            printed only if it is named: `development`, part of a set that is in the report whole.
 
     Raises:
         typer.BadParameter: There is no figure of such a name.
@@ -256,9 +270,10 @@ def evaluate(work: Path, folder: Path, data: Path | None = None,
     }
     if data is not None:
         wanted["similarity"] = lambda: similarity(folder, data, work / "evaluation")
+        wanted["development"] = lambda: development(folder, data)
     if unknown := set(only) - wanted.keys():
         raise typer.BadParameter(f"no figure {min(unknown)}; there are {', '.join(wanted)}")
-    for name in only or wanted:
+    for name in only or (name for name in wanted if name != "development"):
         if name not in figures:
             figures[name] = wanted[name]()
             write_json(draft, figures)

@@ -1,13 +1,13 @@
 """What the denoiser learns from: texts, and for each the pictures that it may mean.
 
-Four sources, mixed by `SHARES`:
+Three sources, mixed by `SHARES`:
 
 - `label`: a drawing and its label, its tags, a caption;
 - `scene`: a composed scene and what is there;
-- `near`: any text (a dictionary's word, gloss or example, a plain sentence) and the drawings of the
-  labels nearest to it by the teacher, with probability softmax(cosine / TEMPERATURE): so that a
-  text without a picture of its own means what lies around it, and texts of like meaning mean alike;
 - `empty`: the empty prompt and anything, for guidance.
+
+Texts without a picture of their own are not among them: what they mean is the encoder's affair, see
+`likening`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,15 +26,11 @@ from .common import GENERATOR_STYLES, STATES, forget, write_atomically, write_js
 from .data import load_labels, load_pictures
 from .render import on_white
 from .scenes import Scene, painted_scenes
-from .synonyms import stems, synonyms, words_of
-from .text_encoder import load_texts, teacher_embeddings
-from .withheld import Withheld, drawn, training_scenes
+from .withheld import drawn, training_scenes
 
 SCENES = 72_000
 VARIANTS = 8  # captions of a label beside the bare label
-NEAR_TEXTS = 48_000
-TEMPERATURE, NEAREST = 0.04, 24
-SHARES = {"label": 0.38, "scene": 0.42, "near": 0.12, "empty": 0.08}
+SHARES = {"label": 0.43, "scene": 0.48, "empty": 0.09}
 BARE = 0.6  # of a label's texts
 
 
@@ -48,18 +43,12 @@ class Examples:
         drawings: For each label row its numbers among the latents; none where it is held out.
         label_texts: [labels, 1 + VARIANTS] numbers of texts, the bare label first.
         scene_texts: [scenes].
-        near_texts: [texts].
-        near_rows: [texts, NEAREST] rows of labels.
-        near_odds: Likewise, summing to one.
     """
 
     latents: Tensor
     drawings: list[list[int]]
     label_texts: np.ndarray
     scene_texts: np.ndarray
-    near_texts: np.ndarray
-    near_rows: np.ndarray
-    near_odds: np.ndarray
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
         """So many latents, and the numbers of their texts (0 is the empty prompt)."""
@@ -78,10 +67,6 @@ class Examples:
             if name == "label":
                 variant = 0 if rng.random() < BARE else int(rng.integers(1, 1 + VARIANTS))
                 texts[place] = self.label_texts[row, variant]
-            elif name == "near":
-                text = int(rng.integers(len(self.near_texts)))
-                texts[place] = self.near_texts[text]
-                row = int(rng.choice(self.near_rows[text], p=self.near_odds[text]))
             pictures[place] = rng.choice(self.drawings[row])
         return self.latents[torch.from_numpy(pictures)], texts
 
@@ -97,12 +82,9 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
         own = (entry["label"], *captions(entry, VARIANTS, seed))
         label_texts[row] = [number(texts, text) for text in own]
     scene_texts = np.array([number(texts, scene.caption) for scene in scenes])
-    near, rows, odds = near_labels(work, table, set(texts), device, seed)
-    near_texts = np.array([number(texts, text) for text in near])
     latents, owners = drawing_latents(work, device)
     arrays = {
         "drawings": owners, "label_texts": label_texts, "scene_texts": scene_texts,
-        "near_texts": near_texts, "near_rows": rows, "near_odds": odds,
         "latents": np.concatenate([latents, scene_latents(work, scenes, device, seed)]),
     }  # fmt: skip
     forget(work, *STATES)
@@ -119,59 +101,12 @@ def load_examples(work: Path) -> Examples:
     for place, row in enumerate(found.pop("drawings")):
         if not table[row]["held_out"]:
             drawings[row].append(place)
-    odds = found.pop("near_odds").astype(np.float64)
-    return Examples(
-        torch.from_numpy(found.pop("latents")).float(), drawings, **found,
-        near_odds=odds / odds.sum(1, keepdims=True),
-    )  # fmt: skip
+    return Examples(torch.from_numpy(found.pop("latents")).float(), drawings, **found)
 
 
 def number(texts: dict[str, int], text: str) -> int:
     """A text's number; a new one where it is new."""
     return texts.setdefault(text, len(texts))
-
-
-def near_labels(
-    work: Path, table: Sequence[dict[str, Any]], known: set[str], device: str, seed: int
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Texts, and the labels nearest to each with their odds.
-
-    A label is embedded as the mean of its own and its tags' embeddings. Texts that have pictures of
-    their own (`known`), those that name a concept that is never drawn, and those with a word of the
-    synonyms' examination in any form, stay out.
-    """
-    texts = load_texts(work, seed)
-    secret = {w for word, _ in synonyms(table, work / "packages") for w in words_of(word)}
-    rng = np.random.default_rng(seed)
-    order = [int(i) for i in rng.permutation(len(texts))]
-    chosen = [i for i in order if texts[i] not in known]
-    withheld = Withheld(table)
-    chosen = [i for i in chosen if not withheld.concept(texts[i])]
-    chosen = [i for i in chosen if secret.isdisjoint(stems(texts[i]))]
-    near = [texts[i] for i in chosen[:NEAR_TEXTS]]
-    corpus = set(texts)
-    tags = [[t.lower() for t in e["tags"] if t.lower() in corpus] for e in table]
-    words = sorted({tag for own in tags for tag in own})
-    where = {word: place for place, word in enumerate(words)}
-    asked = [e["label"] for e in table] + words + near
-    labels, named, vectors = np.split(
-        teacher_embeddings(asked, device).numpy(), [len(table), len(table) + len(words)]
-    )
-    for row, own in enumerate(tags):
-        if own:
-            labels[row] += named[[where[tag] for tag in own]].mean(0)
-    labels /= np.linalg.norm(labels, axis=1, keepdims=True)
-    labels[[e["held_out"] for e in table]] = 0
-    rows = np.empty((len(near), NEAREST), dtype=np.int64)
-    odds = np.empty((len(near), NEAREST), dtype=np.float32)
-    for start in range(0, len(near), 4096):
-        part = slice(start, start + 4096)
-        cosines = vectors[part] @ labels.T
-        rows[part] = np.argsort(-cosines, axis=1)[:, :NEAREST]
-        scores = np.take_along_axis(cosines, rows[part], 1) / TEMPERATURE
-        weights = np.exp(scores - scores.max(1, keepdims=True))
-        odds[part] = weights / weights.sum(1, keepdims=True)
-    return near, rows, odds
 
 
 def drawing_latents(work: Path, device: str) -> tuple[np.ndarray, np.ndarray]:

@@ -66,3 +66,4 @@ def unpack(work: Path, folder: Path) -> None:
         "denoiser": {"model": pipeline.unet.state_dict()},
     }.items():
         save_checkpoint(work / f"{name}.pt", {**state, **restore(work, name)})
+    restore(work, "likening")

@@ -1,0 +1,185 @@
+"""Texts without a picture, said in the terms of those that have one.
+
+A denoiser knows what the states of labels and captions mean, since it has seen what they are of.
+Those of any other text lie elsewhere, and what it makes of them there is next to arbitrary: it
+orders labels, and hardly orders sentences. So every other text is likened to labels: of what its
+state says, as it differs from the mean of all such texts, that part is kept in which labels
+differ from one another (their main components), and it is said from where the labels are.
+
+A state that has read half of a text says something else than one that has read the whole of it,
+and a causal encoder's words are such. So words say nothing any more, in captions neither, and the
+end and the pads behind it say all. These stay, in whatever has pictures, what its denoiser reads.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .common import (
+    STATES,
+    Budget,
+    forget,
+    load_checkpoint,
+    log_line,
+    save_checkpoint,
+    seed_everything,
+)
+from .data import load_labels
+from .denoiser import load_captions
+from .layout import PERIOD
+from .placing import states
+from .synonyms import stems, synonyms, words_of
+from .text_encoder import LENGTH, load_text_encoder, load_texts
+from .withheld import Withheld
+
+COMPONENTS, GAIN = 80, 1.5  # chosen on STS-B's development set
+HELD_OUT = 512  # texts on which progress is read
+KEPT = 4.0  # weight of states that must stay
+SAMPLE = 3000  # texts whose mean stands for that of all
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How whole texts are said in the labels' terms.
+
+    Args:
+        start: Mean state of the labels, [width].
+        mean: Mean state of texts without a picture, [width].
+        components: Directions in which labels differ most, orthonormal, [COMPONENTS, width].
+    """
+
+    start: Tensor
+    mean: Tensor
+    components: Tensor
+
+    @classmethod
+    def learn(cls, labels: Tensor, texts: Tensor) -> Likeness:
+        """From the states of labels and of other texts, one each, [N, width]."""
+        start = labels.mean(0)
+        _, _, directions = torch.linalg.svd(labels - start, full_matrices=False)
+        return cls(start, texts.mean(0), directions[:COMPONENTS])
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """What texts of these states, [N, width], are to say instead."""
+        said = (states - self.mean) @ self.components.T @ self.components
+        return self.start + GAIN * said
+
+
+def whole(states: Tensor, ends: Tensor) -> Tensor:
+    """What a text's pads say: their mean, [N, width], of states [N, positions, width].
+
+    Args:
+        states: With a pad at least behind each end.
+        ends: Positions of the ends, [N].
+    """
+    pads = (torch.arange(states.shape[1], device=ends.device) > ends[:, None]).to(states)
+    return (states * pads.unsqueeze(-1)).sum(1) / pads.sum(1, keepdim=True)
+
+
+def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch: int = 96,
+                   peak_rate: float = 1e-3, seed: int = 0) -> None:  # fmt: skip
+    """By wall clock, from the encoder in the work folder and the examples of its denoiser.
+
+    Its log says which share of what texts are to say is not said, on texts that are held out, and
+    how far states that must stay have moved, over their variance.
+    """
+    generator, rng = seed_everything(seed + 2), np.random.default_rng([seed, 2])
+    tokenizer, model = load_text_encoder(work)
+    model = model.to(device)
+    before = copy.deepcopy(model).requires_grad_(False)
+    table, texts = load_labels(work), load_texts(work, seed)
+    shown = load_captions(work)  # the empty one first
+    others = [texts[i] for i in without_picture(work, table, texts, set(shown))]
+    random.Random(seed).shuffle(others)
+    keep, told = (
+        [torch.tensor(ids[: LENGTH - PERIOD] + ids[-1:] if len(ids) > LENGTH - PERIOD else ids)
+         for ids in tokenizer(part, truncation=True).input_ids]
+        for part in (shown, others)
+    )  # fmt: skip
+    asked, rest = (sorted(part, key=len) for part in (told[:HELD_OUT], told[HELD_OUT:]))
+
+    def said(some: list[Tensor]) -> Tensor:
+        """What they say before, [N, width]."""
+        ends = torch.tensor([len(ids) - 1 for ids in some], device=device)
+        width = max(map(len, some)) + PERIOD
+        with torch.no_grad():
+            return whole(states(before, some, width, device), ends)
+
+    labels = tokenizer([e["label"] for e in table if not e["held_out"]]).input_ids
+    liken = Likeness.learn(
+        said([torch.tensor(ids) for ids in labels]),
+        torch.cat([said(told[i : i + 100]) for i in range(0, SAMPLE, 100)]),
+    )
+    scale = said([torch.tensor(ids) for ids in labels]).std(0).mean()
+
+    def miss(some: list[Tensor], held: bool, further: int) -> tuple[Tensor, Tensor]:
+        """How far off ends and pads are, over the variance, and words; up to so many pads."""
+        width = min(LENGTH, max(map(len, some)) + further)
+        found = states(model, some, width, device)
+        ends = torch.tensor([len(ids) - 1 for ids in some], device=device)
+        place = torch.arange(width, device=device)
+        words = (place > 0) & (place < ends[:, None])
+        if held:
+            with torch.no_grad():
+                wanted = states(before, some, width, device)
+            variance = scale**2
+        else:
+            whole_text = liken(said(some))
+            variance = (whole_text - whole_text.mean(0)).square().mean()
+            wanted = whole_text[:, None].expand_as(found)
+        off, silent = (found - wanted).square().mean(-1), (found - liken.start).square().mean(-1)
+        behind = place >= ends[:, None]
+        return off[behind].mean() / variance, silent[words].mean() / scale**2
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.0, fused=True)
+    budget, step = Budget(minutes), 0
+    while budget.progress < 1:
+        start = int(rng.integers(len(rest) - batch))
+        held = [keep[0], *(keep[i] for i in rng.integers(len(keep), size=batch // 2))]
+        far = float(torch.rand((), generator=generator)) ** 3  # far pads cost much, and are alike
+        further = PERIOD + int(far * LENGTH)
+        off, words = miss(rest[start : start + batch], False, further)
+        moved, spoken = miss(held, True, further)
+        optimizer.zero_grad(set_to_none=True)
+        (off + words + KEPT * moved + spoken).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = budget.rate(peak_rate, hold=0.4)
+        optimizer.step()
+        step += 1
+        if step % 100 == 0 or budget.progress >= 1:
+            parts = [asked[i : i + 64] for i in range(0, HELD_OUT, 64)]
+            with torch.no_grad():
+                left = [float(miss(part, False, PERIOD)[0]) for part in parts]
+            log_line(work / "likening.jsonl", step=step, seconds=round(budget.spent),
+                     loss=float(np.mean(left)), moved=float(moved),
+                     words=float(words + spoken) / 2)  # fmt: skip
+    encoder = {f"model.{name}": value for name, value in model.cpu().state_dict().items()}
+    found = load_checkpoint(work / "text_encoder.pt") or {}
+    clock = {name: found[name] for name in ("step", "spent") if name in found}
+    save_checkpoint(work / "text_encoder.pt", {"model": encoder, **clock})
+    forget(work, *STATES)
+
+
+def without_picture(
+    work: Path, table: Sequence[dict[str, Any]], texts: Sequence[str], known: set[str]
+) -> list[int]:
+    """Places of the texts that may be told what to mean without a picture of their own.
+
+    Not those that have pictures (`known`), nor those that name a concept that is never drawn, nor
+    those with a word of the synonyms' examination in any form.
+    """
+    secret = {w for word, _ in synonyms(table, work / "packages") for w in words_of(word)}
+    withheld = Withheld(table)
+    chosen = [i for i, text in enumerate(texts) if text not in known]
+    chosen = [i for i in chosen if not withheld.concept(texts[i])]
+    return [i for i in chosen if secret.isdisjoint(stems(texts[i]))]
