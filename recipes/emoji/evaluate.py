@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 import conjure
+from conjure.evaluate import Conventions
 from conjure.evaluate import evaluate as run_evaluation
 from conjure.evaluate.scoring import correlation
 
@@ -174,8 +175,9 @@ def development(folder: Path, data: Path, limit: int = 300) -> dict[str, list[fl
     """
     process = conjure.load(folder, **SETTING, long="truncate", device="cpu")
     found = run_evaluation(
-        ["STS-B-dev"], METHODS, process=process, data=data, samples=1, limit=limit
-    )
+        ["STS-B-dev"], METHODS, process=process, data=data, samples=1,
+        conventions=Conventions(limit=limit),
+    )  # fmt: skip
     return {f"{s.method}, {s.column}": [s.spearman, s.low, s.high] for s in found.scores}
 
 
