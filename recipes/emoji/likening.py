@@ -25,18 +25,14 @@ import torch
 from torch import Tensor
 
 from .common import (
-    STATES,
     Budget,
-    forget,
-    load_checkpoint,
     log_line,
-    save_checkpoint,
     seed_everything,
 )
 from .data import load_labels
 from .denoiser import load_captions
 from .layout import PERIOD
-from .placing import states
+from .placing import keep_encoder, states
 from .synonyms import stems, synonyms, words_of
 from .text_encoder import LENGTH, load_text_encoder, load_texts
 from .withheld import Withheld
@@ -114,12 +110,12 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
         with torch.no_grad():
             return whole(states(before, some, width, device), ends)
 
-    labels = tokenizer([e["label"] for e in table if not e["held_out"]]).input_ids
+    names = tokenizer([e["label"] for e in table if not e["held_out"]]).input_ids
+    labels = said([torch.tensor(ids) for ids in names])
     liken = Likeness.learn(
-        said([torch.tensor(ids) for ids in labels]),
-        torch.cat([said(told[i : i + 100]) for i in range(0, SAMPLE, 100)]),
+        labels, torch.cat([said(told[i : i + 100]) for i in range(0, SAMPLE, 100)])
     )
-    scale = said([torch.tensor(ids) for ids in labels]).std(0).mean()
+    scale = labels.std(0).mean()
 
     def miss(some: list[Tensor], held: bool, further: int) -> tuple[Tensor, Tensor]:
         """How far off ends and pads are, over the variance, and words; up to so many pads."""
@@ -163,11 +159,7 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
             log_line(work / "likening.jsonl", step=step, seconds=round(budget.spent),
                      loss=float(np.mean(left)), moved=float(moved),
                      words=float(words + spoken) / 2)  # fmt: skip
-    encoder = {f"model.{name}": value for name, value in model.cpu().state_dict().items()}
-    found = load_checkpoint(work / "text_encoder.pt") or {}
-    clock = {name: found[name] for name in ("step", "spent") if name in found}
-    save_checkpoint(work / "text_encoder.pt", {"model": encoder, **clock})
-    forget(work, *STATES)
+    keep_encoder(work, model)
 
 
 def without_picture(

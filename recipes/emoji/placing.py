@@ -92,6 +92,11 @@ def train_placing(work: Path, minutes: float = 10.0, device: str = "cpu", batch:
     model.eval()
     right = order_told(model, asked[:HELD_OUT], scenes[:HELD_OUT], alone, scale, device)
     log_line(work / "placing.jsonl", step=step, right=right)
+    keep_encoder(work, model)
+
+
+def keep_encoder(work: Path, model: CLIPTextModel) -> None:
+    """In place of the one in the work folder, whose clock goes on; its states are stale."""
     encoder = {f"model.{name}": value for name, value in model.cpu().state_dict().items()}
     found = load_checkpoint(work / "text_encoder.pt") or {}
     clock = {name: found[name] for name in ("step", "spent") if name in found}
