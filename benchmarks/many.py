@@ -2,7 +2,7 @@
 
     python -m benchmarks.many [PART …] [--model MODEL] [--dtype DTYPE] [--pairs N]
 
-Parts, all by default but `agreement`, which takes an hour:
+Parts, all by default but `agreement`, which takes long:
 
 - ``pairs``: sentences, T = 10, k = 1, without guidance and with guidance 3, against the naive loop
   (measured on a few pairs), and against the best possible: the naive calls at their measured cost
@@ -320,8 +320,8 @@ def main() -> None:
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--agreement-pairs", type=int, default=2000)
-    parser.add_argument("--agreement-samples", type=int, default=16)
+    parser.add_argument("--agreement-pairs", type=int, default=1000)
+    parser.add_argument("--agreement-samples", type=int, default=8)
     parser.add_argument("--out", help="run directory of agreement or budget, to go on from")
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -144,15 +144,21 @@ def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, A
 
     Returns:
         ``tasks``: by task and method the value and its 95% bootstrap interval over pairs;
-        ``leads``: on sentences, ours over each baseline with its paired interval; ``parts``:
-        SimLex-999 by part of speech.
+        ``estimands``: ours by each of them; ``leads``: on sentences, ours over each baseline with
+        its paired interval; ``parts``: SimLex-999 by part of speech.
     """
     process = conjure.load(folder, **SETTING, long="truncate", device="cpu")
     found = run_evaluation(TASKS, METHODS, process=process, data=data, samples=2, out=out)
     tasks: dict[str, Any] = {task: {} for task in TASKS}
+    estimands: dict[str, Any] = {task: {} for task in TASKS}
     for score in found.scores:
-        if score.headline and score.task in TASKS:
-            tasks[score.task][score.method] = [score.spearman, score.low, score.high]
+        if score.task not in TASKS:
+            continue
+        value = [score.spearman, score.low, score.high]
+        if score.headline:
+            tasks[score.task][score.method] = value
+        if score.method == METHODS[0]:
+            estimands[score.task][score.column] = value
     leads: dict[str, Any] = {}
     for lead in found.differences:
         if lead.method == METHODS[0] and lead.task in SENTENCES and lead.other in METHODS[1:3]:
@@ -164,7 +170,7 @@ def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, A
         str(part): correlation(near[of == part], words.examples.scores[of == part])
         for part in sorted(set(of.tolist()))
     }
-    return {"tasks": tasks, "leads": leads, "parts": parts}
+    return {"tasks": tasks, "estimands": estimands, "leads": leads, "parts": parts}
 
 
 def development(folder: Path, data: Path, limit: int = 300) -> dict[str, list[float]]:
