@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from importlib import import_module
 from itertools import combinations
@@ -447,6 +448,17 @@ def test_pictures_of_another_decoder_are_other_pictures(pipeline_folder):
         next(process.family.pipeline.vae.parameters()).add_(1.0)
     assert folder_name(method) != before
     assert process.fingerprint() == of_noise
+
+
+def test_a_copy_of_a_model_has_the_same_values(pipeline_folder, tmp_path):
+    copy = shutil.copytree(pipeline_folder, tmp_path / "copy")
+    for name in ("conjuring", "initial-timestep", "direct-output", "landmarks", "text-encoder"):
+        found = set()
+        for folder in (pipeline_folder, copy):
+            process = conjure.load(folder, steps=2)
+            (method,) = build_methods([name], Asked(lambda p=process: p))
+            found.add(folder_name(method))
+        assert len(found) == 1
 
 
 def test_one_window_cannot_stand_for_several(pipeline_folder):

@@ -20,6 +20,7 @@ from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.process.base import Process
 from conjure.process.pipeline import PipelineProcess
+from conjure.store.manifest import NAMES
 
 Pair = tuple[str, str]
 
@@ -137,8 +138,14 @@ def place_of(group: str) -> int:
 
 
 def folder_name(method: Method) -> str:
-    """Of a method's values within a run: readable, and another one for other settings."""
-    text = json.dumps(method.settings, sort_keys=True, ensure_ascii=False)
+    """Of a method's values within a run: readable, and another one for other settings.
+
+    Where a process' weights were found does not matter: a copy elsewhere has the same values.
+    """
+    said = method.settings
+    if "weights" in said:
+        said = {key: value for key, value in said.items() if key not in NAMES}
+    text = json.dumps(said, sort_keys=True, ensure_ascii=False)
     digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     plain = "".join(c if c.isalnum() or c in "-." else "-" for c in method.name)
     return f"{plain[-40:].strip('-.')}-{digest}"
