@@ -1,7 +1,7 @@
 """Do the 95% intervals cover, at a fixed number of samples and where a tolerance stops early?
 
     python -m benchmarks.coverage [--pairs 2000] [--samples 256] [--antithetic]
-    python -m benchmarks.coverage --process emoji [--pairs 40] [--out RUN]
+    python -m benchmarks.coverage --process emoji [--pairs 16] [--out RUN]
 
 Pairs of random Gaussians in four dimensions, each with its own seed, ten steps of DDIM with η = 1;
 the truth is the exact T-step value (conjure.oracle).
@@ -68,7 +68,7 @@ def on_emoji(arguments: argparse.Namespace) -> None:
     """Coverage by groups of the samples of some pairs, against the mean of all of them."""
     process = conjure.load("emoji", steps=STEPS)
     run = conjure.compare_pairs(
-        word_pairs(arguments.pairs or 40), process=process, samples=arguments.samples,
+        word_pairs(arguments.pairs or 16), process=process, samples=arguments.samples,
         out=arguments.out, progress=True,
     )  # fmt: skip
     every = np.stack([result.estimate.per_sample for result in run])
@@ -109,7 +109,7 @@ def stopped(samples: np.ndarray, first: int, tolerance: float) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Coverage of the 95% intervals.")
     parser.add_argument("--process", choices=("gaussian", "emoji"), default="gaussian")
-    parser.add_argument("--pairs", type=int, help="2,000 of Gaussians, 40 on the embedded model")
+    parser.add_argument("--pairs", type=int, help="2,000 of Gaussians, 16 on the embedded model")
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--antithetic", action="store_true")
     parser.add_argument("--out", help="run directory to go on from, on the embedded model")

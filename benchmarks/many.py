@@ -279,7 +279,7 @@ def word_pairs(count: int) -> list[tuple[str, str]]:
 
 
 def agreement_part(arguments: argparse.Namespace) -> None:
-    prompts = phrases(500)
+    prompts = phrases(100)
     every = list(combinations(prompts, 2))
     chosen = np.random.default_rng(0).choice(len(every), arguments.agreement_pairs, replace=False)
     pairs = [every[i] for i in chosen]
@@ -291,7 +291,7 @@ def agreement_part(arguments: argparse.Namespace) -> None:
     samples = np.stack([result.estimate.per_sample for result in results])
     exact = samples.mean(1)
     halves = rank_agreement(samples[:, ::2].mean(1), samples[:, 1::2].mean(1))
-    print(f"{len(pairs)} pairs of 500 prompts; exact: T = 10, k = {count}")
+    print(f"{len(pairs)} pairs of {len(prompts)} prompts; exact: T = 10, k = {count}")
     print(f"split-half Spearman of the exact distance: {halves:.4f}")
     print(f"{'paths':>6} {'M':>5} {'D':>6} {'Spearman':>9}")
     rows = {prompt: row for row, prompt in enumerate(prompts)}
@@ -320,8 +320,8 @@ def main() -> None:
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--agreement-pairs", type=int, default=1000)
-    parser.add_argument("--agreement-samples", type=int, default=8)
+    parser.add_argument("--agreement-pairs", type=int, default=300)
+    parser.add_argument("--agreement-samples", type=int, default=4)
     parser.add_argument("--out", help="run directory of agreement or budget, to go on from")
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
