@@ -406,11 +406,13 @@ def test_a_sheet_ends_in_white(tmp_path):
 def test_a_curve_is_kept_and_training_goes_on_at_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr(curves, "CURVES", tmp_path / "curves.json")
     lines = [{"step": 50 * n, "seconds": 20 * n, "loss": 1 / n} for n in range(1, 501)]
-    (tmp_path / "denoiser.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    killed = [*lines[:300], *lines[250:]]  # went on from a checkpoint before its end
+    (tmp_path / "denoiser.jsonl").write_text("\n".join(map(json.dumps, killed)))
     curves.keep_curves(tmp_path)
     curves.keep_curves(tmp_path / "elsewhere")  # where no stage has run: nothing is lost
     kept = curves.load_curves()["denoiser"]
     assert len(kept["loss"]) == curves.POINTS
+    assert kept["steps"] == sorted(set(kept["steps"]))
     other = tmp_path / "other"
     other.mkdir()
     assert curves.restore(other, "denoiser") == {

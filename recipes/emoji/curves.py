@@ -13,7 +13,7 @@ from .common import HERE, write_json
 CURVES = HERE / "curves.json"
 STAGES = {
     "autoencoder": "autoencoder", "text_encoder": "text encoder", "denoiser": "denoiser",
-    "likening": "likening texts to labels",
+    "likening": "likening",
 }  # fmt: skip
 POINTS = 200  # of a curve
 
@@ -25,7 +25,7 @@ def keep_curves(work: Path) -> None:
         path = work / f"{stage}.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines()
-            rows = [row for row in map(json.loads, lines) if "loss" in row]
+            rows = that_stand([row for row in map(json.loads, lines) if "loss" in row])
             parts = np.array_split(np.arange(len(rows)), min(POINTS, len(rows)))
             kept[stage] = {
                 "minutes": [round(rows[part[-1]]["seconds"] / 60, 2) for part in parts],
@@ -33,6 +33,21 @@ def keep_curves(work: Path) -> None:
                 "loss": [round(float(np.mean([rows[i]["loss"] for i in p])), 5) for p in parts],
             }
     write_json(CURVES, kept)
+
+
+def that_stand(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without those of steps that were lost with a kill, and made again from the last checkpoint.
+
+    >>> log = [{"step": 1, "seconds": 5}, {"step": 2, "seconds": 9}, {"step": 2, "seconds": 8}]
+    >>> [row["seconds"] for row in that_stand(log)]
+    [5, 8]
+    """
+    kept: list[dict[str, Any]] = []
+    for row in rows:
+        while kept and (kept[-1]["step"] >= row["step"] or kept[-1]["seconds"] >= row["seconds"]):
+            kept.pop()
+        kept.append(row)
+    return kept
 
 
 def load_curves() -> dict[str, Any]:
