@@ -20,7 +20,7 @@ from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.process.base import Process
 from conjure.process.pipeline import PipelineProcess
-from conjure.store.manifest import NAMES
+from conjure.store.manifest import without_names
 
 Pair = tuple[str, str]
 
@@ -143,8 +143,8 @@ def folder_name(method: Method) -> str:
     Where a process' weights were found does not matter: a copy elsewhere has the same values.
     """
     said = method.settings
-    if "weights" in said:
-        said = {key: value for key, value in said.items() if key not in NAMES}
+    if "weights" in said:  # a process' manifest: elsewhere "model" is what tells models apart
+        said = without_names(said)
     text = json.dumps(said, sort_keys=True, ensure_ascii=False)
     digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     plain = "".join(c if c.isalnum() or c in "-." else "-" for c in method.name)

@@ -67,15 +67,18 @@ def process_digest(manifest: dict[str, Any]) -> str:
 
 def settings_key(manifest: dict[str, Any]) -> str:
     """A hash of everything by which the numbers of two runs may differ."""
-    said = {key: value for key, value in manifest.items() if key not in NAMES}
-    text = json.dumps(said, sort_keys=True)
+    text = json.dumps(without_names(manifest), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def without_names(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest says but for where weights were found."""
+    return {key: value for key, value in manifest.items() if key not in NAMES}
 
 
 def disagreements(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """One line for each value of two manifests by which their numbers may differ."""
-    there, here = ({k: v for k, v in m.items() if k not in NAMES} for m in (there, here))
-    return differences(there, here)
+    return differences(without_names(there), without_names(here))
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:
