@@ -129,6 +129,9 @@ def test_a_task_is_known_by_its_file(tmp_path):
         load_task("mine", tmp_path)
     with pytest.raises(ConjureError, match="Unknown task 'minee'"):
         load_task("minee", tmp_path)
+    write(tmp_path / "RG65.jsonl", ROWS)  # a name of ours, too: told once
+    with pytest.raises(ConjureError, match="Mine, RG65, SICK-R"):
+        load_task("other", tmp_path)
     with pytest.raises(ConjureError, match="does not exist"):
         load_task("mine", tmp_path / "none")
     with pytest.raises(ConjureError, match=r"has no table 'STS16.test'"):

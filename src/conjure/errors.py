@@ -18,7 +18,7 @@ class UnknownNameError(ConjureError):
     """A sampler, estimand or other named choice that does not exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
+        names = sorted(set(known))
         near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.4)
         hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
         super().__init__(f"Unknown {kind} {name!r}. {hint}Known: {', '.join(names)}.")
