@@ -16,10 +16,10 @@ from conftest import gaussians
 from diffusers import UNet2DConditionModel
 
 from conjure import GaussianProcess
-from recipes.emoji import curves, placing
+from recipes.emoji import common, curves, placing
 from recipes.emoji.captions import article
 from recipes.emoji.card import render, render_page
-from recipes.emoji.common import held_out
+from recipes.emoji.common import fast, halves_pay, held_out
 from recipes.emoji.denoiser import (
     KEYS,
     LOG_SNR,
@@ -482,3 +482,11 @@ def test_triples_are_two_of_a_subgroup_and_one_of_another_group():
         assert a != b
         assert by_label[a]["subgroup"] == by_label[b]["subgroup"]
         assert by_label[a]["group"] != by_label[c]["group"]
+
+
+@pytest.mark.parametrize(("pays", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_half_precision_is_used_where_it_pays(monkeypatch, pays, dtype):
+    assert halves_pay(rows=64, repeats=2) in (True, False)
+    monkeypatch.setattr(common, "halves_pay", lambda: pays)
+    with fast("cpu"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
