@@ -486,7 +486,20 @@ def test_triples_are_two_of_a_subgroup_and_one_of_another_group():
 
 @pytest.mark.parametrize(("pays", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_half_precision_is_used_where_it_pays(monkeypatch, pays, dtype):
-    assert halves_pay(rows=64, repeats=2) in (True, False)
     monkeypatch.setattr(common, "halves_pay", lambda: pays)
     with fast("cpu"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+@pytest.mark.parametrize("faster", [1.4, 1.6])
+def test_half_precision_pays_where_it_is_at_least_a_half_faster(monkeypatch, faster):
+    clock = [0.0]
+
+    def multiply(a: torch.Tensor, b: torch.Tensor) -> None:
+        clock[0] += 1.0 if a.dtype == b.dtype == torch.float32 else 1 / faster
+
+    monkeypatch.setattr(common.torch, "mm", multiply)
+    monkeypatch.setattr(common.time, "perf_counter", lambda: clock[0])
+    halves_pay.cache_clear()
+    assert halves_pay() is (faster > 1.5)
+    halves_pay.cache_clear()
