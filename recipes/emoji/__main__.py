@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from . import attuning as attuning_stage
 from . import autoencoder as autoencoder_stage
 from . import data as data_stage
 from . import denoiser as denoiser_stage
@@ -32,6 +33,10 @@ Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run r
 Whole = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run has changed nothing.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda …")]
 Rate = Annotated[float, typer.Option(help="Highest learning rate of this sitting.")]
+Share = Annotated[
+    float,
+    typer.Option(min=0, help="Of the minutes of every stage: a few hundredths try the recipe out."),
+]
 Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
 Only = Annotated[
     list[str] | None,
@@ -42,6 +47,9 @@ Data = Annotated[
     typer.Option("--data", help="A folder with STS-B, SICK-R, RG65 and SimLex-999."),
 ]
 WORK = Path(".emoji-work")
+BUDGETS = {  # minutes
+    "autoencoder": 50.0, "text": 62.0, "likening": 40.0, "attuning": 40.0, "denoiser": 300.0,
+}  # fmt: skip
 
 
 @app.command()
@@ -58,13 +66,15 @@ def judge(work: Work = WORK, minutes: Minutes = 30, device: Device = "cpu") -> N
 
 
 @app.command()
-def autoencoder(work: Work = WORK, minutes: Minutes = 50, device: Device = "cpu") -> None:
+def autoencoder(
+    work: Work = WORK, minutes: Minutes = BUDGETS["autoencoder"], device: Device = "cpu"
+) -> None:
     """Train the autoencoder on drawings and scenes."""
     autoencoder_stage.train_autoencoder(work, minutes, device)
 
 
 @app.command()
-def text(work: Work = WORK, minutes: Minutes = 62, device: Device = "cpu") -> None:
+def text(work: Work = WORK, minutes: Minutes = BUDGETS["text"], device: Device = "cpu") -> None:
     """Learn the vocabulary and distil the text encoder."""
     text_stage.train_text_encoder(work, minutes, device)
 
@@ -82,24 +92,38 @@ def examples(work: Work = WORK, device: Device = "cpu") -> None:
 
 
 @app.command()
-def likening(work: Work = WORK, minutes: Whole = 40, device: Device = "cpu") -> None:
+def likening(
+    work: Work = WORK, minutes: Whole = BUDGETS["likening"], device: Device = "cpu"
+) -> None:
     """Teach the encoder to say texts without a picture in the terms of those that have one."""
     likening_stage.train_likening(work, minutes, device)
 
 
 @app.command()
 def denoiser(
-    work: Work = WORK, minutes: Minutes = 300, device: Device = "cpu", rate: Rate = 1.4e-3
+    work: Work = WORK,
+    minutes: Minutes = BUDGETS["denoiser"],
+    device: Device = "cpu",
+    rate: Rate = 1.4e-3,
 ) -> None:
     """Train the denoiser; more minutes than before are another sitting."""
     denoiser_stage.train_denoiser(work, minutes, device, peak_rate=rate)
 
 
 @app.command()
+def attuning(
+    work: Work = WORK, minutes: Whole = BUDGETS["attuning"], device: Device = "cpu"
+) -> None:
+    """Teach the encoder to say texts without a picture as the denoiser hears them."""
+    attuning_stage.train_attuning(work, minutes, device)
+
+
+@app.command()
 def export(work: Work = WORK, folder: Target = FOLDER) -> None:
-    """Write the pipeline's folder, and keep the curves of its training."""
+    """Write the pipeline's folder, and keep the curves of the training of the one that ships."""
     export_model(work, folder)
-    keep_curves(work)
+    if folder.resolve() == FOLDER:
+        keep_curves(work)
 
 
 @app.command()
@@ -129,21 +153,35 @@ def withhold(data: Annotated[Path, typer.Option(help="The folder of all benchmar
 
 
 @app.command(name="all")
-def everything(work: Work = WORK, device: Device = "cpu", benchmarks: Data = None) -> None:
+def everything(
+    work: Work = WORK,
+    folder: Target = FOLDER,
+    device: Device = "cpu",
+    benchmarks: Data = None,
+    share: Share = 1.0,
+) -> None:
     """Every stage in order. The judge stays as it is: `judge` would make another yardstick."""
+    if share != 1 and folder.resolve() == FOLDER:
+        raise typer.BadParameter("a model that is only tried needs a --folder of its own")
+    minutes = {stage: share * budget for stage, budget in BUDGETS.items()}
     if not (work / "labels.json").exists():
         data(work)
-    autoencoder(work, device=device)
-    text(work, device=device)
+    autoencoder(work, minutes["autoencoder"], device)
+    text(work, minutes["text"], device)
     if not (work / "examples.npz").exists():
-        examples(work, device=device)
+        examples(work, device)
     if not (work / "likening.jsonl").exists():
-        likening(work, device=device)
-    denoiser(work, device=device)
-    export(work)
-    evaluate(work, data=benchmarks)
+        likening(work, minutes["likening"], device)
+    denoiser(work, minutes["denoiser"], device)
+    if not (work / "attuning.jsonl").exists():
+        attuning(work, minutes["attuning"], device)
+    export(work, folder)
+    if share != 1:
+        evaluate(work, folder, only=["recognised"])
+        return
+    evaluate(work, folder, benchmarks)
     if benchmarks is not None:  # the card says how near its distances are to people's
-        card()
+        card(folder)
 
 
 if __name__ == "__main__":

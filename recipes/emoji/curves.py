@@ -13,7 +13,7 @@ from .common import HERE, write_json
 CURVES = HERE / "curves.json"
 STAGES = {
     "autoencoder": "autoencoder", "text_encoder": "text encoder", "denoiser": "denoiser",
-    "likening": "likening",
+    "likening": "likening", "attuning": "attuning",
 }  # fmt: skip
 POINTS = 200  # of a curve
 

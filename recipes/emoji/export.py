@@ -66,4 +66,5 @@ def unpack(work: Path, folder: Path) -> None:
         "denoiser": {"model": pipeline.unet.state_dict()},
     }.items():
         save_checkpoint(work / f"{name}.pt", {**state, **restore(work, name)})
-    restore(work, "likening")
+    for stage in ("likening", "attuning"):
+        restore(work, stage)

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from .common import (
     Budget,
+    forget,
     log_line,
     seed_everything,
 )
@@ -160,6 +161,7 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
                      loss=float(np.mean(left)), moved=float(moved),
                      words=float(words + spoken) / 2)  # fmt: skip
     keep_encoder(work, model)
+    forget(work, "attuning.jsonl")
 
 
 def without_picture(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -33,7 +34,7 @@ from .scenes import Scene, thing
 from .tokenizer import LENGTH, train_tokenizer
 from .withheld import training_scenes
 
-WIDTH = 256
+WIDTH, LAYERS = 256, 4
 TEACHER_WIDTH = 384
 HELD_OUT = 1000
 PLACED = 0.3  # weight of saying where things are
@@ -80,15 +81,20 @@ def prepare_text(work: Path, device: str = "cpu", seed: int = 0) -> None:
     write_atomically(work / "teacher.npz", lambda p: np.savez(p, **arrays))
 
 
-def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Four layers of width 256."""
+def make_text_encoder(tokenizer: CLIPTokenizer, layers: int = LAYERS) -> CLIPTextModel:
+    """So many layers of width 256."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=4 * WIDTH,
-        num_hidden_layers=4, num_attention_heads=4, max_position_embeddings=LENGTH,
+        num_hidden_layers=layers, num_attention_heads=4, max_position_embeddings=LENGTH,
         projection_dim=TEACHER_WIDTH, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     return CLIPTextModel(config)
+
+
+def depth(weights: Iterable[str]) -> int:
+    """How many layers an encoder has, by the names of its weights."""
+    return sum(name.endswith("fc2.bias") for name in weights)
 
 
 def start_from_teacher(model: CLIPTextModel, pieces: Tensor) -> None:
@@ -167,7 +173,10 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     texts = load_texts(work)
     tokens = [torch.tensor(t) for t in tokenizer(texts, truncation=True).input_ids]
     lengths = torch.tensor([len(t) for t in tokens])
-    model, head = make_text_encoder(tokenizer), nn.Linear(WIDTH, TEACHER_WIDTH)
+    path = work / "text_encoder.pt"
+    state, step, spent = load_checkpoint(path), 0, 0.0
+    layers = depth(state["model"]) if state else LAYERS
+    model, head = make_text_encoder(tokenizer, layers), nn.Linear(WIDTH, TEACHER_WIDTH)
     start_from_teacher(model, pieces)
     table = load_labels(work)
     scenes = [scene for scene in training_scenes(table, SCENES, seed) if sides(scene)]
@@ -175,8 +184,6 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     things = [torch.tensor(t) for t in tokenizer([thing(e["label"]) for e in table]).input_ids]
     both = nn.ModuleDict({"model": model, "head": head}).to(device)
     optimizer = torch.optim.AdamW(both.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
-    path = work / "text_encoder.pt"
-    state, step, spent = load_checkpoint(path), 0, 0.0
     if state is not None:
         both.load_state_dict(state["model"], strict=False)  # an unpacked model has no heads
         if "optimizer" in state:
@@ -185,7 +192,7 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     random = seed_everything(seed + step)
     budget, saved, queue = Budget(minutes, spent), spent, []
     if budget.progress < 1:
-        forget(work, *STATES)
+        forget(work, *STATES, "likening.jsonl", "attuning.jsonl")
     while budget.progress < 1:
         queue = queue or batches(target[HELD_OUT:], lengths[HELD_OUT:], batch, random)
         rows = queue.pop()
@@ -252,8 +259,8 @@ def load_text_encoder(work: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
     if state is None:
         raise FileNotFoundError(f"{work} has no text_encoder.pt: run `text`, or `unpack`, first")
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
-    model = make_text_encoder(tokenizer)
     weights = {k[6:]: v for k, v in state["model"].items() if k.startswith("model.")}
+    model = make_text_encoder(tokenizer, depth(weights))
     model.load_state_dict(weights)
     return tokenizer, model.eval()
 

@@ -1,0 +1,324 @@
+"""Texts without a picture, said so that the denoiser tells them apart as their encoder does.
+
+Two things are still amiss after `likening`. A denoiser hears some of what a state says louder than
+the rest, so that sentences which differ a little in the one seem further apart than sentences which
+differ much in the other. How loud, its own predictions tell (`heard`): each direction is weighted
+by the inverse of that, and all together are said more quietly, nearer to what it knows.
+
+Words it hears well, but of those the encoder has kept hardly more than what kind of thing each is.
+Its teacher knows them better: what labels say is a linear map, by ridge regression, of what the
+teacher says of them, and the same map of what it says of a word is what the encoder is to say of
+that word, alone or in a frame ("a photo of a dog").
+
+Two more layers have the room for both. At first they change nothing, and what the encoder says of
+captions stays: the denoiser need not learn anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import CLIPTextModel
+
+from .common import Budget, fast, log_line, seed_everything
+from .corpus import FRAMES
+from .data import load_labels
+from .denoiser import load_captions, load_denoiser, make_scheduler
+from .examples import load_examples
+from .layout import PERIOD
+from .likening import COMPONENTS, whole
+from .placing import keep_encoder, states
+from .text_encoder import LENGTH, WIDTH, encode, load_text_encoder, load_texts, prepare_text
+from .withheld import Withheld
+
+LAYERS = 6
+# Chosen on STS-B's development set (the first two), and on pairs of words by the teacher.
+LEAST, QUIET = 0.05, 0.6
+RIDGE, GAIN = 3.0, 1.2
+SAMPLE = 4000  # sentences whose states stand for those of all
+HELD_OUT = 256  # sentences, and as many words, on which progress is read
+KEPT = 4.0  # weight of states that must stay
+SENTENCE = 3  # words at least
+STEPS = 10  # at which the denoiser is heard
+
+
+@dataclass(frozen=True)
+class Linear:
+    """What texts are to say, an affine map of what is known of each.
+
+    Args:
+        start: Mean state of the labels, [width].
+        centre: Of what is known of a text, [known].
+        slope: From what is known to states, [known, width].
+    """
+
+    start: Tensor
+    centre: Tensor
+    slope: Tensor
+
+    def __call__(self, known: Tensor) -> Tensor:
+        """States, [N, width], of what is known of N texts, [N, known]."""
+        return self.start + (known - self.centre) @ self.slope
+
+
+def teach_words(labels: Tensor, embeddings: Tensor) -> Linear:
+    """From labels' states, [N, width], and their embeddings by the teacher, [N, its width]."""
+    start, centre = labels.mean(0), embeddings.mean(0)
+    x = embeddings - centre
+    penalty = RIDGE * torch.eye(x.shape[1], device=x.device)
+    return Linear(
+        start, centre, GAIN * torch.linalg.solve(x.T @ x + penalty, x.T @ (labels - start))
+    )
+
+
+def main_directions(labels: Tensor) -> Tensor:
+    """In which labels' states, [N, width], differ most: orthonormal, [COMPONENTS, width]."""
+    return torch.linalg.svd(labels - labels.mean(0), full_matrices=False).Vh[:COMPONENTS]
+
+
+def teach_sentences(labels: Tensor, sentences: Tensor, heard: Tensor) -> Linear:
+    """From states of both, and how loud the labels' main directions are to the denoiser.
+
+    Args:
+        labels: [N, width].
+        sentences: [N, width].
+        heard: [width, width]; see `heard`.
+    """
+    directions, centre = main_directions(labels), sentences.mean(0)
+    even = power(directions.double() @ heard.to(directions.device) @ directions.T.double(), -0.5)
+    even = even.to(directions)
+    said = (sentences - centre) @ directions.T
+    even *= said.norm(dim=1).mean() / (said @ even).norm(dim=1).mean()
+    return Linear(labels.mean(0), centre, QUIET * directions.T @ even @ directions)
+
+
+def power(heard: Tensor, exponent: float) -> Tensor:
+    """Of a symmetric matrix, over its mean eigenvalue; none of them counts for less than LEAST."""
+    loudness, along = torch.linalg.eigh(heard.double())
+    return (along * (loudness.clamp(min=0) / loudness.mean() + LEAST) ** exponent) @ along.T
+
+
+@torch.inference_mode()
+def heard(work: Path, first: Tensor, bases: Tensor, device: str,
+          generator: torch.Generator) -> Tensor:  # fmt: skip
+    """How much the noise predicted changes with what a text says: the divergence, close by.
+
+    Two texts whose states differ by a small d lie d·H·d apart, but for a factor: squared
+    differences of predicted noise, integrated over log-SNR.
+
+    Args:
+        work: With the denoiser, and examples whose drawings are made noisy.
+        first: A text's first state, [width], which is the same for all.
+        bases: What N texts say, around which it changes, [N, width].
+        device: Where.
+        generator: What noise and drawings come from.
+
+    Returns:
+        H, [width, width].
+    """
+    directions = torch.eye(bases.shape[1], device=bases.device)
+    denoiser, scheduler = load_denoiser(work).to(device), make_scheduler()
+    examples = load_examples(work)
+    drawings = [number for numbers in examples.drawings for number in numbers]
+    scheduler.set_timesteps(STEPS)
+    alphas, times = scheduler.alphas_cumprod.double(), scheduler.timesteps
+    log_snr = torch.log(alphas / (1 - alphas))
+    spans = torch.cat([log_snr[times], log_snr[:1]]).diff()
+    size = 0.15 * float((bases - bases.mean(0)).norm(dim=1).mean())
+    found = torch.zeros(len(directions), len(directions), dtype=torch.float64)
+    for base in bases:
+        said = torch.cat([base[None], base + size * directions])
+        text = said[:, None].repeat(1, LENGTH, 1)
+        text[:, 0] = first
+        drawing = int(torch.randint(len(drawings), (), generator=generator))
+        clean = examples.latents[drawings[drawing]]
+        for time, span in zip(times, spans, strict=True):
+            alpha, sigma = alphas[time].sqrt().float(), (1 - alphas[time]).sqrt().float()
+            noisy = alpha * clean + sigma * torch.randn(clean.shape, generator=generator)
+            with fast(device):
+                states = noisy.expand(len(said), -1, -1, -1).to(device)
+                v = denoiser(states, time.to(device), text).sample.double().cpu()
+            change = (alpha * (v[1:] - v[:1]) / size).flatten(1)
+            found += span * change @ change.T / len(bases)
+    return found
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What there is to learn from, as tokens.
+
+    Args:
+        shown: Texts with pictures, the empty one first.
+        sentences: Texts without.
+        words: Words without, alone and in every frame, and their rows among the teacher's texts.
+    """
+
+    shown: list[Tensor]
+    sentences: list[Tensor]
+    words: list[tuple[list[Tensor], int]]
+
+
+def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch: int = 128,
+                   peak_rate: float = 1e-3, seed: int = 0) -> None:  # fmt: skip
+    """By wall clock, from the encoder, the denoiser and its examples in the work folder.
+
+    Its log says which share of what texts are to say is not said, of sentences (``loss``) and words
+    that are held out and of words that are not (``known``), and how far captions have moved, over
+    the labels' variance; all as loud as the denoiser hears it.
+    """
+    if not (work / "teacher.npz").exists():
+        prepare_text(work, device, seed)
+    generator, rng = seed_everything(seed + 3), np.random.default_rng([seed, 3])
+    tokenizer, before = load_text_encoder(work)
+    before = before.to(device).requires_grad_(False)
+    model = deepen(before).to(device)
+    table, texts = load_labels(work), load_texts(work, seed)
+    with np.load(work / "teacher.npz") as arrays:
+        embeddings = torch.from_numpy(arrays["texts"])
+    rows = {text: row for row, text in enumerate(texts)}
+    lesson = prepare_lesson(work, tokenizer, table, rows, seed)
+    names = [entry["label"] for entry in table if not entry["held_out"]]
+    labels = said(before, tokens(tokenizer, names), device)
+    by_teacher = embeddings[[rows[name] for name in names]].float().to(device)
+    for_words = teach_words(labels, by_teacher)
+    some = said(before, lesson.sentences[:SAMPLE], device)
+    bases = labels.mean(0) + some[:16] - some.mean(0)
+    first = encode([""], tokenizer, before)[0, 0]
+    loud = heard(work, first, bases, device, generator)
+    for_sentences, ear = teach_sentences(labels, some, loud), power(loud, 0.5).float().to(device)
+    variance = (labels @ ear).var(0).mean()
+    sentences = sorted(lesson.sentences[HELD_OUT:], key=len)
+
+    def unsaid(ids: list[Tensor], wanted: Tensor, further: int) -> tuple[Tensor, Tensor]:
+        """How far off texts are, as it is heard, over their variance, and before their ends."""
+        found = states(model, ids, min(LENGTH, max(map(len, ids)) + further), device)
+        off, said = far_off(found @ ear, wanted @ ear, for_words.start @ ear, ids)
+        return off / (wanted @ ear).var(0, correction=0).mean(), said / variance
+
+    def words_unsaid(words: Sequence[tuple[list[Tensor], int]], further: int) -> Any:
+        ids = [frames[int(rng.integers(len(frames)))] for frames, _ in words]
+        wanted = for_words(embeddings[[row for _, row in words]].float().to(device))
+        return unsaid(ids, wanted, further)
+
+    def sentences_unsaid(ids: list[Tensor], further: int) -> Any:
+        return unsaid(ids, for_sentences(said(before, ids, device)), further)
+
+    def moved(ids: list[Tensor], further: int) -> Tensor:
+        """How far states are from what they were, over the labels' variance."""
+        width = min(LENGTH, max(map(len, ids)) + further)
+        with torch.no_grad():
+            wanted = states(before, ids, width, device)
+        return ((states(model, ids, width, device) - wanted) @ ear).square().mean() / variance
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.0, fused=True)
+    budget, step = Budget(minutes), 0
+    words = lesson.words[HELD_OUT:]
+    while budget.progress < 1:
+        far = float(torch.rand((), generator=generator)) ** 7  # far pads cost much, and are alike
+        further = PERIOD + int(far * LENGTH)
+        off = words_unsaid([words[i] for i in rng.integers(len(words), size=batch)], further)
+        start = int(rng.integers(max(1, len(sentences) - batch // 3)))
+        told = sentences_unsaid(sentences[start : start + batch // 3], further)
+        shown = rng.integers(len(lesson.shown), size=batch // 3)
+        stray = moved([lesson.shown[i] for i in (0, *shown)], further)
+        optimizer.zero_grad(set_to_none=True)
+        (sum(off) + 2 * sum(told) + KEPT * stray).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = budget.rate(peak_rate, hold=0.4)
+        optimizer.step()
+        step += 1
+        if step % 100 == 0 or budget.progress >= 1:
+            with torch.no_grad():
+                left = sentences_unsaid(lesson.sentences[:HELD_OUT], PERIOD)[0].item()
+                unknown = words_unsaid(lesson.words[:HELD_OUT], PERIOD)[0].item()
+            log_line(work / "attuning.jsonl", step=step, seconds=round(budget.spent), loss=left,
+                     words=unknown, known=off[0].item(), moved=stray.item())  # fmt: skip
+    keep_encoder(work, model)
+
+
+def deepen(model: CLIPTextModel, layers: int = LAYERS) -> CLIPTextModel:
+    """The same function, with more layers: what they would add is nothing yet."""
+    config, known = copy.deepcopy(model.config), model.state_dict()
+    config.num_hidden_layers = layers
+    deeper = CLIPTextModel(config)
+    deeper.load_state_dict(known, strict=False)
+    for name, part in deeper.named_parameters():
+        if name not in known and ("out_proj" in name or "fc2" in name):
+            torch.nn.init.zeros_(part)
+    return deeper.eval()
+
+
+def tokens(tokenizer: Any, texts: Sequence[str]) -> list[Tensor]:
+    """Of each text, with room behind its end for pads of every kind."""
+    found, room = tokenizer(list(texts), truncation=True).input_ids, LENGTH - PERIOD
+    return [torch.tensor(t if len(t) <= room else [*t[: room - 1], t[-1]]) for t in found]
+
+
+@torch.no_grad()
+def said(model: CLIPTextModel, ids: Sequence[Tensor], device: str, batch: int = 128) -> Tensor:
+    """What the pads of each of N texts say, [N, width]."""
+    found = torch.empty(len(ids), WIDTH, device=device)
+    order = sorted(range(len(ids)), key=lambda n: len(ids[n]))
+    for start in range(0, len(ids), batch):
+        rows = order[start : start + batch]
+        some = [ids[n] for n in rows]
+        ends = torch.tensor([len(t) - 1 for t in some], device=device)
+        found[rows] = whole(states(model, some, int(ends.max()) + 1 + PERIOD, device), ends)
+    return found
+
+
+def far_off(
+    found: Tensor, wanted: Tensor, silence: Tensor, ids: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Mean squared error of a text's end and pads, and of what is before, which says nothing.
+
+    Args:
+        found: States, [N, positions, width].
+        wanted: What ends and pads are to be, [N, width].
+        silence: What other states are to be, but for the first, [width].
+        ids: The N texts.
+    """
+    ends = torch.tensor([len(t) - 1 for t in ids], device=found.device)[:, None]
+    place = torch.arange(found.shape[1], device=found.device)
+    inner = (place > 0) & (place < ends)
+    off, loud = ((found - aim).square().mean(-1) for aim in (wanted[:, None], silence))
+    return off[place >= ends].mean(), loud[inner].sum() / inner.sum().clamp(min=1)
+
+
+def prepare_lesson(work: Path, tokenizer: Any, table: Sequence[dict[str, Any]],
+                   rows: Mapping[str, int], seed: int) -> Lesson:  # fmt: skip
+    """Everything that is learned from, `rows` being the texts that the teacher knows."""
+    shown = load_captions(work)
+    known, withheld = set(shown), Withheld(table)
+    others = [text for text in rows if text not in known and not withheld.concept(text)]
+    random.Random(seed).shuffle(others)
+    words = {text: word for text, word in framed(others, rows) if word not in known}
+    in_frames = [
+        [frame.format(word) for frame in ("{}", *FRAMES)] for word in dict.fromkeys(words.values())
+    ]
+    sentences = [t for t in others if t not in words and len(t.split()) >= SENTENCE]
+    return Lesson(
+        tokens(tokenizer, shown),
+        tokens(tokenizer, sentences),
+        [(tokens(tokenizer, some), rows[some[0]]) for some in in_frames],
+    )
+
+
+def framed(texts: Sequence[str], known: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Of texts that are known words in frames, such as "a photo of a dog": each, and its word."""
+    parts = [frame.split("{}") for frame in FRAMES]
+    for text in texts:
+        for before, after in parts:
+            word = text[len(before) : len(text) - len(after)]
+            if text.startswith(before) and text.endswith(after) and word in known:
+                yield text, word
+                break
