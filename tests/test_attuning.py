@@ -146,7 +146,7 @@ def test_what_has_a_picture_stays_and_what_is_kept_back_is_not_taught(unpacked):
     lesson = prepare_lesson(unpacked, tokenizer, table, rows, 0)
 
     def read(ids: list[torch.Tensor]) -> list[str]:
-        return [tokenizer.decode(some, skip_special_tokens=True).strip() for some in ids]
+        return [str(tokenizer.decode(some, skip_special_tokens=True)).strip() for some in ids]
 
     assert read(lesson.shown) == ["", "a cat", "cat"]
     assert sorted(read(lesson.sentences)) == ["a dog barks", "this is a cat ."]
