@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from .common import Budget, fast, log_line, seed_everything
+from .common import Budget, descend, fast, log_line, seed_everything
 from .corpus import FRAMES
 from .data import load_labels
 from .denoiser import load_captions, load_denoiser, make_scheduler
@@ -229,12 +229,12 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
         told = sentences_unsaid(sentences[start : start + batch // 3], further)
         shown = rng.integers(len(lesson.shown), size=batch // 3)
         stray = moved([lesson.shown[i] for i in (0, *shown)], further)
-        optimizer.zero_grad(set_to_none=True)
-        (sum(off) + 2 * sum(told) + KEPT * stray).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(peak_rate, hold=0.4)
-        optimizer.step()
+        descend(
+            model,
+            optimizer,
+            sum(off) + 2 * sum(told) + KEPT * stray,
+            budget.rate(peak_rate, hold=0.4),
+        )
         step += 1
         if step % 100 == 0 or budget.progress >= 1:
             with torch.no_grad():

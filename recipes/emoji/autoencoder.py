@@ -13,6 +13,7 @@ from torch.nn import functional
 from .common import (
     GENERATOR_STYLES,
     Budget,
+    descend,
     fast,
     forget,
     load_checkpoint,
@@ -116,12 +117,7 @@ def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", ba
         # Pull channels to mean 0 and variance 1, where the decoder's tanh(x/3)·3 is nearly linear.
         flat = latents.transpose(0, 1).flatten(1)
         spread = flat.mean(1).square().mean() + (flat.std(1) - 1).square().mean()
-        optimizer.zero_grad(set_to_none=True)
-        (loss + SPREAD_WEIGHT * spread).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(peak_rate)
-        optimizer.step()
+        descend(model, optimizer, loss + SPREAD_WEIGHT * spread, budget.rate(peak_rate))
         step += 1
         if step % 25 == 0:
             off = functional.l1_loss(output, target).item()

@@ -91,9 +91,10 @@ def draw_curves(path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 2.7), dpi=120, layout="constrained")
-    panels = figure.subplots(1, len(STAGES))
-    for panel, (stage, name) in zip(panels, STAGES.items(), strict=True):
-        curve = load_curves()[stage]
+    curves = load_curves()
+    panels = figure.subplots(1, len(curves))
+    for panel, stage in zip(panels, (s for s in STAGES if s in curves), strict=True):
+        curve, name = curves[stage], STAGES[stage]
         panel.plot(curve["minutes"], curve["loss"], linewidth=1.2)
         panel.set(title=f"{name}, {curve['steps'][-1]:,} steps", xlabel="minutes", yscale="log")
         panel.spines[["top", "right"]].set_visible(False)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 SIZE = 64
 GENERATOR_STYLES = ("noto", "fluent-emoji", "fluent-emoji-flat")
@@ -93,6 +94,18 @@ def log_line(path: Path, **values: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(values) + "\n")
+
+
+def descend(
+    model: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float
+) -> None:
+    """One step of an optimizer down a loss, at this learning rate, gradients clipped to norm 1."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
 
 
 class Budget:

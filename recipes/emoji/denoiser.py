@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from .common import (
     Budget,
+    descend,
     fast,
     load_checkpoint,
     log_line,
@@ -220,12 +221,7 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch
             ).sample.float()  # fmt: skip
         loss = functional.mse_loss(output, target)
         routing = misrouted([layer.seen for layer in watched], slots)
-        optimizer.zero_grad(set_to_none=True)
-        (loss + ROUTED * routing).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(peak_rate, hold=0.45)
-        optimizer.step()
+        descend(model, optimizer, loss + ROUTED * routing, budget.rate(peak_rate, hold=0.45))
         step += 1
         losses["loss"].append(loss.item())
         losses["routing"].append(routing.item())

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from .common import (
     Budget,
+    descend,
     forget,
     log_line,
     seed_everything,
@@ -146,12 +147,9 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
         further = PERIOD + int(far * LENGTH)
         off, words = miss(rest[start : start + batch], False, further)
         moved, spoken = miss(held, True, further)
-        optimizer.zero_grad(set_to_none=True)
-        (off + words + KEPT * moved + spoken).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(peak_rate, hold=0.4)
-        optimizer.step()
+        descend(
+            model, optimizer, off + words + KEPT * moved + spoken, budget.rate(peak_rate, hold=0.4)
+        )
         step += 1
         if step % 100 == 0 or budget.progress >= 1:
             parts = [asked[i : i + 64] for i in range(0, HELD_OUT, 64)]

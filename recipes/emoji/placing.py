@@ -21,6 +21,7 @@ from transformers import CLIPTextModel
 from .common import (
     STATES,
     Budget,
+    descend,
     fast,
     forget,
     load_checkpoint,
@@ -79,12 +80,7 @@ def train_placing(work: Path, minutes: float = 10.0, device: str = "cpu", batch:
         far = float(torch.rand((), generator=generator)) ** 3  # far pads cost much, and are alike
         width = min(LENGTH, longest + 8 + int(far * LENGTH))
         told, moved = loss_of(some, rows, width)
-        optimizer.zero_grad(set_to_none=True)
-        (told + moved).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(peak_rate)
-        optimizer.step()
+        descend(model, optimizer, told + moved, budget.rate(peak_rate))
         step += 1
         if step % 25 == 0:
             log_line(work / "placing.jsonl", step=step, seconds=round(budget.spent),

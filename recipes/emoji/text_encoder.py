@@ -18,6 +18,7 @@ from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
 from .common import (
     STATES,
     Budget,
+    descend,
     fast,
     forget,
     load_checkpoint,
@@ -218,12 +219,7 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
                 )
                 alone = model(ids.to(device)).last_hidden_state.float()
         loss = loss + PLACED * placing_loss(found, alone, [len(t) for t in told], shown)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(peak_rate)
-        optimizer.step()
+        descend(both, optimizer, loss, budget.rate(peak_rate))
         step += 1
         if step % 50 == 0:
             log_line(work / "text_encoder.jsonl", step=step, seconds=round(budget.spent),
