@@ -270,3 +270,10 @@ def test_words_come_to_say_what_the_teacher_likens_them_to_and_captions_stay(wor
             assert (side(text, after) > 0.5) == (LIKENED[word] == "dog"), text
     for name in NAMES:
         assert abs(side(name, after) - side(name, before)) < 0.3
+
+
+@pytest.mark.parametrize("missing", ["text_encoder.pt", "examples.npz", "denoiser.pt"])
+def test_a_folder_that_lacks_something_is_refused_before_anything_is_done(work, missing):
+    (work / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=missing):
+        train_attuning(work)

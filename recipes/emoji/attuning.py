@@ -174,6 +174,10 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
     that are held out and of words that are not (``known``), and how far captions have moved, over
     the labels' variance; all as loud as the denoiser hears it.
     """
+    for name, stage in (("text_encoder.pt", "text"), ("examples.npz", "examples"),
+                        ("denoiser.pt", "denoiser")):  # fmt: skip
+        if not (work / name).exists():
+            raise FileNotFoundError(f"{work} has no {name}: run `{stage}` first")
     if not (work / "teacher.npz").exists():
         prepare_text(work, device, seed)
     generator, rng = seed_everything(seed + 3), np.random.default_rng([seed, 3])
