@@ -35,9 +35,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda …")]
 Rate = Annotated[float, typer.Option(help="Highest learning rate of this sitting.")]
 Share = Annotated[
     float,
-    typer.Option(
-        min=0.001, help="Of the minutes of every stage: a few hundredths try the recipe out."
-    ),
+    typer.Option(min=0.001, help="Of every stage's minutes: a few hundredths try the recipe out."),
 ]
 Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
 Only = Annotated[
