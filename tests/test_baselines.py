@@ -38,7 +38,9 @@ def measure(name, process, folder, **asked):
     return method.measure(PAIRS, folder / folder_name(method))
 
 
-@pytest.mark.parametrize("name", ["conjuring", "initial-timestep", "direct-output", "landmarks"])
+@pytest.mark.parametrize(
+    "name", ["conjuring", "relative", "initial-timestep", "direct-output", "landmarks"]
+)
 def test_every_method_of_ours_is_a_distance(name, pipeline, tmp_path):
     found = measure(name, pipeline, tmp_path)
     for column, values in found.distances.items():
@@ -452,7 +454,9 @@ def test_pictures_of_another_decoder_are_other_pictures(pipeline_folder):
 
 def test_a_copy_of_a_model_has_the_same_values(pipeline_folder, tmp_path):
     copy = shutil.copytree(pipeline_folder, tmp_path / "copy")
-    for name in ("conjuring", "initial-timestep", "direct-output", "landmarks", "text-encoder"):
+    for name in METHODS:
+        if name.startswith(("sentence", "traj")):
+            continue
         found = set()
         for folder in (pipeline_folder, copy):
             process = conjure.load(folder, steps=2)

@@ -94,6 +94,31 @@ def test_options_do_what_arguments_do(run, pairs_file, pipeline_folder, options,
         assert row["distance"] == pytest.approx(result.distance, rel=1e-4)
 
 
+def test_pairs_over_how_much_they_say(run, pairs_file, tmp_path):
+    target = tmp_path / "out.csv"
+    code, _, err = run("pairs", str(pairs_file), "-o", str(target), "--relative", *QUICK)
+    assert code == 0
+    # 4 paths and the empty prompt's, 6 pairs crossed and 4 prompts with the empty one
+    assert f"At most {(5 * 2 + 2 * 10) * 2} network calls" in err
+    for row in csv.DictReader(target.open(newline="")):
+        said = float(row["first_says"]) + float(row["second_says"])
+        assert float(row["relative"]) == pytest.approx(float(row["distance"]) / said)
+        assert float(row["relative_low"]) < float(row["relative"]) < float(row["relative_high"])
+        assert float(row["relative_error"]) > 0
+    code, out, _ = run("pairs", str(pairs_file), "--relative", *QUICK)
+    assert code == 0
+    shown = [line.split()[-2] for line in out.splitlines() if line.strip()]
+    assert shown[0] == "±"
+    assert shown[1:] == sorted(shown[1:], key=float)
+    code, out, _ = run("pairs", str(pairs_file), "--relative", "--json", *QUICK)
+    about = json.loads(out)
+    assert about["reference"] == ""
+    assert all(pair["relative"] > 0 for pair in about["pairs"])
+    for option in ("--top", "--tolerance"):
+        code, _, err = run("pairs", str(pairs_file), "--relative", option, "1")
+        assert (code, "needs the same samples" in " ".join(err.split())) == (2, True)
+
+
 def test_columns_in_the_other_order_swap_the_divergences(run, pairs_file):
     there, back = (
         json.loads(run("pairs", str(pairs_file), "--json", "--columns", columns, *QUICK)[1])

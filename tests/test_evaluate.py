@@ -266,7 +266,7 @@ def test_conjuring_gives_the_exact_ranking_of_gaussians(process, examples):
     assert {s.column for s in found.scores} == set(conjure.ESTIMANDS)
 
 
-ALL = ["conjuring", "landmarks", "initial-timestep", "direct-output"]
+ALL = ["relative", "conjuring", "landmarks", "initial-timestep", "direct-output"]
 
 
 def test_a_killed_evaluation_goes_on(process, examples, tmp_path, monkeypatch):

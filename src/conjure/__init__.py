@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from conjure.process import Gaussian, GaussianProcess, Process
     from conjure.processes import Processes, compare_processes
     from conjure.registry import ESTIMANDS, METHODS, SAMPLERS
+    from conjure.relative import Relative, relative_pairs
 
 __version__ = "0.1.0"
 
@@ -38,6 +39,7 @@ _PUBLIC = {
     "PairRun": "conjure.pairs",
     "Process": "conjure.process",
     "Processes": "conjure.processes",
+    "Relative": "conjure.relative",
     "SAMPLERS": "conjure.registry",
     "compare": "conjure.comparison",
     "compare_pairs": "conjure.pairs",
@@ -46,6 +48,7 @@ _PUBLIC = {
     "embed": "conjure.embedding",
     "load": "conjure.loading",
     "matrix": "conjure.matrices",
+    "relative_pairs": "conjure.relative",
 }
 
 __all__ = [
@@ -63,6 +66,7 @@ __all__ = [
     "PairRun",
     "Process",
     "Processes",
+    "Relative",
     "compare",
     "compare_pairs",
     "compare_processes",
@@ -70,6 +74,7 @@ __all__ = [
     "embed",
     "load",
     "matrix",
+    "relative_pairs",
 ]
 
 

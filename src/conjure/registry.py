@@ -137,6 +137,7 @@ METHODS: Registry[Callable[[Asked, str | None], Method]] = Registry(
     "method",
     {
         "conjuring": "conjure.baselines.conjuring:build",
+        "relative": "conjure.baselines.relative:build",
         "landmarks": "conjure.baselines.landmarks:build",
         "initial-timestep": "conjure.baselines.initial_timestep:build",
         "direct-output": "conjure.baselines.direct_output:build",

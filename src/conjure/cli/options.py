@@ -293,6 +293,16 @@ AsJson = Annotated[
 ]
 
 
+WithRelative = Annotated[
+    bool,
+    typer.Option(
+        "--relative",
+        help="Compare each prompt with the empty one, too, and divide the distance by how much "
+        "both say: 0 for one meaning, 1 for two that have nothing in common.",
+    ),
+]
+
+
 def check_asked(
     estimand: str, seed: int, *, samples: int = 1, antithetic: bool = False, out: Path | None = None
 ) -> None:

@@ -24,6 +24,7 @@ from conjure.cli.options import (
     Table,
     Tolerance,
     Top,
+    WithRelative,
     check_asked,
     takes_process,
 )
@@ -41,6 +42,7 @@ from conjure.tables import (
 if TYPE_CHECKING:
     from conjure.comparison import Comparison
     from conjure.pairs import PairRun
+    from conjure.relative import Relative
 
 
 @takes_process
@@ -52,6 +54,7 @@ def pairs(
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
     antithetic: Antithetic = False,
+    relative: WithRelative = False,
     tolerance: Tolerance = None,
     top: Top = None,
     first_round: FirstRound = None,
@@ -65,6 +68,9 @@ def pairs(
     Prompts that occur in several rows walk one path, and equal rows are computed once. Writes the
     table with a distance, its standard error, its 95% interval and both KL divergences to each row.
 
+    With --relative, also the distance over how much both prompts say, which ranks pairs of vague
+    and of vivid prompts alike.
+
     Resume a killed run, or add samples to it, with the same --out RUN.
     """
     if table is not None:
@@ -74,15 +80,22 @@ def pairs(
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 2)
     there = source.columns()
-    taken = [name for name in FOUND if name in there]
+    columns_found = [*FOUND, *RELATIVE] if relative else FOUND
+    taken = [name for name in columns_found if name in there]
     if taken:
         raise ConjureError(
             f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
             "rename it."
         )
     check_asked(estimand, seed, out=out)
+    if relative and (tolerance is not None or top is not None):
+        raise ConjureError(
+            "--relative needs the same samples of all it divides: take it without "
+            "--tolerance and --top."
+        )
     from conjure.budget import make_budget
     from conjure.pairs import compare_pairs
+    from conjure.relative import relate, with_reference
 
     most = make_budget(samples, tolerance, top, first_round, max_calls, antithetic=antithetic)
     process = load()
@@ -91,25 +104,32 @@ def pairs(
 
     if guessed:
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
+    rows: Any = Rows(source, names)
+    if relative:
+        rows = list(rows)
     run = compare_pairs(
-        Rows(source, names), process=process, samples=samples, seed=seed,
+        with_reference(rows, process.negative) if relative else rows,
+        process=process, samples=samples, seed=seed,
         antithetic=antithetic, estimand=estimand, tolerance=tolerance, top=top,
         first_round=first_round, max_calls=max_calls, out=out, progress=True,
     )  # fmt: skip
     say(cost(run, most.samples))
-    records = (record(row, result) for row, result in zip(source, run, strict=True))
+    found: Any = relate(run, len(rows)) if relative else run
+    make = relative_record if relative else record
+    records = (make(row, result) for row, result in zip(source, found, strict=True))
     if as_json:
         listed = [plain(r) for r in records]
         records = iter(listed)  # for a table beside it
         about = {
             "model": process.model, "process": process.describe(), "estimand": estimand,
+            "reference": process.negative if relative else None,
             "seed": seed, "samples": run.samples, "antithetic": antithetic,
             "tolerance": tolerance, "calls": run.calls, "unfinished": run.unfinished,
             "imprecise": run.imprecise, "pairs": listed, "versions": versions(),
         }  # fmt: skip
         typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
     if table is not None:
-        count = write_table(table, records, [*there, *FOUND])
+        count = write_table(table, records, [*there, *columns_found])
         if str(table) != "-":
             say(f"{count:,} rows in {table}.")
     elif not as_json:
@@ -142,6 +162,21 @@ def record(row: Any, result: Comparison) -> dict[str, Any]:
         result.samples, None if result.floor is None else result.floor[result.estimand],
     )  # fmt: skip
     return {**row, **dict(zip(FOUND, values, strict=True))}
+
+
+RELATIVE = (
+    "relative", "relative_error", "relative_low", "relative_high", "first_says", "second_says",
+)  # fmt: skip
+"""And those that one over what is said adds to them."""
+
+
+def relative_record(row: Any, result: Relative) -> dict[str, Any]:
+    """A row of the table with what was found, over how much its prompts say."""
+    values = (
+        result.distance, result.standard_error, *(result.interval() or (None, None)),
+        result.first.distance, result.second.distance,
+    )  # fmt: skip
+    return {**record(row, result.pair), **dict(zip(RELATIVE, values, strict=True))}
 
 
 def near_floor(floor: float) -> str:
@@ -203,19 +238,23 @@ def screen(
             yield row
 
     def place(row: dict[str, Any]) -> tuple[float, float]:
-        return (-row["samples"] if ranked else 0, row["distance"])
+        return (-row["samples"] if ranked else 0, row.get("relative", row["distance"]))
 
     nearest = heapq.nsmallest(most, counted(), key=place)
     has_kl = any(r["kl_forward"] is not None for r in nearest)
     shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in names:
         shown.add_column(Text(name), overflow="ellipsis", max_width=48)
-    fields = ["distance", "standard_error", *(["kl_forward", "kl_reverse"] if has_kl else [])]
-    for heading in ("distance", "± s.e.", "KL →", "KL ←")[: len(fields)]:
+    columns = {"distance": "distance", "standard_error": "± s.e."}
+    if has_kl:
+        columns |= {"kl_forward": "KL →", "kl_reverse": "KL ←"}
+    if nearest and "relative" in nearest[0]:
+        columns |= {"relative": "relative", "relative_error": "± s.e."}
+    for heading in columns.values():
         shown.add_column(heading, justify="right")
     beside = 0
     for r in nearest:
-        cells = ["–" if r[f] is None else f"{r[f]:.4g}" for f in fields]
+        cells = ["–" if r[f] is None else f"{r[f]:.4g}" for f in columns]
         if r["floor"] is not None and r["distance"] < 3 * r["floor"]:
             cells[0], beside = f"≲ {cells[0]}", r["floor"]
         shown.add_row(*(Text(r[name]) for name in names), *cells)

@@ -1,0 +1,61 @@
+"""Ours over how much the two texts say: the divergence divided by those from saying nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair, folder_name
+from conjure.baselines.conjuring import Conjuring
+from conjure.baselines.conjuring import build as build_conjuring
+from conjure.relative import samples_of_ratio, with_reference
+
+
+@dataclass(frozen=True)
+class RelativeDistance:
+    """Columns: the estimands that the process has, the one that is asked for first."""
+
+    conjuring: Conjuring
+    reference: str
+    name: str
+    group: str = DIFFUSION
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of ``conjuring``, and what says nothing."""
+        return {**self.conjuring.settings, "method": "relative", "reference": self.reference}
+
+    def check(self, texts: Iterable[str]) -> None:
+        """By the length that the text encoder reads."""
+        self.conjuring.check([*texts, self.reference])
+
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """That of ``conjuring``, whose samples it shares, and of each text with the reference."""
+        return self.conjuring.cost(with_reference(pairs, self.reference))
+
+    def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
+        """In the folder of ``conjuring``: what the one has asked, the other need not ask again."""
+        listed = with_reference(pairs, self.reference)
+        found = self.conjuring.measure(listed, folder.with_name(folder_name(self.conjuring)))
+        rows = {text: row for row, (text, _) in enumerate(listed) if row >= len(pairs)}
+        ends = np.array([[rows[a], rows[b]] for a, b in pairs])
+        return Measured(
+            {
+                column: samples_of_ratio(values[: len(pairs)], values[ends].sum(1))
+                for column, values in found.distances.items()
+            },
+            found.calls,
+            found.samples,
+        )
+
+
+def build(asked: Asked, argument: str | None) -> RelativeDistance:
+    """The method ``relative``, or ``relative:REFERENCE``."""
+    conjuring = build_conjuring(asked, None)
+    reference = asked.process.negative if argument is None else argument
+    name = "relative" if argument is None else f"relative:{argument}"
+    return RelativeDistance(conjuring, reference, name)

@@ -1,0 +1,134 @@
+"""A divergence over how much is said: closed forms, its error, and what it asks of the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import gaussians
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import conjure
+from conjure import Gaussian, GaussianProcess
+from conjure.baselines import Asked, folder_name
+from conjure.engine import Job, count_calls
+from conjure.errors import ConjureError
+from conjure.evaluate.run import build_methods
+from conjure.relative import relate, relative_pairs, samples_of_ratio, with_reference
+
+
+def means(**named) -> GaussianProcess:
+    """Prompts that mean one Gaussian, moved."""
+    return GaussianProcess.build(
+        {name: Gaussian(np.array(mean, float), np.eye(2)) for name, mean in named.items()}, steps=5
+    )
+
+
+@pytest.fixture
+def oracle() -> GaussianProcess:
+    """Prompts that mean Gaussians of all shapes."""
+    meanings, rng = gaussians("full"), np.random.default_rng(1)
+    return GaussianProcess.build(meanings | {"c": Gaussian(rng.normal(size=3), np.eye(3))})
+
+
+coordinate = st.floats(-3, 3).map(lambda x: round(x, 2))
+moved = st.tuples(coordinate, coordinate).filter(lambda v: abs(v[0]) + abs(v[1]) > 0.1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(u=moved, v=moved, size=st.sampled_from([0.5, 2.0, 3.0]))
+def test_on_shifted_gaussians_it_is_that_of_vectors(u, v, size):
+    """‖u − v‖²/(‖u‖² + ‖v‖²), whatever both are multiplied by."""
+    u, v = np.array(u), np.array(v)
+    exact = np.square(u - v).sum() / (np.square(u).sum() + np.square(v).sum())
+    for scale in (1.0, size):
+        process = means(**{"": (0, 0), "a": scale * u, "b": scale * v})
+        there, back = relative_pairs([("a", "b"), ("b", "a")], process=process, samples=2)
+        assert there.distance == pytest.approx(exact, rel=1e-5, abs=1e-9)
+        assert back.distance == pytest.approx(there.distance, rel=1e-9, abs=1e-12)
+
+
+def test_one_meaning_none_and_nothing_in_common():
+    process = means(**{"": (0, 0), "a": (1, 2), "same": (1, 2), "none": (0, 0), "b": (-2, 1)})
+    pairs = [("a", "same"), ("a", "a"), ("a", "none"), ("a", ""), ("", "none"), ("a", "b")]
+    found = relative_pairs(pairs, process=process, samples=3)
+    assert [r.distance for r in found] == pytest.approx([0, 0, 1, 1, 0, 1], abs=1e-9)
+    assert found[4].interval() == (0.0, 0.0)
+    assert found[0].prompts == ("a", "same")
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        found[0].interval(95)
+
+
+def test_it_is_the_ratio_of_three_comparisons(oracle):
+    found = relative_pairs(
+        [("a", "b")], process=oracle, reference="c", samples=4, seed=3,
+        estimand="score",
+    )  # fmt: skip
+    one = found[0]
+    apart, first, second = (
+        conjure.compare(*pair, process=oracle, samples=4, seed=3, estimand="score").distance
+        for pair in (("a", "b"), ("a", "c"), ("b", "c"))
+    )
+    assert one.said == pytest.approx(first + second, rel=1e-9)
+    assert one.distance == pytest.approx(apart / (first + second), rel=1e-9)
+    assert one.per_sample.mean() == pytest.approx(one.distance, rel=1e-9)
+    low, high = one.interval() or (0, 0)
+    assert 0 < low < one.distance < high
+    assert relative_pairs([("a", "b")], process=oracle, samples=1)[0].interval() is None
+
+
+def test_its_error_is_how_much_other_noise_moves_it(oracle):
+    asked = {"process": oracle, "reference": "c", "samples": 12}
+    runs = [relative_pairs([("a", "b")], seed=s, **asked)[0] for s in range(60)]
+    spread = np.std([r.distance for r in runs], ddof=1)
+    said = np.mean([r.standard_error or 0 for r in runs])
+    # The spread of 60 values is known to 9%, and 12 samples give an error 2% too small.
+    assert said == pytest.approx(spread, rel=0.3)
+    # Much of the noise is common to both parts: taken as independent they would say more.
+    one, other = (r.standard_error or 0 for r in (runs[0], runs[0].pair))
+    assert one / runs[0].distance != pytest.approx(other / runs[0].pair.distance, rel=0.01)
+
+
+def test_paths_are_walked_once(oracle):
+    pairs = [("a", "b"), ("a", "c")]
+    run = conjure.compare_pairs(with_reference(pairs, ""), process=oracle, samples=2)
+    found = relate(run, 2)
+    jobs = [Job(*pair, sample) for pair in with_reference(pairs, "") for sample in range(2)]
+    assert run.calls == count_calls(oracle, jobs)
+    assert [r.prompts for r in found] == pairs
+    assert found[0].first is found[1].first
+
+
+def test_samples_of_a_ratio_keep_the_ratio():
+    distances, said = np.array([[1.0, 4.0, 2.0]]), np.array([[2.0, 3.0, 5.0]])
+    assert samples_of_ratio(distances, said).mean() == pytest.approx(0.7)
+    assert samples_of_ratio(np.zeros(3), np.zeros(3)).tolist() == [0, 0, 0]
+
+
+def test_bad_pairs_are_refused(oracle):
+    with pytest.raises(ConjureError, match="is not two prompts"):
+        relative_pairs([("a", "b", "c")], process=oracle)  # pyright: ignore
+
+
+def test_as_a_method_it_shares_what_conjuring_asked(oracle, tmp_path):
+    pairs = [("a", "b"), ("b", "c"), ("a", "a")]
+    ours, relative, other = build_methods(
+        ["conjuring", "relative", "relative:c"], Asked(lambda: oracle, samples=3)
+    )
+    then = relative.measure(pairs, tmp_path / folder_name(relative))
+    assert then.calls == relative.cost(pairs)
+    assert ours.measure(pairs, tmp_path / folder_name(ours)).calls == 0
+    (other_way := tmp_path / "other way").mkdir()
+    first = ours.measure(pairs, other_way / folder_name(ours))
+    again = relative.measure(pairs, other_way / folder_name(relative))
+    assert 0 < again.calls < then.calls
+    assert first.calls == ours.cost(pairs)
+    for column, values in then.distances.items():
+        assert values.shape == (3, 3), column
+        assert values == pytest.approx(again.distances[column], rel=1e-6, abs=1e-12)
+    expected = relative_pairs(pairs, process=oracle, samples=3)
+    assert then.distances["girsanov"].mean(1) == pytest.approx([r.distance for r in expected])
+    elsewhere = other.measure(pairs, tmp_path / folder_name(other)).distances["girsanov"].mean(1)
+    assert elsewhere[0] != pytest.approx(expected[0].distance, rel=0.01)
+    with pytest.raises(ConjureError):
+        relative.check(["unheard of"])
