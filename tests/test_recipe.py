@@ -15,7 +15,7 @@ import torch
 from conftest import gaussians
 from diffusers import UNet2DConditionModel
 
-from conjure import GaussianProcess
+from conjure import Gaussian, GaussianProcess
 from recipes.emoji import common, curves, placing
 from recipes.emoji.captions import article
 from recipes.emoji.card import render, render_page
@@ -30,9 +30,9 @@ from recipes.emoji.denoiser import (
     pads_mask,
     weigh_pads,
 )
-from recipes.emoji.evaluate import METHODS, TASKS, mosaic
+from recipes.emoji.evaluate import BASELINES, METHODS, OURS, TASKS, mosaic
 from recipes.emoji.examples import SHARES, Examples
-from recipes.emoji.exams import misfit, triples
+from recipes.emoji.exams import apart, misfit, triples
 from recipes.emoji.kernels import SMALL, WeightByProduct, speed_up
 from recipes.emoji.layout import (
     MARK,
@@ -345,8 +345,19 @@ def test_few_pads_weigh_as_much_in_the_pooled_text():
     assert (unweighted - exact).abs().max() > 0.1
 
 
+def test_exams_are_by_the_divergence_and_over_what_is_said():
+    means = {"": (0, 0), "cat": (1, 0), "lion": (6, 0), "fog": (0, 1)}
+    process = GaussianProcess.build(
+        {name: Gaussian(np.array(mean, float), np.eye(2)) for name, mean in means.items()}
+    )
+    # A vivid lion is far from a cat, which is near to whatever is vague; but they say the same.
+    found = apart(process, [("cat", "lion"), ("cat", "fog")], samples=1, seed=0)
+    assert found["girsanov"][0] > found["girsanov"][1]
+    assert found["relative"] == pytest.approx([25 / 37, 1.0], rel=1e-5)
+
+
 def test_the_card_says_every_figure_of_the_report():
-    numbers = (n / 1000 for n in range(100, 1000, 5))  # each once, so that none stands for another
+    numbers = (n / 1000 for n in range(100, 1000, 3))  # each once, so that none stands for another
 
     def bounded() -> list[float]:
         return [next(numbers) for _ in range(3)]
@@ -356,22 +367,29 @@ def test_the_card_says_every_figure_of_the_report():
         "judge": {"ceiling": next(numbers)},
         "recognised": {"1": bounded(), "3": bounded()},
         "compositions": {kind: bounded() for kind in ("count", "colour", "relation")},
-        "concepts": bounded(), "neighbours": bounded(),
+        "concepts": bounded(),
+        "neighbours": {way: bounded() for way in ("girsanov", "relative")},
         "neighbours_elsewhere": {k: bounded() for k in ("teacher", "text encoder", "pixels")},
-        "synonyms": bounded(),
+        "synonyms": {way: bounded() for way in ("girsanov", "relative")},
+        "synonyms_elsewhere": {k: bounded() for k in ("teacher", "text encoder")},
         "model": "abc", "measured": [{"date": "2026-01-02", "model": "0123456789abcdef"}],
         "diversity": {"styles": {"noto": next(numbers)}, "prompts": 60, "samples": 4,
                       "several": next(numbers)},
         "speed": {"ours": 2.0, "first": 2.5, "rows": 32, "threads": 2, "torch": "2"},
         "similarity": {
             "tasks": {task: {method: bounded() for method in METHODS} for task in TASKS},
-            "estimands": {task: {"score": bounded()} for task in TASKS},
-            "leads": {task: {m: bounded() for m in METHODS[1:3]} for task in ("STS-B", "SICK-R")},
-            "parts": {part: next(numbers) for part in ("noun", "verb", "adjective")},
+            "estimands": {task: {m: {"score": bounded()} for m in OURS} for task in TASKS},
+            "leads": {
+                task: {m: {b: bounded() for b in BASELINES} for m in OURS}
+                for task in ("STS-B", "SICK-R")
+            },
+            "parts": {
+                m: {part: next(numbers) for part in ("noun", "verb", "adjective")} for m in OURS
+            },
         },
     }  # fmt: skip
     text = render(report)
-    used = [n / 1000 for n in range(100, round(1000 * next(numbers)), 5)]
+    used = [n / 1000 for n in range(100, round(1000 * next(numbers)), 3)]
     assert [n for n in used if f"{100 * n:.1f}" not in text] == []
     assert "| 0.80 |" in text
     assert "| 21.0 M |" in text

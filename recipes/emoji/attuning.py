@@ -1,9 +1,9 @@
 """Texts without a picture, said so that the denoiser tells them apart as their encoder does.
 
-Two things are still amiss after `likening`. A denoiser hears some of what a state says louder than
-the rest, so that sentences which differ a little in the one seem further apart than sentences which
-differ much in the other. How loud, its own predictions tell (`heard`): each direction is weighted
-by the inverse of that, and all together are said more quietly, nearer to what it knows.
+Two things are still amiss after `likening`. What it could not teach lies in directions in which no
+label says anything, and there the denoiser, which has never been told what they mean, hears most.
+So errors count as loud as it hears them, which its own predictions tell (`heard`); and sentences
+are said more quietly, nearer to what it knows.
 
 Words it hears well, but of those the encoder has kept hardly more than what kind of thing each is.
 Its teacher knows them better: what labels say is a linear map, by ridge regression, of what the
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +39,12 @@ from .likening import COMPONENTS, whole
 from .placing import keep_encoder, states
 from .text_encoder import LENGTH, WIDTH, encode, load_text_encoder, load_texts, prepare_text
 from .withheld import Withheld
+from .wordnet import fetch_wordnet, tagged_meanings
 
 LAYERS = 6
-# Chosen on STS-B's development set (the first two), and on pairs of words by the teacher.
-LEAST, QUIET = 0.05, 0.6
-RIDGE, GAIN = 3.0, 1.2
+QUIET = 0.6  # chosen on STS-B's development set
+RIDGE, GAIN = 3.0, 1.2  # chosen on pairs of words by the teacher
+LEAST = 0.05  # of the mean loudness, that the faintest direction counts for
 SAMPLE = 4000  # sentences whose states stand for those of all
 HELD_OUT = 256  # sentences, and as many words, on which progress is read
 KEPT = 4.0  # weight of states that must stay
@@ -79,31 +81,18 @@ def teach_words(labels: Tensor, embeddings: Tensor) -> Linear:
     )
 
 
-def main_directions(labels: Tensor) -> Tensor:
-    """In which labels' states, [N, width], differ most: orthonormal, [COMPONENTS, width]."""
-    return torch.linalg.svd(labels - labels.mean(0), full_matrices=False).Vh[:COMPONENTS]
+def teach_sentences(labels: Tensor, sentences: Tensor) -> Linear:
+    """In the labels' terms, from states of both, [N, width]: their main directions, quietly."""
+    found = torch.linalg.svd(labels - labels.mean(0), full_matrices=False)
+    directions = found.Vh[:COMPONENTS]
+    return Linear(labels.mean(0), sentences.mean(0), QUIET * directions.T @ directions)
 
 
-def teach_sentences(labels: Tensor, sentences: Tensor, heard: Tensor) -> Linear:
-    """From states of both, and how loud the labels' main directions are to the denoiser.
-
-    Args:
-        labels: [N, width].
-        sentences: [N, width].
-        heard: [width, width]; see `heard`.
-    """
-    directions, centre = main_directions(labels), sentences.mean(0)
-    even = power(directions.double() @ heard.to(directions.device) @ directions.T.double(), -0.5)
-    even = even.to(directions)
-    said = (sentences - centre) @ directions.T
-    even *= said.norm(dim=1).mean() / (said @ even).norm(dim=1).mean()
-    return Linear(labels.mean(0), centre, QUIET * directions.T @ even @ directions)
-
-
-def power(heard: Tensor, exponent: float) -> Tensor:
-    """Of a symmetric matrix, over its mean eigenvalue; none of them counts for less than LEAST."""
+def listen(heard: Tensor) -> Tensor:
+    """States as loud as they are heard: the root of H over its mean eigenvalue, [width, width]."""
     loudness, along = torch.linalg.eigh(heard.double())
-    return (along * (loudness.clamp(min=0) / loudness.mean() + LEAST) ** exponent) @ along.T
+    louder = (loudness.clamp(min=0) / loudness.mean() + LEAST).sqrt()
+    return ((along * louder) @ along.T).float()
 
 
 @torch.inference_mode()
@@ -159,14 +148,16 @@ class Lesson:
         shown: Texts with pictures, the empty one first.
         sentences: Texts without.
         words: Words without, alone and in every frame, and their rows among the teacher's texts.
+        common: How often each of them is learned, beside the others.
     """
 
     shown: list[Tensor]
     sentences: list[Tensor]
     words: list[tuple[list[Tensor], int]]
+    common: list[int]
 
 
-def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch: int = 128,
+def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch: int = 192,
                    peak_rate: float = 1e-3, seed: int = 0) -> None:  # fmt: skip
     """By wall clock, from the encoder, the denoiser and its examples in the work folder.
 
@@ -188,7 +179,8 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
     with np.load(work / "teacher.npz") as arrays:
         embeddings = torch.from_numpy(arrays["texts"])
     rows = {text: row for row, text in enumerate(texts)}
-    lesson = prepare_lesson(work, tokenizer, table, rows, seed)
+    common = tagged_meanings(fetch_wordnet(work / "packages"))
+    lesson = prepare_lesson(work, tokenizer, table, rows, common, seed)
     names = [entry["label"] for entry in table if not entry["held_out"]]
     labels = said(before, tokens(tokenizer, names), device)
     by_teacher = embeddings[[rows[name] for name in names]].float().to(device)
@@ -197,7 +189,7 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
     bases = labels.mean(0) + some[:16] - some.mean(0)
     first = encode([""], tokenizer, before)[0, 0]
     loud = heard(work, first, bases, device, generator)
-    for_sentences, ear = teach_sentences(labels, some, loud), power(loud, 0.5).float().to(device)
+    for_sentences, ear = teach_sentences(labels, some), listen(loud).to(device)
     variance = (labels @ ear).var(0).mean()
     sentences = sorted(lesson.sentences[HELD_OUT:], key=len)
 
@@ -224,14 +216,16 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.0, fused=True)
     budget, step = Budget(minutes), 0
-    words = lesson.words[HELD_OUT:]
+    words, often = lesson.words[HELD_OUT:], np.array(lesson.common[HELD_OUT:], float)
+    often /= often.sum()
     while budget.progress < 1:
-        far = float(torch.rand((), generator=generator)) ** 7  # far pads cost much, and are alike
+        far = float(torch.rand((), generator=generator)) ** 9  # far pads cost much, and are alike
         further = PERIOD + int(far * LENGTH)
-        off = words_unsaid([words[i] for i in rng.integers(len(words), size=batch)], further)
-        start = int(rng.integers(max(1, len(sentences) - batch // 3)))
-        told = sentences_unsaid(sentences[start : start + batch // 3], further)
-        shown = rng.integers(len(lesson.shown), size=batch // 3)
+        drawn = rng.choice(len(words), size=batch, p=often)
+        off = words_unsaid([words[i] for i in drawn], further)
+        start = int(rng.integers(max(1, len(sentences) - batch // 6)))
+        told = sentences_unsaid(sentences[start : start + batch // 6], further)
+        shown = rng.integers(len(lesson.shown), size=batch // 6)
         stray = moved([lesson.shown[i] for i in (0, *shown)], further)
         descend(
             model,
@@ -299,21 +293,30 @@ def far_off(
 
 
 def prepare_lesson(work: Path, tokenizer: Any, table: Sequence[dict[str, Any]],
-                   rows: Mapping[str, int], seed: int) -> Lesson:  # fmt: skip
-    """Everything that is learned from, `rows` being the texts that the teacher knows."""
+                   rows: Mapping[str, int], common: Counter[str], seed: int) -> Lesson:  # fmt: skip
+    """Everything that is learned from.
+
+    Args:
+        work: The work folder.
+        tokenizer: Of the encoder.
+        table: The labels.
+        rows: The texts that the teacher knows.
+        common: How common words are.
+        seed: Of the texts' order.
+    """
     shown = load_captions(work)
     known, withheld = set(shown), Withheld(table)
     others = [text for text in rows if text not in known and not withheld.concept(text)]
     random.Random(seed).shuffle(others)
     words = {text: word for text, word in framed(others, rows) if word not in known}
-    in_frames = [
-        [frame.format(word) for frame in ("{}", *FRAMES)] for word in dict.fromkeys(words.values())
-    ]
+    chosen = list(dict.fromkeys(words.values()))
+    in_frames = [[frame.format(word) for frame in ("{}", *FRAMES)] for word in chosen]
     sentences = [t for t in others if t not in words and len(t.split()) >= SENTENCE]
     return Lesson(
         tokens(tokenizer, shown),
         tokens(tokenizer, sentences),
         [(tokens(tokenizer, some), rows[some[0]]) for some in in_frames],
+        [1 + common[word] for word in chosen],
     )
 
 

@@ -30,6 +30,7 @@ from .exams import (
     neighbours_elsewhere,
     rate,
     styles,
+    synonyms_elsewhere,
     synonyms_found,
 )
 from .judge import Judge, ceiling
@@ -39,7 +40,9 @@ from .synonyms import synonyms
 GUIDANCE, STEPS = 3.0, 20  # of pictures
 SENTENCES = ("STS-B-dev", "STS-B", "SICK-R")
 TASKS = (*SENTENCES, "RG65", "SimLex-999")
-METHODS = ("conjuring", "initial-timestep", "direct-output", "text-encoder")
+OURS = ("relative", "conjuring")  # in this order no path is walked twice
+BASELINES = ("initial-timestep", "direct-output")
+METHODS = (*OURS, *BASELINES, "text-encoder")
 SETTING: dict[str, Any] = {  # chosen on STS-B's development set; bfloat16 moves it by 0.2 points
     "steps": 10, "guidance": 1.0, "dtype": "bfloat16",
 }  # fmt: skip
@@ -146,32 +149,34 @@ def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, A
 
     Returns:
         ``tasks``: by task and method the value and its 95% bootstrap interval over pairs;
-        ``estimands``: ours by each of them; ``leads``: on sentences, ours over each baseline with
-        its paired interval; ``parts``: SimLex-999 by part of speech.
+        ``estimands``: by task and method, ours by each of them; ``leads``: on sentences, by task
+        and method, ours over each baseline with its paired interval; ``parts``: by method,
+        SimLex-999 by part of speech.
     """
     process = conjure.load(folder, **SETTING, long="truncate", device="cpu")
     found = run_evaluation(TASKS, METHODS, process=process, data=data, samples=2, out=out)
     tasks: dict[str, Any] = {task: {} for task in TASKS}
-    estimands: dict[str, Any] = {task: {} for task in TASKS}
+    estimands: dict[str, Any] = {task: {method: {} for method in OURS} for task in TASKS}
     for score in found.scores:
         if score.task not in TASKS:
             continue
         value = [score.spearman, score.low, score.high]
         if score.headline:
             tasks[score.task][score.method] = value
-        if score.method == METHODS[0]:
-            estimands[score.task][score.column] = value
-    leads: dict[str, Any] = {}
+        if score.method in OURS:
+            estimands[score.task][score.method][score.column] = value
+    leads: dict[str, Any] = {task: {method: {} for method in OURS} for task in SENTENCES}
     for lead in found.differences:
-        if lead.method == METHODS[0] and lead.task in SENTENCES and lead.other in METHODS[1:3]:
-            leads.setdefault(lead.task, {})[lead.other] = [lead.value, lead.low, lead.high]
+        if lead.task in SENTENCES and lead.method in OURS and lead.other in BASELINES:
+            leads[lead.task][lead.method][lead.other] = [lead.value, lead.low, lead.high]
     words = found.results["SimLex-999"]
-    near = -words.distances["conjuring", "girsanov"]
-    of = np.array(words.examples.more["pos"])
-    parts = {
-        str(part): correlation(near[of == part], words.examples.scores[of == part])
-        for part in sorted(set(of.tolist()))
-    }
+    of, parts = np.array(words.examples.more["pos"]), {}
+    for method in OURS:
+        near = -words.distances[method, "girsanov"]
+        parts[method] = {
+            str(part): correlation(near[of == part], words.examples.scores[of == part])
+            for part in sorted(set(of.tolist()))
+        }
     return {"tasks": tasks, "estimands": estimands, "leads": leads, "parts": parts}
 
 
@@ -274,6 +279,7 @@ def evaluate(work: Path, folder: Path, data: Path | None = None,
         "neighbours": lambda: neighbours(process, table),
         "neighbours_elsewhere": lambda: neighbours_elsewhere(pipeline, table, work),
         "synonyms": lambda: synonyms_found(process, table, packages),
+        "synonyms_elsewhere": lambda: synonyms_elsewhere(pipeline, table, packages),
         "diversity": lambda: diversity(pipeline, work),
         "speed": lambda: speed(folder),
         "pictures": lambda: draw_sheets(pipeline, table, packages),

@@ -127,13 +127,37 @@ def known_triples(table: list[dict[str, Any]], count: int = 300,
     return list(triples([entry for entry in table if entry["seen"]], count, seed))
 
 
+def apart(process: Process, pairs: Sequence[tuple[str, str]], samples: int,
+          seed: int) -> dict[str, np.ndarray]:  # fmt: skip
+    """Distances of pairs, [N]: `girsanov`, and `score` over how much both texts say."""
+    found = conjure.relative_pairs(
+        pairs, process=process, samples=samples, seed=seed, estimand="score"
+    )
+    plain = [estimate.distance for r in found if (estimate := r.pair.estimands["girsanov"])]
+    return {"girsanov": np.array(plain), "relative": np.array([r.distance for r in found])}
+
+
 def neighbours(process: Process, table: list[dict[str, Any]], count: int = 300,
-               samples: int = 1, seed: int = 0) -> list[float]:  # fmt: skip
+               samples: int = 1, seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
     """How often conjure finds b nearer to a than c, over the first version's labels."""
     pairs = [p for a, b, c in known_triples(table, count, seed) for p in ((a, b), (a, c))]
-    run = conjure.compare_pairs(pairs, process=process, samples=samples, seed=seed)
-    distances = np.array([result.distance for result in run]).reshape(count, 2)
-    return rate(distances[:, 0] < distances[:, 1])
+    found = apart(process, pairs, samples, seed)
+    nearer = {way: d.reshape(count, 2) for way, d in found.items()}
+    return {way: rate(d[:, 0] < d[:, 1]) for way, d in nearer.items()}
+
+
+def text_spaces(pipeline: Any, names: list[str]) -> dict[str, dict[str, Tensor]]:
+    """Unit vectors of texts by the teacher, and by what its student says at their ends."""
+    tokenizer, model = pipeline.tokenizer, pipeline.text_encoder
+    ends = [len(ids) - 1 for ids in tokenizer(names).input_ids]
+    spaces = {
+        "teacher": teacher_embeddings(names),
+        "text encoder": encode(names, tokenizer, model)[torch.arange(len(names)), ends],
+    }
+    return {
+        way: dict(zip(names, functional.normalize(space, dim=-1), strict=True))
+        for way, space in spaces.items()
+    }
 
 
 def neighbours_elsewhere(pipeline: Any, table: list[dict[str, Any]],
@@ -145,17 +169,10 @@ def neighbours_elsewhere(pipeline: Any, table: list[dict[str, Any]],
     """
     chosen = known_triples(table)
     names = sorted({name for triple in chosen for name in triple})
-    tokenizer, model = pipeline.tokenizer, pipeline.text_encoder
-    ends = [len(ids) - 1 for ids in tokenizer(names).input_ids]
-    spaces = {
-        "teacher": teacher_embeddings(names),
-        "text encoder": encode(names, tokenizer, model)[torch.arange(len(names)), ends],
-    }
     found = {}
-    for name, space in spaces.items():
-        unit = dict(zip(names, functional.normalize(space, dim=-1), strict=True))
-        hits = [bool(unit[a] @ unit[b] > unit[a] @ unit[c]) for a, b, c in chosen]
-        found[name] = rate(np.array(hits))
+    for way, space in text_spaces(pipeline, names).items():
+        hits = [bool(space[a] @ space[b] > space[a] @ space[c]) for a, b, c in chosen]
+        found[way] = rate(np.array(hits))
     rows, hits = {entry["label"]: row for row, entry in enumerate(table)}, []
     for style in GENERATOR_STYLES:
         index, rgba = load_pictures(work, style)
@@ -182,13 +199,24 @@ def synonym_choices(table: list[dict[str, Any]], packages: Path,
 
 
 def synonyms_found(process: Process, table: list[dict[str, Any]], packages: Path,
-                   samples: int = 1, seed: int = 0) -> list[float]:  # fmt: skip
+                   samples: int = 1, seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
     """How often a word that no caption has is nearest to its synonym's label, of 20."""
     chosen = synonym_choices(table, packages, seed)
     pairs = [(word, label) for word, labels in chosen for label in labels]
-    run = conjure.compare_pairs(pairs, process=process, samples=samples, seed=seed)
-    distances = np.array([result.distance for result in run]).reshape(len(chosen), CHOICES)
-    return rate(distances.argmin(1) == 0)
+    found = apart(process, pairs, samples, seed)
+    return {way: rate(d.reshape(-1, CHOICES).argmin(1) == 0) for way, d in found.items()}
+
+
+def synonyms_elsewhere(pipeline: Any, table: list[dict[str, Any]],
+                       packages: Path, seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
+    """What the teacher's cosine and its student's find of the same: what texts can tell at most."""
+    chosen = synonym_choices(table, packages, seed)
+    names = sorted({name for word, labels in chosen for name in (word, *labels)})
+    found = {}
+    for way, space in text_spaces(pipeline, names).items():
+        near = [torch.stack([space[w] @ space[o] for o in labels]) for w, labels in chosen]
+        found[way] = rate(torch.stack(near).argmax(1).numpy() == 0)
+    return found
 
 
 def styles(pictures: Tensor, rows: Sequence[int], work: Path) -> list[str]:

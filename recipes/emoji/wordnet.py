@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def lemmas(folder: Path) -> Iterator[tuple[str, bool, list[str]]]:
                 synsets, tagged = int(fields[2]), int(fields[4 + int(fields[3]) + 1])
                 offsets = fields[-synsets:][: max(1, tagged)]
                 yield fields[0].replace("_", " "), tagged > 0, [f"{part}{o}" for o in offsets]
+
+
+def tagged_meanings(folder: Path) -> Counter[str]:
+    """In how many of its meanings a word occurs in those texts: the commonest have the most."""
+    found: Counter[str] = Counter()
+    for lemma, _, synsets in lemmas(folder):
+        found[lemma] += len(synsets)
+    return found
 
 
 def glosses(folder: Path) -> dict[str, tuple[str, list[str]]]:
