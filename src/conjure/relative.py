@@ -20,7 +20,7 @@ from conjure.comparison import Comparison, default_process
 from conjure.divergence.statistics import independent, log_t_interval, standard_error
 from conjure.errors import ConjureError
 from conjure.levels import Floats
-from conjure.pairs import Pair, PairRun, compare_pairs
+from conjure.pairs import Pair, compare_pairs
 from conjure.process.base import Process
 
 
@@ -51,7 +51,7 @@ class Relative:
     @property
     def distance(self) -> float:
         """The ratio of means; 0 where neither prompt says anything."""
-        return ratio(self.pair.distance, self.said)
+        return self.pair.distance / self.said if self.said > 0 else 0.0
 
     @property
     def per_sample(self) -> Floats:
@@ -72,11 +72,6 @@ class Relative:
     def replicate(self) -> int:
         """Samples of an independent replicate."""
         return self.pair.estimate.replicate
-
-
-def ratio(distance: float, said: float) -> float:
-    """A distance for how much is said; 0 where nothing is, and so nothing differs."""
-    return distance / said if said > 0 else 0.0
 
 
 def samples_of_ratio(distances: Floats, said: Floats) -> Floats:
@@ -165,7 +160,7 @@ def with_reference(pairs: Sequence[Pair], reference: str) -> list[Pair]:
     return [*pairs, *((prompt, reference) for prompt in prompts)]
 
 
-def relate(run: PairRun | Iterable[Comparison], count: int) -> list[Relative]:
+def relate(run: Iterable[Comparison], count: int) -> list[Relative]:
     """The results of a run over ``with_reference``, of which the first so many are the pairs.
 
     Raises:
