@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 import conjure
 from conjure import Gaussian, GaussianProcess
-from conjure.baselines import Asked, folder_name
+from conjure.baselines import Asked, folder_name, host
 from conjure.engine import Job, count_calls
 from conjure.errors import ConjureError
+from conjure.evaluate import Examples, evaluate
 from conjure.evaluate.run import build_methods
 from conjure.relative import relate, relative_pairs, samples_of_ratio, with_reference
 
@@ -51,7 +52,7 @@ def test_on_shifted_gaussians_it_is_that_of_vectors(u, v, size):
 def test_one_meaning_none_and_nothing_in_common():
     process = means(**{"": (0, 0), "a": (1, 2), "same": (1, 2), "none": (0, 0), "b": (-2, 1)})
     pairs = [("a", "same"), ("a", "a"), ("a", "none"), ("a", ""), ("", "none"), ("a", "b")]
-    found = relative_pairs(pairs, process=process, samples=3)
+    found = list(relative_pairs(pairs, process=process, samples=3))
     assert [r.distance for r in found] == pytest.approx([0, 0, 1, 1, 0, 1], abs=1e-9)
     assert found[4].interval() == (0.0, 0.0)
     assert found[0].prompts == ("a", "same")
@@ -60,11 +61,9 @@ def test_one_meaning_none_and_nothing_in_common():
 
 
 def test_it_is_the_ratio_of_three_comparisons(oracle):
-    found = relative_pairs(
-        [("a", "b")], process=oracle, reference="c", samples=4, seed=3,
-        estimand="score",
+    one, = relative_pairs(
+        [("a", "b")], process=oracle, reference="c", samples=4, seed=3, estimand="score",
     )  # fmt: skip
-    one = found[0]
     apart, first, second = (
         conjure.compare(*pair, process=oracle, samples=4, seed=3, estimand="score").distance
         for pair in (("a", "b"), ("a", "c"), ("b", "c"))
@@ -74,12 +73,12 @@ def test_it_is_the_ratio_of_three_comparisons(oracle):
     assert one.per_sample.mean() == pytest.approx(one.distance, rel=1e-9)
     low, high = one.interval() or (0, 0)
     assert 0 < low < one.distance < high
-    assert relative_pairs([("a", "b")], process=oracle, samples=1)[0].interval() is None
+    assert next(relative_pairs([("a", "b")], process=oracle, samples=1)).interval() is None
 
 
 def test_its_error_is_how_much_other_noise_moves_it(oracle):
     asked = {"process": oracle, "reference": "c", "samples": 12}
-    runs = [relative_pairs([("a", "b")], seed=s, **asked)[0] for s in range(60)]
+    runs = [next(relative_pairs([("a", "b")], seed=s, **asked)) for s in range(60)]
     spread = np.std([r.distance for r in runs], ddof=1)
     said = np.mean([r.standard_error or 0 for r in runs])
     # The spread of 60 values is known to 9%, and 12 samples give an error 2% too small.
@@ -91,23 +90,69 @@ def test_its_error_is_how_much_other_noise_moves_it(oracle):
 
 def test_paths_are_walked_once(oracle):
     pairs = [("a", "b"), ("a", "c")]
-    run = conjure.compare_pairs(with_reference(pairs, ""), process=oracle, samples=2)
-    found = relate(run, 2)
-    jobs = [Job(*pair, sample) for pair in with_reference(pairs, "") for sample in range(2)]
-    assert run.calls == count_calls(oracle, jobs)
-    assert [r.prompts for r in found] == pairs
-    assert found[0].first is found[1].first
+    found = relative_pairs(pairs, process=oracle, samples=2)
+    listed = list(with_reference(pairs, ""))
+    jobs = [Job(*pair, sample) for pair in listed for sample in range(2)]
+    assert found.run.planned == count_calls(oracle, jobs)
+    one, other = found
+    assert found.run.calls == found.run.planned
+    assert [one.prompts, other.prompts] == pairs
+    assert one.first is other.first
+
+
+def test_pairs_and_their_prompts_are_planned_together():
+    """Of pairs that share no prompt, in windows of whole pairs, no path is walked again."""
+    names = [f"p{number}" for number in range(12)]
+    process = means(**{"": (0, 0)}, **{name: (n, 1) for n, name in enumerate(names)})
+    listed = list(with_reference(zip(names[::2], names[1::2], strict=True), ""))
+    run = conjure.compare_pairs(listed, process=process, samples=2, window=6)
+    found = list(relate(run))
+    assert len(found) == 6
+    # But for those from the reference, which each window needs.
+    assert run.rewalked == 2 * 2
+
+
+def test_a_stream_is_read_as_it_is_needed(oracle):
+    asked = []
+
+    def stream():
+        for number in range(400):
+            asked.append(number)
+            yield ("a", "b") if number % 2 else ("b", "c")
+
+    found = relative_pairs(stream(), process=oracle, samples=1024)
+    assert next(found).prompts == ("b", "c")
+    assert len(asked) < 100
+
+
+def test_opposite_noise_comes_in_pairs(oracle):
+    (one,) = relative_pairs([("a", "b")], process=oracle, samples=16, antithetic=True)
+    assert one.replicate == 2
+    assert one.per_sample.shape == (16,)
+    halves = one.per_sample.reshape(8, 2).mean(1)
+    assert one.standard_error == pytest.approx(halves.std(ddof=1) / np.sqrt(8))
+
+
+def test_other_samples_of_one_part_are_refused(oracle):
+    few, many = (
+        conjure.compare_pairs(with_reference([("a", "b")], ""), process=oracle, samples=k)
+        for k in (2, 3)
+    )
+    with pytest.raises(ConjureError, match="same samples"):
+        next(relate(iter([next(few), *list(many)[1:]])))
 
 
 def test_samples_of_a_ratio_keep_the_ratio():
     distances, said = np.array([[1.0, 4.0, 2.0]]), np.array([[2.0, 3.0, 5.0]])
     assert samples_of_ratio(distances, said).mean() == pytest.approx(0.7)
     assert samples_of_ratio(np.zeros(3), np.zeros(3)).tolist() == [0, 0, 0]
+    assert samples_of_ratio(np.ones(3), np.zeros(3)).tolist() == [0, 0, 0]
 
 
 def test_bad_pairs_are_refused(oracle):
-    with pytest.raises(ConjureError, match="is not two prompts"):
-        relative_pairs([("a", "b", "c")], process=oracle)  # pyright: ignore
+    for bad in [("a", "b", "c"), 1, ("a", ["b"]), "ab"]:
+        with pytest.raises(ConjureError, match="Pair 2 is not two prompts"):
+            relative_pairs([("a", "b"), bad], process=oracle)  # pyright: ignore
 
 
 def test_as_a_method_it_shares_what_conjuring_asked(oracle, tmp_path):
@@ -115,20 +160,40 @@ def test_as_a_method_it_shares_what_conjuring_asked(oracle, tmp_path):
     ours, relative, other = build_methods(
         ["conjuring", "relative", "relative:c"], Asked(lambda: oracle, samples=3)
     )
-    then = relative.measure(pairs, tmp_path / folder_name(relative))
+    then = relative.measure(pairs, tmp_path / folder_name(ours))
     assert then.calls == relative.cost(pairs)
-    assert ours.measure(pairs, tmp_path / folder_name(ours)).calls == 0
+    assert ours.measure(pairs, tmp_path / folder_name(host(relative))).calls == 0
     (other_way := tmp_path / "other way").mkdir()
     first = ours.measure(pairs, other_way / folder_name(ours))
-    again = relative.measure(pairs, other_way / folder_name(relative))
+    again = relative.measure(pairs, other_way / folder_name(ours))
     assert 0 < again.calls < then.calls
     assert first.calls == ours.cost(pairs)
     for column, values in then.distances.items():
         assert values.shape == (3, 3), column
         assert values == pytest.approx(again.distances[column], rel=1e-6, abs=1e-12)
-    expected = relative_pairs(pairs, process=oracle, samples=3)
+    expected = list(relative_pairs(pairs, process=oracle, samples=3))
     assert then.distances["girsanov"].mean(1) == pytest.approx([r.distance for r in expected])
-    elsewhere = other.measure(pairs, tmp_path / folder_name(other)).distances["girsanov"].mean(1)
-    assert elsewhere[0] != pytest.approx(expected[0].distance, rel=0.01)
+    other_one = other.measure(pairs, tmp_path / folder_name(host(other))).distances["girsanov"]
+    assert other_one[0].mean() != pytest.approx(expected[0].distance, rel=0.01)
     with pytest.raises(ConjureError):
         relative.check(["unheard of"])
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [["conjuring", "relative"], ["relative", "conjuring"], ["conjuring"], ["relative:c"]],
+)
+def test_an_evaluation_asks_once_in_either_order_and_says_so(oracle, methods):
+    pairs = (("a", "b"), ("b", "c"), ("a", "c"))
+    examples, announced = Examples("three", pairs, np.arange(3.0), {}, False), []
+    found = evaluate([examples], methods, process=oracle, samples=2, announce=announced.append)
+    assert [found.calls] == announced
+    assert list(dict.fromkeys(score.method for score in found.scores)) == methods
+
+
+def test_of_several_references_no_more_is_asked_than_announced(oracle):
+    pairs = (("a", "b"), ("b", "c"), ("a", "c"))
+    examples, announced = Examples("three", pairs, np.arange(3.0), {}, False), []
+    methods = ["conjuring", "relative:a", "relative:c"]
+    found = evaluate([examples], methods, process=oracle, samples=2, announce=announced.append)
+    assert found.calls <= announced[0]

@@ -130,9 +130,10 @@ def known_triples(table: list[dict[str, Any]], count: int = 300,
 def apart(process: Process, pairs: Sequence[tuple[str, str]], samples: int,
           seed: int) -> dict[str, np.ndarray]:  # fmt: skip
     """Distances of pairs, [N]: `girsanov`, and `score` over how much both texts say."""
-    found = conjure.relative_pairs(
+    run = conjure.relative_pairs(
         pairs, process=process, samples=samples, seed=seed, estimand="score"
     )
+    found = list(run)
     plain = [estimate.distance for r in found if (estimate := r.pair.estimands["girsanov"])]
     return {"girsanov": np.array(plain), "relative": np.array([r.distance for r in found])}
 

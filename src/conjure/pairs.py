@@ -384,7 +384,7 @@ def compare_pairs(
         raise ConjureError(f"window is a whole number, at least 1, not {window!r}.")
     elif top is not None:
         raise ConjureError("top ranks all pairs together: it takes no window.")
-    checked = _checked(pairs)
+    checked = CheckedPairs(pairs)
     if is_repeatable(pairs):
         check_prompts(process, checked)
     elif max_calls is not None or top is not None:
@@ -419,7 +419,7 @@ def check_prompts(process: Process, pairs: Iterable[Pair]) -> None:
 
 
 @dataclass(frozen=True)
-class _checked(Iterable[Pair]):  # noqa: N801 - a view, used as a function
+class CheckedPairs(Iterable[Pair]):
     """The pairs, each refused as it comes if it is not two strings."""
 
     pairs: Iterable[Pair]

@@ -9,9 +9,8 @@ which are each prompt's own, it has no upper bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from conjure.comparison import Comparison, default_process
 from conjure.divergence.statistics import independent, log_t_interval, standard_error
 from conjure.errors import ConjureError
 from conjure.levels import Floats
-from conjure.pairs import Pair, compare_pairs
+from conjure.pairs import CheckedPairs, Pair, PairRun, compare_pairs, is_repeatable
 from conjure.process.base import Process
 
 
@@ -69,6 +68,11 @@ class Relative:
         return log_t_interval(independent(self.per_sample, self.replicate), confidence)
 
     @property
+    def near_floor(self) -> bool:
+        """Whether rounding in half precision is much of any distance that it is made of."""
+        return self.pair.near_floor or self.first.near_floor or self.second.near_floor
+
+    @property
     def replicate(self) -> int:
         """Samples of an independent replicate."""
         return self.pair.estimate.replicate
@@ -81,7 +85,8 @@ def samples_of_ratio(distances: Floats, said: Floats) -> Floats:
 
     Args:
         distances: dᵢ, shape ``(..., k)``.
-        said: sᵢ, likewise: a distance and what it is divided by have the noise in common.
+        said: sᵢ, likewise: a distance and what it is divided by have the noise in common. Where
+            they are 0 the ratio is.
 
     >>> samples_of_ratio(np.array([1.0, 3.0]), np.array([2.0, 6.0]))  # always half
     array([0.5, 0.5])
@@ -89,7 +94,23 @@ def samples_of_ratio(distances: Floats, said: Floats) -> Floats:
     whole = said.mean(-1, keepdims=True)
     scale = np.where(whole > 0, whole, 1.0)
     value = distances.mean(-1, keepdims=True) / scale
-    return value + (distances - value * said) / scale
+    return np.where(whole > 0, value + (distances - value * said) / scale, 0.0)
+
+
+class RelativeRun(Iterator[Relative]):
+    """A run over many pairs, for how much they say. Iterate to work through it.
+
+    Attributes:
+        run: That of the pairs and of each prompt with the reference, which says what all of it
+            costs: ``planned``, ``calls``, ``seconds_per_call``.
+    """
+
+    def __init__(self, run: PairRun) -> None:
+        self.run = run
+        self._related = relate(run)
+
+    def __next__(self) -> Relative:
+        return next(self._related)
 
 
 def relative_pairs(
@@ -104,14 +125,14 @@ def relative_pairs(
     max_calls: int | None = None,
     out: str | Path | None = None,
     progress: bool = False,
-) -> list[Relative]:
+) -> RelativeRun:
     """Compare pairs of prompts for how much they say.
 
     Every distinct prompt is compared with the reference too, along the path that it walks anyway:
     2(T − 1)k network calls more each, so that pairs of which no prompt comes twice cost double.
 
     Args:
-        pairs: Of prompts.
+        pairs: Of prompts: a list, or a stream, as for ``conjure.compare_pairs``.
         process: From ``conjure.load``; None for the embedded model with its defaults.
         reference: What says nothing; None for the process' negative prompt, the empty one by
             default.
@@ -124,7 +145,7 @@ def relative_pairs(
         progress: Show a bar on standard error.
 
     Returns:
-        One for each pair, in their order.
+        An iterator of ``Relative``, in the order of the pairs, which also says what it costs.
 
     Raises:
         ConjureError: As ``conjure.compare_pairs``.
@@ -139,38 +160,47 @@ def relative_pairs(
     [0.2, 1.0, 2.0]
     """
     process = default_process() if process is None else process
-    asked = list(pairs)
-    listed = with_reference(asked, process.negative if reference is None else reference)
+    listed = with_reference(pairs, process.negative if reference is None else reference)
     run = compare_pairs(
-        listed, process=process, samples=samples, seed=seed, estimand=estimand,
-        antithetic=antithetic, max_calls=max_calls, out=out, progress=progress,
+        list(listed) if is_repeatable(pairs) else listed, process=process, samples=samples,
+        seed=seed, estimand=estimand, antithetic=antithetic, max_calls=max_calls, out=out,
+        progress=progress,
     )  # fmt: skip
-    return relate(run, len(asked))
+    return RelativeRun(run)
 
 
-def with_reference(pairs: Sequence[Pair], reference: str) -> list[Pair]:
-    """The pairs, and behind them each of their prompts with the reference.
+def with_reference(pairs: Iterable[Pair], reference: str) -> Iterator[Pair]:
+    """The pairs, and behind each those of its prompts that are new, with the reference.
 
-    >>> with_reference([("a", "b"), ("a", "c")], "")
-    [('a', 'b'), ('a', 'c'), ('a', ''), ('b', ''), ('c', '')]
+    So close that they are planned together, and a prompt's path is walked once for both.
+
+    Raises:
+        ConjureError: One is not two prompts.
+
+    >>> list(with_reference([("a", "b"), ("a", "c")], ""))
+    [('a', 'b'), ('a', ''), ('b', ''), ('a', 'c'), ('c', '')]
     """
-    if any(len(pair) != 2 for pair in pairs):
-        return list(pairs)  # which are refused by who runs them
-    prompts = dict.fromkeys(chain.from_iterable(pairs))
-    return [*pairs, *((prompt, reference) for prompt in prompts)]
+    met = set[str]()
+    for pair in CheckedPairs(pairs):
+        yield pair
+        for prompt in pair:
+            if prompt not in met:
+                met.add(prompt)
+                yield prompt, reference
 
 
-def relate(run: Iterable[Comparison], count: int) -> list[Relative]:
-    """The results of a run over ``with_reference``, of which the first so many are the pairs.
+def relate(run: Iterator[Comparison]) -> Iterator[Relative]:
+    """From the results of a run over ``with_reference``, in that order.
 
     Raises:
         ConjureError: The run took fewer samples for some than for others.
     """
-    found = list(run)
-    says = {result.prompts[0]: result for result in found[count:]}
-    related = [
-        Relative(pair, says[pair.prompts[0]], says[pair.prompts[1]]) for pair in found[:count]
-    ]
-    if len({result.samples for result in found}) > 1:
-        raise ConjureError("A ratio needs the same samples of all that it is made of.")
-    return related
+    says: dict[str, Comparison] = {}
+    for pair in run:
+        for prompt in pair.prompts:
+            if prompt not in says:
+                says[prompt] = next(run)
+        first, second = (says[prompt] for prompt in pair.prompts)
+        if {first.samples, second.samples} != {pair.samples}:
+            raise ConjureError("A ratio needs the same samples of all that it is made of.")
+        yield Relative(pair, first, second)

@@ -90,7 +90,11 @@ class Measured:
 
 
 class Method(Protocol):
-    """One row of the table, or several from one run: a column each."""
+    """One row of the table, or several from one run: a column each.
+
+    One that is made of another's values, and asks for all that the other asks for, may name that as
+    its ``host``: they have a folder in common, and nothing is asked twice.
+    """
 
     @property
     def name(self) -> str:
@@ -116,7 +120,7 @@ class Method(Protocol):
         ...
 
     def cost(self, pairs: Sequence[Pair]) -> int:
-        """Network calls of the process that some pairs take at most, if nothing is kept yet."""
+        """Network calls of the process that some pairs take, if nothing is kept yet."""
         ...
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
@@ -149,6 +153,11 @@ def folder_name(method: Method) -> str:
     digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     plain = "".join(c if c.isalnum() or c in "-." else "-" for c in method.name)
     return f"{plain[-40:].strip('-.')}-{digest}"
+
+
+def host(method: Method) -> Method:
+    """The method in whose folder the values of this one are kept: itself, or its ``host``."""
+    return getattr(method, "host", method)
 
 
 def distinct_texts(pairs: Sequence[Pair]) -> int:

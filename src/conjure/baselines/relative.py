@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair, folder_name
+from conjure.baselines.base import DIFFUSION, Asked, Measured, Pair
 from conjure.baselines.conjuring import Conjuring
 from conjure.baselines.conjuring import build as build_conjuring
 from conjure.relative import samples_of_ratio, with_reference
@@ -17,9 +17,16 @@ from conjure.relative import samples_of_ratio, with_reference
 
 @dataclass(frozen=True)
 class RelativeDistance:
-    """Columns: the estimands that the process has, the one that is asked for first."""
+    """Columns: the estimands that the process has, the one that is asked for first.
 
-    conjuring: Conjuring
+    Args:
+        host: ``conjuring``, in whose folder its samples are.
+        reference: The text that says nothing.
+        name: As it was asked for.
+        group: Its heading.
+    """
+
+    host: Conjuring
     reference: str
     name: str
     group: str = DIFFUSION
@@ -27,25 +34,26 @@ class RelativeDistance:
     @property
     def settings(self) -> dict[str, Any]:
         """Those of ``conjuring``, and what says nothing."""
-        return {**self.conjuring.settings, "method": "relative", "reference": self.reference}
+        return {**self.host.settings, "method": "relative", "reference": self.reference}
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
-        self.conjuring.check([*texts, self.reference])
+        self.host.check([*texts, self.reference])
 
     def cost(self, pairs: Sequence[Pair]) -> int:
-        """That of ``conjuring``, whose samples it shares, and of each text with the reference."""
-        return self.conjuring.cost(with_reference(pairs, self.reference))
+        """That of ``conjuring``, and of each text with the reference."""
+        return self.host.cost(list(with_reference(pairs, self.reference)))
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
-        """In the folder of ``conjuring``: what the one has asked, the other need not ask again."""
-        listed = with_reference(pairs, self.reference)
-        found = self.conjuring.measure(listed, folder.with_name(folder_name(self.conjuring)))
-        rows = {text: row for row, (text, _) in enumerate(listed) if row >= len(pairs)}
-        ends = np.array([[rows[a], rows[b]] for a, b in pairs])
+        """From samples of ``conjuring``: what the one has asked, the other need not ask again."""
+        listed = list(with_reference(pairs, self.reference))
+        found = self.host.measure(listed, folder)
+        row = {pair: number for number, pair in enumerate(listed)}
+        own = np.array([row[a, b] for a, b in pairs])
+        ends = np.array([[row[text, self.reference] for text in pair] for pair in pairs])
         return Measured(
             {
-                column: samples_of_ratio(values[: len(pairs)], values[ends].sum(1))
+                column: samples_of_ratio(values[own], values[ends].sum(1))
                 for column, values in found.distances.items()
             },
             found.calls,

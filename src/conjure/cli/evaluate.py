@@ -49,8 +49,8 @@ Methods = Annotated[
     str,
     typer.Option(
         "--methods",
-        help=f"With commas: {', '.join(METHODS)}; after a colon the model, where there is one to "
-        "name (sentence-transformers:NAME).",
+        help=f"With commas: {', '.join(METHODS)}; after a colon a model, a number of "
+        "paths or a reference, where one is to be named (sentence-transformers:NAME).",
     ),
 ]
 Data = Annotated[

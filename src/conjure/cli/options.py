@@ -297,8 +297,8 @@ WithRelative = Annotated[
     bool,
     typer.Option(
         "--relative",
-        help="Compare each prompt with the empty one, too, and divide the distance by how much "
-        "both say: 0 for one meaning, 1 for two that have nothing in common.",
+        help="Compare each prompt with the negative one, too (empty by default), and divide the "
+        "distance by how much both say: 0 for one meaning, 1 for two that have nothing in common.",
     ),
 ]
 

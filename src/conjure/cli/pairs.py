@@ -68,8 +68,8 @@ def pairs(
     Prompts that occur in several rows walk one path, and equal rows are computed once. Writes the
     table with a distance, its standard error, its 95% interval and both KL divergences to each row.
 
-    With --relative, also the distance over how much both prompts say, which ranks pairs of vague
-    and of vivid prompts alike.
+    With --relative, also the distance over how much both prompts say, by which vague and vivid
+    prompts can be ranked together.
 
     Resume a killed run, or add samples to it, with the same --out RUN.
     """
@@ -104,17 +104,15 @@ def pairs(
 
     if guessed:
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
-    rows: Any = Rows(source, names)
-    if relative:
-        rows = list(rows)
+    rows = Rows(source, names)
     run = compare_pairs(
-        with_reference(rows, process.negative) if relative else rows,
+        list(with_reference(rows, process.negative)) if relative else rows,
         process=process, samples=samples, seed=seed,
         antithetic=antithetic, estimand=estimand, tolerance=tolerance, top=top,
         first_round=first_round, max_calls=max_calls, out=out, progress=True,
     )  # fmt: skip
     say(cost(run, most.samples))
-    found: Any = relate(run, len(rows)) if relative else run
+    found: Any = relate(run) if relative else run
     make = relative_record if relative else record
     records = (make(row, result) for row, result in zip(source, found, strict=True))
     if as_json:
@@ -255,12 +253,17 @@ def screen(
     beside = 0
     for r in nearest:
         cells = ["–" if r[f] is None else f"{r[f]:.4g}" for f in columns]
-        if r["floor"] is not None and r["distance"] < 3 * r["floor"]:
+        low = 0.0 if r["floor"] is None else 3 * r["floor"]
+        if r["distance"] < low:
             cells[0], beside = f"≲ {cells[0]}", r["floor"]
+        if "relative" in columns and min(r["first_says"], r["second_says"]) < low:
+            at = list(columns).index("relative")
+            cells[at], beside = f"~ {cells[at]}", r["floor"]
         shown.add_row(*(Text(r[name]) for name in names), *cells)
     parts: list[Any] = [shown]
     if beside:
-        parts.append(Text(f"≲ {near_floor(beside)}", style="dim"))
+        mark = "≲ and ~ (what a prompt says)" if "relative" in columns else "≲"
+        parts.append(Text(f"{mark} {near_floor(beside)}", style="dim"))
     if count > most:
         rest = f"and {count - most:,} pairs further apart: --table FILE writes them all"
         parts.append(Text(rest, style="dim"))

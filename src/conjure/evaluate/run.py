@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conjure import __version__
-from conjure.baselines import Asked, Measured, Method, folder_name, place_of
+from conjure.baselines import Asked, Measured, Method, folder_name, host, place_of
 from conjure.checks import check_sampling
 from conjure.comparison import default_process
 from conjure.errors import ConjureError
@@ -106,14 +106,19 @@ def evaluate(
     load = default_process if process is None else process if callable(process) else lambda: process
     asked = Asked(load, samples, seed, estimand, device, dtype, offline, allow_pickle, progress)
     built = build_methods(methods, asked)
+    kept = {method.name: folder_name(host(method)) for method in built}
+    in_turn = sorted(built, key=lambda method: host(method) is method)  # who asks for more, first
     planned = 0
     for examples in chosen:
         prompts = conventions.prompts(examples)
         texts = list(dict.fromkeys(chain.from_iterable(prompts)))
         conventions.subsets(examples)  # refuses a task that has none
-        for method in built:
+        begun = set[str]()
+        for method in in_turn:
             method.check(texts)
-            planned += method.cost(prompts)
+            if host(method) is not method or kept[method.name] not in begun:
+                planned += method.cost(prompts)
+            begun.add(kept[method.name])
     if announce is not None:
         announce(planned)
     place = nullcontext(Path(out)) if out is not None else tempfile.TemporaryDirectory()
@@ -121,13 +126,13 @@ def evaluate(
     scores: list[Score] = []
     results: dict[str, TaskResult] = {}
     calls = 0
-    kept = {method.name: folder_name(method) for method in built}
     with place as root:
         folder = Path(root)
         folder.mkdir(exist_ok=True)
         for examples in chosen:
             prompts = conventions.prompts(examples)
-            measured = [(m, m.measure(prompts, folder / kept[m.name])) for m in built]
+            by_name = {m.name: m.measure(prompts, folder / kept[m.name]) for m in in_turn}
+            measured = [(method, by_name[method.name]) for method in built]
             calls += sum(said.calls for _, said in measured)
             found, means = _score_task(examples, conventions, measured, drawn)
             scores += found

@@ -12,6 +12,7 @@ from conjure.errors import UnknownNameError
 from conjure.evaluate.published import PUBLISHED, SOURCE
 from conjure.evaluate.results import AVERAGE, Evaluation, Score
 from conjure.evaluate.tasks import SEVEN
+from conjure.registry import ESTIMANDS
 
 POSTER = ("STS-B", "SICK-R", AVERAGE)
 FORMATS = ("markdown", "latex", "csv")
@@ -94,7 +95,7 @@ def make_table(evaluation: Evaluation, *, full: bool = False) -> Table:
         scores = {task: found.get(task) for task in headings}
         figures = {t: None if s is None else 100 * s.spearman for t, s in scores.items()}
         top = frozenset(t for t, s in scores.items() if s is not None and s.spearman == best[t])
-        name = f"{method}, {column}" if full or method == "conjuring" else method
+        name = f"{method}, {column}" if full or column in ESTIMANDS else method
         rows.append(Row(group, name, scores, figures, top))
     rows.sort(key=lambda row: place_of(row.group))
     published = tuple(
