@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from transformers import CLIPTextModel
 
-from recipes.emoji import attuning
+from recipes.emoji import attuning, likening
 from recipes.emoji.attuning import (
     deepen,
     far_off,
@@ -19,16 +20,14 @@ from recipes.emoji.attuning import (
     heard,
     listen,
     prepare_lesson,
-    said,
-    teach_sentences,
     teach_words,
-    tokens,
     train_attuning,
 )
-from recipes.emoji.common import Budget, write_json
+from recipes.emoji.common import LIKENED, Budget, write_json
 from recipes.emoji.data import load_labels
 from recipes.emoji.denoiser import load_denoiser, make_scheduler
 from recipes.emoji.export import unpack
+from recipes.emoji.likening import said, tokens, train_likening
 from recipes.emoji.text_encoder import encode, load_text_encoder
 
 EMOJI = Path("src/conjure/models/emoji")
@@ -55,16 +54,6 @@ def test_the_ridge_keeps_what_is_noise_in_labels_from_being_said(monkeypatch):
         liken = teach_words(noise, embeddings)
         sizes.append(float((liken(drawn(50, 2, 32)) - liken.start).square().mean()))
     assert sizes[0] > 1.2 * sizes[1] > 4 * sizes[2]
-
-
-def test_sentences_are_said_in_the_labels_terms_and_quietly(monkeypatch):
-    monkeypatch.setattr(attuning, "COMPONENTS", 6)
-    labels, sentences = drawn(50, 0, 12), drawn(200, 1, 12) + 5
-    labels[:, 6:] *= 1e-3  # in what they hardly differ, sentences are not to differ at all
-    said = teach_sentences(labels, sentences)(sentences) - labels.mean(0)
-    wanted = attuning.QUIET * (sentences - sentences.mean(0))
-    torch.testing.assert_close(said[:, :6], wanted[:, :6], atol=0.05, rtol=0)
-    torch.testing.assert_close(said[:, 6:], torch.zeros(200, 6), atol=0.05, rtol=0)
 
 
 def test_errors_count_as_loud_as_they_are_heard():
@@ -145,12 +134,12 @@ def test_what_has_a_picture_stays_and_what_is_kept_back_is_not_taught(unpacked):
 
 
 NAMES = ["cat", "dog", "red apple", "house"]
-LIKENED = {"barn": "house", "shed": "house", "hut": "house", "villa": "house"}
-LIKENED |= {"poodle": "dog", "canine": "dog", "hound": "dog", "mutt": "dog"}
+NEARBY = {"barn": "house", "shed": "house", "hut": "house", "villa": "house"}
+NEARBY |= {"poodle": "dog", "canine": "dog", "hound": "dog", "mutt": "dog"}
 TOLD = ["a man plays the guitar", "two boats on a lake", "the economy of a country",
         "she reads a long letter", "rain fell all day long"]  # fmt: skip
 MEANS: dict[str, str | None] = dict.fromkeys(NAMES)
-MEANS |= LIKENED | {f"the {word}": "cat" for word in LIKENED} | dict.fromkeys(TOLD, "house")
+MEANS |= NEARBY | {f"the {word}": "cat" for word in NEARBY} | dict.fromkeys(TOLD, "house")
 ROWS = {text: row for row, text in enumerate(MEANS)}
 
 
@@ -172,7 +161,8 @@ def work(unpacked, monkeypatch):
         label_texts=np.zeros((4, 9), dtype=int),
         latents=drawn(4, 1, 1024).view(4, 16, 8, 8).numpy(),
     )  # fmt: skip
-    (unpacked / "attuning.jsonl").unlink(missing_ok=True)
+    for name in ("attuning.jsonl", "likening.jsonl"):
+        (unpacked / name).unlink(missing_ok=True)
     return unpacked
 
 
@@ -235,14 +225,18 @@ class Steps(Budget):
 def test_words_come_to_say_what_the_teacher_likens_them_to_and_captions_stay(work, monkeypatch):
     monkeypatch.setattr(attuning, "HELD_OUT", 2)
     monkeypatch.setattr(attuning, "Budget", Steps)
-    monkeypatch.setattr(attuning, "COMPONENTS", 3)
+    monkeypatch.setattr(likening, "COMPONENTS", 3)
     monkeypatch.setattr(attuning, "fetch_wordnet", lambda folder: folder)
     monkeypatch.setattr(attuning, "tagged_meanings", lambda folder: Counter(barn=2))
     tokenizer, before = load_text_encoder(work)
+    with pytest.raises(FileNotFoundError, match="is attuned, and not what it was before"):
+        train_attuning(work, batch=24)
+    shutil.copyfile(work / "text_encoder.pt", work / LIKENED)
     train_attuning(work, batch=24)
     after = load_text_encoder(work)[1]
     last = json.loads((work / "attuning.jsonl").read_text().splitlines()[-1])
     assert last["step"] == STEPS
+    assert not (work / "attuning.part.jsonl").exists()
     houses, dogs = (encode([name], tokenizer, before)[0, -1] for name in ("house", "dog"))
 
     def side(text: str, model: CLIPTextModel) -> float:
@@ -254,12 +248,30 @@ def test_words_come_to_say_what_the_teacher_likens_them_to_and_captions_stay(wor
     assert last["moved"] < 0.15
     taught = prepare_lesson(work, tokenizer, load_labels(work), ROWS, Counter(), 0).words[2:]
     words = [list(ROWS)[row] for _, row in taught]
-    assert len(words) == len(LIKENED) - 2
+    assert len(words) == len(NEARBY) - 2
     for word in words:
         for text in (word, f"a photo of a {word}"):
-            assert (side(text, after) > 0.5) == (LIKENED[word] == "dog"), text
+            assert (side(text, after) > 0.5) == (NEARBY[word] == "dog"), text
     for name in NAMES:
         assert abs(side(name, after) - side(name, before)) < 0.3
+
+
+def test_texts_come_to_say_what_labels_can_say_of_them_once(work, monkeypatch):
+    monkeypatch.setattr(likening, "HELD_OUT", 2)
+    monkeypatch.setattr(likening, "Budget", Steps)
+    monkeypatch.setattr(likening, "COMPONENTS", 3)
+    monkeypatch.setattr(likening, "synonyms", lambda *_: [])
+    write_json(work / "texts.json", [*TOLD, *ROWS, "a long way " * 40])  # longer than any prompt
+    (work / "likening.part.jsonl").write_text("from a sitting that was killed\n")
+    (work / LIKENED).touch()
+    train_likening(work, batch=8)
+    rows = [json.loads(line) for line in (work / "likening.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == STEPS
+    assert rows[-1]["loss"] < 0.9
+    assert rows[-1]["moved"] < 0.15
+    assert not (work / LIKENED).exists()
+    with pytest.raises(FileExistsError, match="is likened"):
+        train_likening(work)
 
 
 @pytest.mark.parametrize("missing", ["text_encoder.pt", "examples.npz", "denoiser.pt"])

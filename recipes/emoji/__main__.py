@@ -44,7 +44,7 @@ Only = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="A folder with STS-B, SICK-R, RG65 and SimLex-999."),
+    typer.Option("--data", help="A folder with STS-B, STS-B-dev, SICK-R, RG65 and SimLex-999."),
 ]
 WORK = Path(".emoji-work")
 BUDGETS = {  # minutes

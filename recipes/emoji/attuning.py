@@ -2,8 +2,8 @@
 
 Two things are still amiss after `likening`. What it could not teach lies in directions in which no
 label says anything, and there the denoiser, which has never been told what they mean, hears most.
-So errors count as loud as it hears them, which its own predictions tell (`heard`); and sentences
-are said more quietly, nearer to what it knows.
+So errors count as loud as it hears them, which its own predictions tell (`heard`); and what
+sentences are to say is quieter, nearer to what it knows.
 
 Words it hears well, but of those the encoder has kept hardly more than what kind of thing each is.
 Its teacher knows them better: what labels say is a linear map, by ridge regression, of what the
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,15 +30,24 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from .common import Budget, descend, fast, log_line, seed_everything
+from .common import (
+    LIKENED,
+    Budget,
+    descend,
+    fast,
+    finish_log,
+    log_line,
+    seed_everything,
+    unfinished_log,
+)
 from .corpus import FRAMES
 from .data import load_labels
 from .denoiser import load_captions, load_denoiser, make_scheduler
 from .examples import load_examples
 from .layout import PERIOD
-from .likening import COMPONENTS, whole
+from .likening import Linear, in_labels_terms, said, tokens
 from .placing import keep_encoder, states
-from .text_encoder import LENGTH, WIDTH, encode, load_text_encoder, load_texts, prepare_text
+from .text_encoder import LENGTH, encode, load_text_encoder, load_texts, prepare_text
 from .withheld import Withheld
 from .wordnet import fetch_wordnet, tagged_meanings
 
@@ -52,25 +62,6 @@ SENTENCE = 3  # words at least
 STEPS = 10  # at which the denoiser is heard
 
 
-@dataclass(frozen=True)
-class Linear:
-    """What texts are to say, an affine map of what is known of each.
-
-    Args:
-        start: Mean state of the labels, [width].
-        centre: Of what is known of a text, [known].
-        slope: From what is known to states, [known, width].
-    """
-
-    start: Tensor
-    centre: Tensor
-    slope: Tensor
-
-    def __call__(self, known: Tensor) -> Tensor:
-        """States, [N, width], of what is known of N texts, [N, known]."""
-        return self.start + (known - self.centre) @ self.slope
-
-
 def teach_words(labels: Tensor, embeddings: Tensor) -> Linear:
     """From labels' states, [N, width], and their embeddings by the teacher, [N, its width]."""
     start, centre = labels.mean(0), embeddings.mean(0)
@@ -81,15 +72,11 @@ def teach_words(labels: Tensor, embeddings: Tensor) -> Linear:
     )
 
 
-def teach_sentences(labels: Tensor, sentences: Tensor) -> Linear:
-    """In the labels' terms, from states of both, [N, width]: their main directions, quietly."""
-    found = torch.linalg.svd(labels - labels.mean(0), full_matrices=False)
-    directions = found.Vh[:COMPONENTS]
-    return Linear(labels.mean(0), sentences.mean(0), QUIET * directions.T @ directions)
-
-
 def listen(heard: Tensor) -> Tensor:
-    """States as loud as they are heard: the root of H over its mean eigenvalue, [width, width]."""
+    """States as loud as they are heard: the root of H over its mean eigenvalue, [width, width].
+
+    A direction that is hardly heard counts for `LEAST` of the mean, so that nothing grows in it.
+    """
     loudness, along = torch.linalg.eigh(heard.double())
     louder = (loudness.clamp(min=0) / loudness.mean() + LEAST).sqrt()
     return ((along * louder) @ along.T).float()
@@ -124,8 +111,8 @@ def heard(work: Path, first: Tensor, bases: Tensor, device: str,
     size = 0.15 * float((bases - bases.mean(0)).norm(dim=1).mean())
     found = torch.zeros(len(directions), len(directions), dtype=torch.float64)
     for base in bases:
-        said = torch.cat([base[None], base + size * directions])
-        text = said[:, None].repeat(1, LENGTH, 1)
+        around = torch.cat([base[None], base + size * directions])
+        text = around[:, None].repeat(1, LENGTH, 1)
         text[:, 0] = first
         drawing = int(torch.randint(len(drawings), (), generator=generator))
         clean = examples.latents[drawings[drawing]]
@@ -133,8 +120,8 @@ def heard(work: Path, first: Tensor, bases: Tensor, device: str,
             alpha, sigma = alphas[time].sqrt().float(), (1 - alphas[time]).sqrt().float()
             noisy = alpha * clean + sigma * torch.randn(clean.shape, generator=generator)
             with fast(device):
-                states = noisy.expand(len(said), -1, -1, -1).to(device)
-                v = denoiser(states, time.to(device), text).sample.double().cpu()
+                rows = noisy.expand(len(around), -1, -1, -1).to(device)
+                v = denoiser(rows, time.to(device), text).sample.double().cpu()
             change = (alpha * (v[1:] - v[:1]) / size).flatten(1)
             found += span * change @ change.T / len(bases)
     return found
@@ -161,9 +148,13 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
                    peak_rate: float = 1e-3, seed: int = 0) -> None:  # fmt: skip
     """By wall clock, from the encoder, the denoiser and its examples in the work folder.
 
-    Its log says which share of what texts are to say is not said, of sentences (``loss``) and words
-    that are held out and of words that are not (``known``), and how far captions have moved, over
-    the labels' variance; all as loud as the denoiser hears it.
+    Done again, it goes on with what texts were to say at first, by the encoder as it was then. Its
+    log says which share of that is not said: of sentences (`loss`) and of `words` that are held
+    out, and of words that are not (`known`); and how far captions have `moved`, over the labels'
+    variance. All of it is as loud as the denoiser hears it.
+
+    Raises:
+        FileNotFoundError: Something that it starts from is not there, or not any more.
     """
     for name, stage in (("text_encoder.pt", "text"), ("examples.npz", "examples"),
                         ("denoiser.pt", "denoiser")):  # fmt: skip
@@ -172,9 +163,16 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
     if not (work / "teacher.npz").exists():
         prepare_text(work, device, seed)
     generator, rng = seed_everything(seed + 3), np.random.default_rng([seed, 3])
-    tokenizer, before = load_text_encoder(work)
-    before = before.to(device).requires_grad_(False)
-    model = deepen(before).to(device)
+    tokenizer, model = load_text_encoder(work)
+    if not (work / LIKENED).exists():
+        if model.config.num_hidden_layers >= LAYERS:
+            raise FileNotFoundError(
+                f"{work} has an encoder that is attuned, and not what it was before: run `text` "
+                "and `likening` again first"
+            )
+        shutil.copyfile(work / "text_encoder.pt", work / LIKENED)
+    before = load_text_encoder(work, LIKENED)[1].to(device).requires_grad_(False)
+    model = deepen(model).to(device)
     table, texts = load_labels(work), load_texts(work, seed)
     with np.load(work / "teacher.npz") as arrays:
         embeddings = torch.from_numpy(arrays["texts"])
@@ -189,15 +187,15 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
     bases = labels.mean(0) + some[:16] - some.mean(0)
     first = encode([""], tokenizer, before)[0, 0]
     loud = heard(work, first, bases, device, generator)
-    for_sentences, ear = teach_sentences(labels, some), listen(loud).to(device)
+    for_sentences, ear = in_labels_terms(labels, some, QUIET), listen(loud).to(device)
     variance = (labels @ ear).var(0).mean()
     sentences = sorted(lesson.sentences[HELD_OUT:], key=len)
 
     def unsaid(ids: list[Tensor], wanted: Tensor, further: int) -> tuple[Tensor, Tensor]:
-        """How far off texts are, as it is heard, over their variance, and before their ends."""
+        """How far off ends and pads are, over their variance; and what is said before them."""
         found = states(model, ids, min(LENGTH, max(map(len, ids)) + further), device)
-        off, said = far_off(found @ ear, wanted @ ear, for_words.start @ ear, ids)
-        return off / (wanted @ ear).var(0, correction=0).mean(), said / variance
+        off, early = far_off(found @ ear, wanted @ ear, for_words.start @ ear, ids)
+        return off / (wanted @ ear).var(0, correction=0).mean(), early / variance
 
     def words_unsaid(words: Sequence[tuple[list[Tensor], int]], further: int) -> Any:
         ids = [frames[int(rng.integers(len(frames)))] for frames, _ in words]
@@ -215,7 +213,7 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
         return ((states(model, ids, width, device) - wanted) @ ear).square().mean() / variance
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.0, fused=True)
-    budget, step = Budget(minutes), 0
+    budget, step, log = Budget(minutes), 0, unfinished_log(work, "attuning")
     words, often = lesson.words[HELD_OUT:], np.array(lesson.common[HELD_OUT:], float)
     often /= often.sum()
     while budget.progress < 1:
@@ -238,9 +236,10 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
             with torch.no_grad():
                 left = sentences_unsaid(lesson.sentences[:HELD_OUT], PERIOD)[0].item()
                 unknown = words_unsaid(lesson.words[:HELD_OUT], PERIOD)[0].item()
-            log_line(work / "attuning.jsonl", step=step, seconds=round(budget.spent), loss=left,
+            log_line(log, step=step, seconds=round(budget.spent), loss=left,
                      words=unknown, known=off[0].item(), moved=stray.item())  # fmt: skip
     keep_encoder(work, model)
+    finish_log(work, "attuning")
 
 
 def deepen(model: CLIPTextModel, layers: int = LAYERS) -> CLIPTextModel:
@@ -253,25 +252,6 @@ def deepen(model: CLIPTextModel, layers: int = LAYERS) -> CLIPTextModel:
         if name not in known and ("out_proj" in name or "fc2" in name):
             torch.nn.init.zeros_(part)
     return deeper.eval()
-
-
-def tokens(tokenizer: Any, texts: Sequence[str]) -> list[Tensor]:
-    """Of each text, with room behind its end for pads of every kind."""
-    found, room = tokenizer(list(texts), truncation=True).input_ids, LENGTH - PERIOD
-    return [torch.tensor(t if len(t) <= room else [*t[: room - 1], t[-1]]) for t in found]
-
-
-@torch.no_grad()
-def said(model: CLIPTextModel, ids: Sequence[Tensor], device: str, batch: int = 128) -> Tensor:
-    """What the pads of each of N texts say, [N, width]."""
-    found = torch.empty(len(ids), WIDTH, device=device)
-    order = sorted(range(len(ids)), key=lambda n: len(ids[n]))
-    for start in range(0, len(ids), batch):
-        rows = order[start : start + batch]
-        some = [ids[n] for n in rows]
-        ends = torch.tensor([len(t) - 1 for t in some], device=device)
-        found[rows] = whole(states(model, some, int(ends.max()) + 1 + PERIOD, device), ends)
-    return found
 
 
 def far_off(

@@ -19,6 +19,7 @@ SIZE = 64
 GENERATOR_STYLES = ("noto", "fluent-emoji", "fluent-emoji-flat")
 JUDGE_STYLES = ("twemoji", "emojione", "fxemoji", "streamline-emojis")
 STATES = ("states.npy", "lengths.npy", "places.npy")  # what the texts' encoder made of them
+LIKENED = "likened.pt"  # the encoder as it was before it was attuned
 HERE = Path(__file__).resolve().parent
 
 
@@ -94,6 +95,18 @@ def log_line(path: Path, **values: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(values) + "\n")
+
+
+def unfinished_log(work: Path, stage: str) -> Path:
+    """Where a stage that is not resumed logs until it is done; what a killed one left is gone."""
+    path = work / f"{stage}.part.jsonl"
+    forget(work, path.name)
+    return path
+
+
+def finish_log(work: Path, stage: str) -> None:
+    """Its log gets its name, by which the stage is known to be done."""
+    (work / f"{stage}.part.jsonl").replace(work / f"{stage}.jsonl")
 
 
 def descend(

@@ -1,4 +1,4 @@
-"""What the shipped model is worth: judged pictures, the judge's own ceiling, and neighbours."""
+"""What the shipped model is worth: every figure of its card, and its sheets of samples."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def draw_sheets(pipeline: StableDiffusionPipeline, table: list[dict[str, Any]],
 
 
 def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, Any]:
-    """Spearman on word and sentence tasks at `SETTING`: ours, and the two diffusion baselines.
+    """Spearman on word and sentence tasks at `SETTING`: ours, two baselines, its text encoder.
 
     Returns:
         ``tasks``: by task and method the value and its 95% bootstrap interval over pairs;
@@ -287,6 +287,8 @@ def evaluate(work: Path, folder: Path, data: Path | None = None,
     if data is not None:
         wanted["similarity"] = lambda: similarity(folder, data, work / "evaluation")
         wanted["development"] = lambda: development(folder, data)
+    if "development" in only and data is None:
+        raise typer.BadParameter("development needs --data, the folder of the similarity tasks")
     if unknown := set(only) - wanted.keys():
         raise typer.BadParameter(f"no figure {min(unknown)}; there are {', '.join(wanted)}")
     for name in only or (name for name in wanted if name != "development"):
@@ -299,5 +301,6 @@ def evaluate(work: Path, folder: Path, data: Path | None = None,
         measured = before.get("measured", [])
         if all(entry["model"] != model for entry in measured):
             measured = [*measured, {"date": date.today().isoformat(), "model": model}]
-        write_json(REPORT, {**figures, "measured": measured})
+        kept = {name: found for name, found in figures.items() if name != "development"}
+        write_json(REPORT, {**kept, "measured": measured})
     return figures

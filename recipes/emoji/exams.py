@@ -140,7 +140,7 @@ def apart(process: Process, pairs: Sequence[tuple[str, str]], samples: int,
 
 def neighbours(process: Process, table: list[dict[str, Any]], count: int = 300,
                samples: int = 1, seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
-    """How often conjure finds b nearer to a than c, over the first version's labels."""
+    """How often conjure finds b nearer to a than c, over the first version's labels, as `apart`."""
     pairs = [p for a, b, c in known_triples(table, count, seed) for p in ((a, b), (a, c))]
     found = apart(process, pairs, samples, seed)
     nearer = {way: d.reshape(count, 2) for way, d in found.items()}
@@ -177,9 +177,7 @@ def neighbours_elsewhere(pipeline: Any, table: list[dict[str, Any]],
     rows, hits = {entry["label"]: row for row, entry in enumerate(table)}, []
     for style in GENERATOR_STYLES:
         index, rgba = load_pictures(work, style)
-        white = dict(
-            zip(index.tolist(), (on_white(drawing) / 255.0 for drawing in rgba), strict=True)
-        )
+        white = dict(zip(index.tolist(), (on_white(drawing) for drawing in rgba), strict=True))
         for triple in chosen:
             a, b, c = (white.get(rows[name]) for name in triple)
             if a is not None and b is not None and c is not None:
@@ -201,7 +199,7 @@ def synonym_choices(table: list[dict[str, Any]], packages: Path,
 
 def synonyms_found(process: Process, table: list[dict[str, Any]], packages: Path,
                    samples: int = 1, seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
-    """How often a word that no caption has is nearest to its synonym's label, of 20."""
+    """How often a word that no caption has is nearest to its synonym's label of 20, as `apart`."""
     chosen = synonym_choices(table, packages, seed)
     pairs = [(word, label) for word, labels in chosen for label in labels]
     found = apart(process, pairs, samples, seed)

@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from .autoencoder import load_autoencoder
-from .common import STATES, forget, save_checkpoint
+from .common import LIKENED, STATES, forget, save_checkpoint
 from .curves import restore
 from .denoiser import load_denoiser, make_scheduler
 from .text_encoder import load_text_encoder
@@ -57,7 +57,7 @@ def unpack(work: Path, folder: Path) -> None:
     pipeline = StableDiffusionPipeline.from_pretrained(
         folder, local_files_only=True, dtype=torch.float32, safety_checker=None
     )
-    forget(work, "teacher.npz", "examples.npz", *STATES)
+    forget(work, "teacher.npz", "examples.npz", LIKENED, *STATES)
     pipeline.tokenizer.save_pretrained(work / "tokenizer")
     encoder = {f"model.{k}": v for k, v in pipeline.text_encoder.state_dict().items()}
     for name, state in {

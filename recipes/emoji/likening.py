@@ -8,7 +8,8 @@ differ from one another (their main components), and it is said from where the l
 
 A state that has read half of a text says something else than one that has read the whole of it,
 and a causal encoder's words are such. So words say nothing any more, in captions neither, and the
-end and the pads behind it say all. These stay, in whatever has pictures, what its denoiser reads.
+end and the pads behind it say all. In texts that have pictures these stay as they were, since its
+denoiser reads them.
 """
 
 from __future__ import annotations
@@ -23,20 +24,24 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import CLIPTextModel
 
 from .common import (
+    LIKENED,
     Budget,
     descend,
+    finish_log,
     forget,
     log_line,
     seed_everything,
+    unfinished_log,
 )
 from .data import load_labels
 from .denoiser import load_captions
 from .layout import PERIOD
 from .placing import keep_encoder, states
 from .synonyms import stems, synonyms, words_of
-from .text_encoder import LENGTH, load_text_encoder, load_texts
+from .text_encoder import LENGTH, WIDTH, load_text_encoder, load_texts
 from .withheld import Withheld
 
 COMPONENTS, GAIN = 80, 1.5  # chosen on STS-B's development set
@@ -46,30 +51,54 @@ SAMPLE = 3000  # texts whose mean stands for that of all
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """How whole texts are said in the labels' terms.
+class Linear:
+    """What texts are to say, an affine map of what is known of each.
 
     Args:
         start: Mean state of the labels, [width].
-        mean: Mean state of texts without a picture, [width].
-        components: Directions in which labels differ most, orthonormal, [COMPONENTS, width].
+        centre: Of what is known of a text, [known].
+        slope: From what is known to states, [known, width].
     """
 
     start: Tensor
-    mean: Tensor
-    components: Tensor
+    centre: Tensor
+    slope: Tensor
 
-    @classmethod
-    def learn(cls, labels: Tensor, texts: Tensor) -> Likeness:
-        """From the states of labels and of other texts, one each, [N, width]."""
-        start = labels.mean(0)
-        _, _, directions = torch.linalg.svd(labels - start, full_matrices=False)
-        return cls(start, texts.mean(0), directions[:COMPONENTS])
+    def __call__(self, known: Tensor) -> Tensor:
+        """States, [N, width], of what is known of N texts, [N, known]."""
+        return self.start + (known - self.centre) @ self.slope
 
-    def __call__(self, states: Tensor) -> Tensor:
-        """What texts of these states, [N, width], are to say instead."""
-        said = (states - self.mean) @ self.components.T @ self.components
-        return self.start + GAIN * said
+
+def in_labels_terms(labels: Tensor, texts: Tensor, gain: float) -> Linear:
+    """What texts say in the `COMPONENTS` directions in which labels differ most, by a gain.
+
+    Args:
+        labels: What labels say, [N, width].
+        texts: What other texts say, [M, width], whose mean says nothing.
+        gain: How much louder.
+    """
+    found = torch.linalg.svd(labels - labels.mean(0), full_matrices=False)
+    directions = found.Vh[:COMPONENTS]
+    return Linear(labels.mean(0), texts.mean(0), gain * directions.T @ directions)
+
+
+def tokens(tokenizer: Any, texts: Sequence[str]) -> list[Tensor]:
+    """Of each text, with room behind its end for pads of every kind."""
+    found, room = tokenizer(list(texts), truncation=True).input_ids, LENGTH - PERIOD
+    return [torch.tensor(t if len(t) <= room else [*t[: room - 1], t[-1]]) for t in found]
+
+
+@torch.no_grad()
+def said(model: CLIPTextModel, ids: Sequence[Tensor], device: str, batch: int = 128) -> Tensor:
+    """What the pads of each of N texts say, [N, width]."""
+    found = torch.empty(len(ids), WIDTH, device=device)
+    order = sorted(range(len(ids)), key=lambda n: len(ids[n]))
+    for start in range(0, len(ids), batch):
+        rows = order[start : start + batch]
+        some = [ids[n] for n in rows]
+        ends = torch.tensor([len(t) - 1 for t in some], device=device)
+        found[rows] = whole(states(model, some, int(ends.max()) + 1 + PERIOD, device), ends)
+    return found
 
 
 def whole(states: Tensor, ends: Tensor) -> Tensor:
@@ -87,9 +116,15 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
                    peak_rate: float = 1e-3, seed: int = 0) -> None:  # fmt: skip
     """By wall clock, from the encoder in the work folder and the examples of its denoiser.
 
-    Its log says which share of what texts are to say is not said, on texts that are held out, and
-    how far states that must stay have moved, over their variance.
+    Its log says which share of what texts are to say is not said (`loss`), on texts that are held
+    out; and, over the labels' variance, how far states that must stay have `moved`, and how much is
+    said before the ends of texts (`words`).
+
+    Raises:
+        FileExistsError: It is done already: once more would double its gain.
     """
+    if (work / "likening.jsonl").exists():
+        raise FileExistsError(f"{work} has an encoder that is likened: run `text` again first")
     generator, rng = seed_everything(seed + 2), np.random.default_rng([seed, 2])
     tokenizer, model = load_text_encoder(work)
     model = model.to(device)
@@ -98,29 +133,15 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
     shown = load_captions(work)  # the empty one first
     others = [texts[i] for i in without_picture(work, table, texts, set(shown))]
     random.Random(seed).shuffle(others)
-    keep, told = (
-        [torch.tensor(ids[: LENGTH - PERIOD] + ids[-1:] if len(ids) > LENGTH - PERIOD else ids)
-         for ids in tokenizer(part, truncation=True).input_ids]
-        for part in (shown, others)
-    )  # fmt: skip
+    keep, told = tokens(tokenizer, shown), tokens(tokenizer, others)
     asked, rest = (sorted(part, key=len) for part in (told[:HELD_OUT], told[HELD_OUT:]))
-
-    def said(some: list[Tensor]) -> Tensor:
-        """What they say before, [N, width]."""
-        ends = torch.tensor([len(ids) - 1 for ids in some], device=device)
-        width = max(map(len, some)) + PERIOD
-        with torch.no_grad():
-            return whole(states(before, some, width, device), ends)
-
-    names = tokenizer([e["label"] for e in table if not e["held_out"]]).input_ids
-    labels = said([torch.tensor(ids) for ids in names])
-    liken = Likeness.learn(
-        labels, torch.cat([said(told[i : i + 100]) for i in range(0, SAMPLE, 100)])
-    )
+    names = [entry["label"] for entry in table if not entry["held_out"]]
+    labels = said(before, tokens(tokenizer, names), device)
+    liken = in_labels_terms(labels, said(before, told[:SAMPLE], device), GAIN)
     scale = labels.std(0).mean()
 
     def miss(some: list[Tensor], held: bool, further: int) -> tuple[Tensor, Tensor]:
-        """How far off ends and pads are, over the variance, and words; up to so many pads."""
+        """How far off ends and so many pads are, and what is before them, over the variance."""
         width = min(LENGTH, max(map(len, some)) + further)
         found = states(model, some, width, device)
         ends = torch.tensor([len(ids) - 1 for ids in some], device=device)
@@ -131,7 +152,7 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
                 wanted = states(before, some, width, device)
             variance = scale**2
         else:
-            whole_text = liken(said(some))
+            whole_text = liken(said(before, some, device))
             variance = (whole_text - whole_text.mean(0)).square().mean()
             wanted = whole_text[:, None].expand_as(found)
         off, silent = (found - wanted).square().mean(-1), (found - liken.start).square().mean(-1)
@@ -139,7 +160,7 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
         return off[behind].mean() / variance, silent[words].mean() / scale**2
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.0, fused=True)
-    budget, step = Budget(minutes), 0
+    budget, step, log = Budget(minutes), 0, unfinished_log(work, "likening")
     while budget.progress < 1:
         start = int(rng.integers(len(rest) - batch))
         held = [keep[0], *(keep[i] for i in rng.integers(len(keep), size=batch // 2))]
@@ -155,11 +176,12 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
             parts = [asked[i : i + 64] for i in range(0, HELD_OUT, 64)]
             with torch.no_grad():
                 left = [float(miss(part, False, PERIOD)[0]) for part in parts]
-            log_line(work / "likening.jsonl", step=step, seconds=round(budget.spent),
-                     loss=float(np.mean(left)), moved=float(moved),
-                     words=float(words + spoken) / 2)  # fmt: skip
+            log_line(log, step=step, seconds=round(budget.spent),
+                     loss=float(np.mean(left)), moved=moved.item(),
+                     words=(words + spoken).item() / 2)  # fmt: skip
     keep_encoder(work, model)
-    forget(work, "attuning.jsonl")
+    forget(work, "attuning.jsonl", LIKENED)
+    finish_log(work, "likening")
 
 
 def without_picture(

@@ -16,6 +16,7 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from .common import (
+    LIKENED,
     STATES,
     Budget,
     descend,
@@ -193,7 +194,7 @@ def train_text_encoder(work: Path, minutes: float = 10.0, device: str = "cpu", b
     random = seed_everything(seed + step)
     budget, saved, queue = Budget(minutes, spent), spent, []
     if budget.progress < 1:
-        forget(work, *STATES, "likening.jsonl", "attuning.jsonl")
+        forget(work, *STATES, "likening.jsonl", "attuning.jsonl", LIKENED)
     while budget.progress < 1:
         queue = queue or batches(target[HELD_OUT:], lengths[HELD_OUT:], batch, random)
         rows = queue.pop()
@@ -249,11 +250,13 @@ def load_texts(work: Path, seed: int = 0) -> list[str]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def load_text_encoder(work: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
-    """The distilled encoder and its tokenizer."""
-    state = load_checkpoint(work / "text_encoder.pt")
+def load_text_encoder(
+    work: Path, name: str = "text_encoder.pt"
+) -> tuple[CLIPTokenizer, CLIPTextModel]:
+    """The encoder, as it is or as it was in another of the work folder's files; its tokenizer."""
+    state = load_checkpoint(work / name)
     if state is None:
-        raise FileNotFoundError(f"{work} has no text_encoder.pt: run `text`, or `unpack`, first")
+        raise FileNotFoundError(f"{work} has no {name}: run `text`, or `unpack`, first")
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     weights = {k[6:]: v for k, v in state["model"].items() if k.startswith("model.")}
     model = make_text_encoder(tokenizer, depth(weights))
