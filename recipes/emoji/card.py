@@ -89,14 +89,19 @@ def write_card(folder: Path) -> None:
 def draw_curves(path: Path) -> None:
     """A panel for each stage of training: loss by minutes, on logarithmic axes."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    figure = Figure(figsize=(12, 2.7), dpi=120, layout="constrained")
+    figure = Figure(figsize=(12, 2.9), dpi=120, layout="constrained")
     curves = load_curves()
     panels = figure.subplots(1, len(curves))
     for panel, stage in zip(panels, (s for s in STAGES if s in curves), strict=True):
         curve, name = curves[stage], STAGES[stage]
         panel.plot(curve["minutes"], curve["loss"], linewidth=1.2)
-        panel.set(title=f"{name}, {curve['steps'][-1]:,} steps", xlabel="minutes", yscale="log")
+        panel.set(title=f"{name}\n{curve['steps'][-1]:,} steps", xlabel="minutes", yscale="log")
+        panel.set_xlim(left=0)
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6), numticks=20))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        panel.yaxis.set_minor_formatter(NullFormatter())
         panel.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("training loss")
     write_atomically(path, lambda p: figure.savefig(p))
