@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from recipes.emoji import likening
@@ -16,6 +17,9 @@ def drawn(count: int, seed: int, width: int = 128) -> torch.Tensor:
 def test_what_a_text_says_is_kept_as_far_as_labels_can_say_it():
     labels, texts = drawn(300, 0) * torch.linspace(2, 0.1, 128), drawn(50, 1) + 3
     liken = in_labels_terms(labels, texts, gain=1.5)
+    kept_part = liken.slope / 1.5
+    torch.testing.assert_close(kept_part @ kept_part, kept_part, atol=1e-5, rtol=0)
+    assert float(kept_part.trace()) == pytest.approx(COMPONENTS, rel=1e-4)
     said = liken(texts)
     torch.testing.assert_close(said.mean(0), labels.mean(0), rtol=1e-3, atol=1e-4)
     centred = np.linalg.svd((labels - labels.mean(0)).numpy(), full_matrices=False)[2]

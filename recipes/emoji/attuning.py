@@ -167,8 +167,8 @@ def train_attuning(work: Path, minutes: float = 30.0, device: str = "cpu", batch
     if not (work / LIKENED).exists():
         if model.config.num_hidden_layers >= LAYERS:
             raise FileNotFoundError(
-                f"{work} has an encoder that is attuned, and not what it was before: run `text` "
-                "and `likening` again first"
+                f"{work} has an encoder that is attuned, and not what it was before: remove "
+                "text_encoder.pt and run `text` and `likening` first"
             )
         shutil.copyfile(work / "text_encoder.pt", work / LIKENED)
     before = load_text_encoder(work, LIKENED)[1].to(device).requires_grad_(False)

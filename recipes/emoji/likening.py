@@ -124,7 +124,9 @@ def train_likening(work: Path, minutes: float = 40.0, device: str = "cpu", batch
         FileExistsError: It is done already: once more would double its gain.
     """
     if (work / "likening.jsonl").exists():
-        raise FileExistsError(f"{work} has an encoder that is likened: run `text` again first")
+        raise FileExistsError(
+            f"{work} has an encoder that is likened: remove text_encoder.pt and run `text` first"
+        )
     generator, rng = seed_everything(seed + 2), np.random.default_rng([seed, 2])
     tokenizer, model = load_text_encoder(work)
     model = model.to(device)

@@ -19,6 +19,7 @@ from torch.nn import functional
 from transformers import CLIPTextModel
 
 from .common import (
+    LIKENED,
     STATES,
     Budget,
     descend,
@@ -89,6 +90,7 @@ def train_placing(work: Path, minutes: float = 10.0, device: str = "cpu", batch:
     right = order_told(model, asked[:HELD_OUT], scenes[:HELD_OUT], alone, scale, device)
     log_line(work / "placing.jsonl", step=step, right=right)
     keep_encoder(work, model)
+    forget(work, LIKENED)
 
 
 def keep_encoder(work: Path, model: CLIPTextModel) -> None:
