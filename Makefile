@@ -43,9 +43,10 @@ test: .venv/.development lint  ## style, types, tests, doctests, docs
 	$(BIN)/python -m pytest
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir .venv/site
 
-lint: .venv/.development  ## style and types
+lint: .venv/.development  ## style, the plan of the house, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/pyright
 
 format: .venv/.development  ## put the style right

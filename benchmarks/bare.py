@@ -10,8 +10,8 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from conjure.process import Prediction
 from conjure.process.pipeline import PipelineProcess
+from conjure.process.prediction import Prediction
 
 
 @dataclass(frozen=True)

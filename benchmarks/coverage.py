@@ -20,11 +20,13 @@ import numpy as np
 import conjure
 from benchmarks.many import word_pairs
 from conjure import ESTIMANDS, Gaussian, GaussianProcess
-from conjure.divergence import estimate, log_t_interval
-from conjure.divergence.statistics import independent, standard_error, t_quantile
-from conjure.engine import Job, Network, run_block
+from conjure.divergence.estimate import estimate
+from conjure.engine.block import run_block
+from conjure.engine.jobs import Job
+from conjure.engine.network import Network
+from conjure.engine.oracle import expected_squares
 from conjure.engine.precision import rounds
-from conjure.oracle import expected_squares
+from conjure.statistics import independent, log_t_interval, standard_error, t_quantile
 
 STEPS = 5
 """On the embedded model, where a pair takes 18 calls a sample then."""

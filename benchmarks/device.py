@@ -20,7 +20,7 @@ import torch
 
 import conjure
 from conjure.engine.speed import measure_speed
-from conjure.loading import vary
+from conjure.loading.load import vary
 from conjure.process.pipeline import PipelineProcess
 
 SCHEDULE = {

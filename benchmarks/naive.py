@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from conjure.engine.noise import standard_normal
-from conjure.process import Prediction, Process, Transition
+from conjure.process.base import Process
+from conjure.process.prediction import Prediction, Transition
 
 
 def naive_distances(

@@ -25,12 +25,13 @@ import torch
 
 import conjure
 from benchmarks.many import phrases
-from conjure.divergence import Squares, estimate
+from conjure.divergence import ESTIMANDS
+from conjure.divergence.base import Squares
+from conjure.divergence.estimate import estimate
 from conjure.engine import noise
-from conjure.engine.block import squared_norm
+from conjure.engine.crossing import squared_norm
 from conjure.process.pipeline import PipelineProcess
-from conjure.ranks import spearman
-from conjure.registry import ESTIMANDS
+from conjure.statistics import spearman
 
 
 def main() -> None:

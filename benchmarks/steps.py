@@ -18,10 +18,11 @@ import torch
 
 import conjure
 from conjure import ESTIMANDS, Gaussian, GaussianProcess
-from conjure.divergence import FIELDS, Squares, estimate
+from conjure.divergence.base import FIELDS, Squares
+from conjure.divergence.estimate import estimate
+from conjure.engine.oracle import continuous_kl, expected_squares
 from conjure.levels import NoiseLevels
-from conjure.oracle import continuous_kl, expected_squares
-from conjure.process.samplers import Grid
+from conjure.process.samplers.base import Grid
 from conjure.process.samplers.ddim import Ddim
 
 EMOJI = Path(conjure.__file__).parent / "models" / "emoji" / "scheduler" / "scheduler_config.json"

@@ -21,8 +21,12 @@ from scipy.stats import norm, qmc
 import conjure
 from benchmarks.many import phrases
 from conjure import ESTIMANDS, Gaussian, GaussianProcess
-from conjure.engine import Job, Limits, Network, noise, plan_blocks, run_block
-from conjure.process import Process
+from conjure.engine import noise
+from conjure.engine.block import run_block
+from conjure.engine.jobs import Job
+from conjure.engine.network import Network
+from conjure.engine.plan import Limits, plan_blocks
+from conjure.process.base import Process
 
 Pairs = list[tuple[str, str]]
 Draw = Callable[[int, Sequence[int], int, tuple[int, ...]], torch.Tensor]

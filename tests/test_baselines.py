@@ -16,14 +16,17 @@ import torch
 
 import conjure
 from conjure import Gaussian, GaussianProcess
-from conjure.baselines import Asked, folder_name
-from conjure.baselines.trajectories import TEMPLATE, Trajectories
-from conjure.engine import Job, Network, noise, run_block
+from conjure.engine import noise
+from conjure.engine.block import run_block
+from conjure.engine.jobs import Job
+from conjure.engine.network import Network
 from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError
 from conjure.evaluate import Examples, evaluate
 from conjure.evaluate.run import build_methods
-from conjure.registry import METHODS
+from conjure.methods import METHODS
+from conjure.methods.base import Asked, folder_name
+from conjure.methods.trajectories import TEMPLATE, Trajectories
 
 PAIRS = [("cat", "dog"), ("dog", "cat"), ("cat", "cat"), ("a red car", "dog")]
 
@@ -474,7 +477,7 @@ def test_one_window_cannot_stand_for_several(pipeline_folder):
 
 
 def test_the_initial_timestep_counts_texts_that_return(pipeline, tmp_path, monkeypatch):
-    monkeypatch.setattr("conjure.baselines.initial_timestep.TOGETHER", 2)
+    monkeypatch.setattr("conjure.methods.initial_timestep.TOGETHER", 2)
     (method,) = build_methods(["initial-timestep"], Asked(lambda: pipeline, samples=1))
     found = method.measure(PAIRS, tmp_path)
     assert found.calls == method.cost(PAIRS) == 2 + 2  # "dog", twice

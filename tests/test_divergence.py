@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from conjure import ESTIMANDS
-from conjure.divergence import Squares, estimate, log_t_interval
+from conjure.divergence.base import Squares
+from conjure.divergence.estimate import estimate
 from conjure.levels import NoiseLevels
+from conjure.statistics import log_t_interval
 
 LEVELS = NoiseLevels.from_log_snr(np.array([-1.0, 1.0, 2.0]))
 SQUARES = Squares(

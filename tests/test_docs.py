@@ -20,8 +20,11 @@ from typer.models import ArgumentInfo
 from benchmarks.printed import PAGES, commands, with_output
 from conjure import cli
 from conjure.cli.options import MODEL, PROCESS
+from conjure.divergence import ESTIMANDS
 from conjure.evaluate import TASKS
-from conjure.registry import ESTIMANDS, FAMILIES, METHODS, SAMPLERS
+from conjure.methods import METHODS
+from conjure.process.families import FAMILIES
+from conjure.process.samplers import SAMPLERS
 
 DOCS = Path(__file__).parents[1] / "docs"
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -13,11 +12,11 @@ from conftest import each_sampler, gaussians
 import conjure
 from conjure import ConjureError, Embeddings, Gaussian, GaussianProcess
 from conjure.divergence.girsanov import trapezoid_weights
-from conjure.embedding import draw_landmarks
-from conjure.embedding.projection import project, projection_error
-from conjure.engine import Network
+from conjure.engine.network import Network
 from conjure.errors import EstimandUnavailableError, RunMismatchError
-from conjure.process.base import scored_visits
+from conjure.operations.embedding.landmarks import draw_landmarks
+from conjure.operations.embedding.projection import project, projection_error
+from conjure.process.prediction import scored_visits
 
 NAMES = ["a", "b", "c"]
 
@@ -246,7 +245,8 @@ def test_landmarks_of_a_run_that_never_began_are_drawn_anew(tmp_path, monkeypatc
     meanings = {name: Gaussian(n * np.ones(2), np.eye(2)) for n, name in enumerate(["", "a", "b"])}
     process = GaussianProcess.build(meanings, steps=3)
     with monkeypatch.context() as broken:
-        broken.setattr(sys.modules["conjure.embedding.embed"], "_vectors", lambda *_: 1 / 0)
+        place = "conjure.operations.embedding.embeddings.embed_vectors"
+        broken.setattr(place, lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             conjure.embed(["a", "b"], process=process, seed=1, out=tmp_path / "run")
     assert (tmp_path / "run" / "landmarks.safetensors").exists()

@@ -10,8 +10,9 @@ from conftest import each_sampler
 
 import conjure
 from benchmarks.naive import naive_distances
+from conjure.models import EMBEDDED
 from conjure.process.pipeline import PipelineProcess
-from conjure.registry import EMBEDDED, SAMPLERS
+from conjure.process.samplers import SAMPLERS
 
 PROMPTS = ("snow leopard", "bengal tiger")
 

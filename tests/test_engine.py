@@ -16,21 +16,15 @@ from hypothesis import strategies as st
 import conjure
 from benchmarks.naive import naive_distances
 from conjure import ConjureError, Gaussian, GaussianProcess
-from conjure.engine import (
-    Block,
-    Job,
-    Limits,
-    Network,
-    PathCache,
-    execute,
-    last_uses,
-    memory,
-    plan_blocks,
-    run_block,
-)
+from conjure.engine import execute, memory
+from conjure.engine.block import run_block
+from conjure.engine.jobs import Block, Job
+from conjure.engine.network import Network
 from conjure.engine.noise import standard_normal
+from conjure.engine.paths import PathCache
+from conjure.engine.plan import Limits, last_uses, plan_blocks
 from conjure.errors import EstimandUnavailableError, NonFinitePredictionError, UnknownNameError
-from conjure.process import Prediction
+from conjure.process.prediction import Prediction
 
 
 def assert_equals_naive(process, a, b, samples, rel):

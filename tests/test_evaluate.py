@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
-from conjure.baselines import Measured
-from conjure.divergence import estimate
+from conjure.cli.variations import SAMPLES, parse_vary
+from conjure.divergence.estimate import estimate
+from conjure.engine.oracle import expected_squares
 from conjure.evaluate import (
     TASKS,
     Conventions,
@@ -34,7 +35,9 @@ from conjure.evaluate import (
 )
 from conjure.evaluate.analysis import by_chance, disagreements, kinds, rank_errors, whole
 from conjure.evaluate.published import PAPER, PUBLISHED
-from conjure.evaluate.report import markdown_report, pick_column, report_page
+from conjure.evaluate.report.markdown import markdown_report
+from conjure.evaluate.report.page import report_page
+from conjure.evaluate.report.rows import pick_column
 from conjure.evaluate.scoring import (
     bootstrap,
     correlation,
@@ -45,9 +48,8 @@ from conjure.evaluate.scoring import (
 )
 from conjure.evaluate.sweep import gaps_to_first, sweep, sweep_figure
 from conjure.evaluate.tasks import Task, expand
-from conjure.oracle import expected_squares
-from conjure.ranks import jackknife_error, spearman
-from conjure.settings import SAMPLES, parse_vary
+from conjure.methods.base import Measured
+from conjure.statistics import jackknife_error, spearman
 
 NAMES = [f"w{n}" for n in range(12)]
 

@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 import conjure
 from conjure import ConjureError
 from conjure.errors import ConjureWarning
-from conjure.explain.columns import choose_columns
-from conjure.explain.figure import RED
-from conjure.explain.heatmap import LETTER, fit, shorten
+from conjure.figures.columns import choose_columns
+from conjure.figures.comparison import RED
+from conjure.figures.style import LETTER, fit, shorten
 
 
 @given(
@@ -129,7 +129,7 @@ def test_a_failed_write_leaves_the_old_file(comparison, tmp_path, monkeypatch):
         raise RuntimeError("disk full")
 
     monkeypatch.setattr(figure, "savefig", fail)
-    from conjure.explain import save_figure
+    from conjure.figures.style import save_figure
 
     with pytest.raises(RuntimeError, match="disk full"):
         save_figure(figure, target)

@@ -17,8 +17,8 @@ import conjure
 from benchmarks.naive import naive_distances
 from conjure.engine.noise import standard_normal
 from conjure.errors import ConjureError
-from conjure.process.samplers.base import is_flow
-from conjure.settings import load_arguments
+from conjure.loading.settings import load_arguments
+from conjure.process.samplers.schedules import is_flow
 
 STEPS = 4
 LEARNED = ("ddpm", "dpm++", "dpm++-sde")  # schedulers that know of a learned variance

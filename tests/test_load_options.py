@@ -20,8 +20,8 @@ from conjure.errors import (
     UnknownNameError,
     UnsafeWeightsError,
 )
-from conjure.loading import vary
-from conjure.sources import parse_lora
+from conjure.loading.load import vary
+from conjure.loading.sources import parse_lora
 
 
 def distance(process: conjure.Process, a: str = "cat", b: str = "dog") -> float:

@@ -10,10 +10,10 @@ import torch
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
-from conjure.ranks import spearman
+from conjure.statistics import spearman
 
 mteb = pytest.importorskip("mteb")
-from conjure.mteb import Encoder, PairScorer, fourier_features  # noqa: E402
+from conjure.evaluate.mteb import Encoder, PairScorer, fourier_features  # noqa: E402
 
 NAMES = [f"w{n}" for n in range(16)]
 PAIRS = [(NAMES[i], NAMES[j]) for i in range(16) for j in range(i)][:60]

@@ -9,11 +9,16 @@ from conftest import each_sampler, gaussians
 
 import conjure
 from conjure import ESTIMANDS, Gaussian, GaussianProcess
-from conjure.divergence import estimate
+from conjure.divergence.estimate import estimate
+from conjure.engine.oracle import (
+    continuous_kl,
+    expected_squares,
+    gaussian_kl,
+    gaussian_kl_from_roots,
+)
 from conjure.levels import NoiseLevels
-from conjure.oracle import continuous_kl, expected_squares, gaussian_kl, gaussian_kl_from_roots
-from conjure.process.base import guide
-from conjure.process.samplers import Grid
+from conjure.process.prediction import guide
+from conjure.process.samplers.base import Grid
 from conjure.process.samplers.ddim import Ddim
 from conjure.process.samplers.ddpm import Ddpm
 from conjure.process.samplers.dpm import DpmSolver

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
-from conjure.divergence import estimate
-from conjure.engine import Job
+from conjure.divergence.estimate import estimate
+from conjure.engine.jobs import Job
+from conjure.engine.oracle import expected_squares
 from conjure.engine.paths import PathCache
 from conjure.engine.speed import measure_speed
 from conjure.errors import RunMismatchError
-from conjure.oracle import expected_squares
-from conjure.store import make_manifest, open_run
-from conjure.store.run import Run
+from conjure.store.manifest import make_manifest
+from conjure.store.run import Run, open_run
 
 NAMES = "abcdef"
 

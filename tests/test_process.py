@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 import conjure
 from conjure import ESTIMANDS, ConjureError, GaussianProcess
-from conjure.divergence import estimate
-from conjure.engine.network import check_finite
+from conjure.divergence.estimate import estimate
 from conjure.engine.noise import standard_normal
+from conjure.engine.oracle import expected_squares
 from conjure.errors import ModelError, NonFinitePredictionError
 from conjure.levels import NoiseLevels
-from conjure.oracle import expected_squares
-from conjure.process.base import Prediction, guide, scored_visits
+from conjure.process.base import check_finite
 from conjure.process.parametrization import to_prediction
-from conjure.process.samplers.base import lay_out
-from conjure.registry import SAMPLERS
+from conjure.process.prediction import Prediction, guide, scored_visits
+from conjure.process.samplers import SAMPLERS
+from conjure.process.samplers.schedules import lay_out
 
 SCHEDULERS = {
     "ddim": "DDIMScheduler",

@@ -13,15 +13,15 @@ from conftest import each_sampler, gaussians
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
-from conjure.between import Between, why_apart
-from conjure.divergence import estimate
-from conjure.engine import Network
+from conjure.divergence.estimate import estimate
+from conjure.engine.network import Network
 from conjure.engine.noise import standard_normal
+from conjure.engine.oracle import expected_squares
 from conjure.engine.walk import finished_pictures
-from conjure.oracle import expected_squares
-from conjure.process.base import guide
-from conjure.process.blind import Blind
-from conjure.ranks import jackknife_error
+from conjure.process.prediction import guide
+from conjure.process.wrappers.between import Between, why_apart
+from conjure.process.wrappers.blind import Blind
+from conjure.statistics import jackknife_error
 
 PROMPTS = ["cat", "dog", "owl", "fox"]
 
@@ -217,7 +217,7 @@ def test_what_shares_no_paths_is_refused_and_compared_by_matrices(pipeline_folde
     assert "autoencoders differ" in str(why_apart(process, recoded))
     halved = conjure.load(pipeline_folder, steps=4, dtype="bfloat16")
     assert why_apart(process, halved) is None
-    from conjure.drifting import compare_by_matrices
+    from conjure.operations.drift import compare_by_matrices
 
     apart = compare_by_matrices(PROMPTS, process, others["samplers differ"], samples=1)
     assert apart.names == ("A", "B")

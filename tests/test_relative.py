@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import conjure
 from conjure import Gaussian, GaussianProcess
-from conjure.baselines import Asked, folder_name, host
-from conjure.engine import Job, count_calls
+from conjure.engine.jobs import Job, count_calls
 from conjure.errors import ConjureError
 from conjure.evaluate import Examples, evaluate
 from conjure.evaluate.run import build_methods
-from conjure.relative import relate, relative_pairs, samples_of_ratio, with_reference
+from conjure.methods.base import Asked, folder_name, host
+from conjure.operations.relative import relate, relative_pairs, samples_of_ratio, with_reference
 
 
 def means(**named) -> GaussianProcess:

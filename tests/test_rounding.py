@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import conjure
-from conjure.engine import Network
+from conjure.engine.network import Network
 from conjure.engine.walk import first_predictions
-from conjure.process.rounding import MARK, Nudged
+from conjure.process.wrappers.nudged import MARK, Nudged
 
 PAIRS = [("cat", "dog"), ("cat", "a red car")]
 

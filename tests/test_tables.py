@@ -6,14 +6,9 @@ import io
 
 import pytest
 
+from conjure.cli.prompts import choose_columns, texts
 from conjure.errors import ConjureError
-from conjure.tables import (
-    check_table_path,
-    choose_columns,
-    open_table,
-    texts,
-    write_table,
-)
+from conjure.io.tables import check_table_path, open_table, write_table
 
 ROWS = [
     {"a": "a cat, asleep", "b": 'the "dog"', "score": 1.5},

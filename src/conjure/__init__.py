@@ -9,50 +9,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from conjure.comparison import Comparison, compare
-    from conjure.divergence import Estimate
-    from conjure.drifting import Drift, drift
-    from conjure.embedding import Embeddings, embed
+    from conjure.divergence import ESTIMANDS
+    from conjure.divergence.estimate import Estimate
     from conjure.errors import ConjureError
-    from conjure.loading import load
-    from conjure.matrices import Matrix, matrix
-    from conjure.pairs import PairRun, compare_pairs
-    from conjure.process import Gaussian, GaussianProcess, Process
-    from conjure.processes import Processes, compare_processes
-    from conjure.registry import ESTIMANDS, METHODS, SAMPLERS
-    from conjure.relative import Relative, relative_pairs
+    from conjure.loading.load import load
+    from conjure.methods import METHODS
+    from conjure.operations.compare import Comparison, compare
+    from conjure.operations.drift import Drift, drift
+    from conjure.operations.embedding import Embeddings, embed
+    from conjure.operations.matrix import Matrix, matrix
+    from conjure.operations.pair_run import PairRun
+    from conjure.operations.pairs import compare_pairs
+    from conjure.operations.processes import Processes, compare_processes
+    from conjure.operations.relative import Relative, relative_pairs
+    from conjure.process.base import Process
+    from conjure.process.families import FAMILIES
+    from conjure.process.gaussian import Gaussian, GaussianProcess
+    from conjure.process.samplers import SAMPLERS
 
 __version__ = "0.1.0"
 
 # Looked up when first used, so that `conjure --help` does not wait for torch.
 _PUBLIC = {
-    "Comparison": "conjure.comparison",
+    "Comparison": "conjure.operations.compare",
     "ConjureError": "conjure.errors",
-    "Drift": "conjure.drifting",
-    "ESTIMANDS": "conjure.registry",
-    "Embeddings": "conjure.embedding",
-    "Estimate": "conjure.divergence",
-    "Gaussian": "conjure.process",
-    "GaussianProcess": "conjure.process",
-    "METHODS": "conjure.registry",
-    "Matrix": "conjure.matrices",
-    "PairRun": "conjure.pairs",
-    "Process": "conjure.process",
-    "Processes": "conjure.processes",
-    "Relative": "conjure.relative",
-    "SAMPLERS": "conjure.registry",
-    "compare": "conjure.comparison",
-    "compare_pairs": "conjure.pairs",
-    "compare_processes": "conjure.processes",
-    "drift": "conjure.drifting",
-    "embed": "conjure.embedding",
-    "load": "conjure.loading",
-    "matrix": "conjure.matrices",
-    "relative_pairs": "conjure.relative",
+    "Drift": "conjure.operations.drift",
+    "ESTIMANDS": "conjure.divergence",
+    "Embeddings": "conjure.operations.embedding",
+    "Estimate": "conjure.divergence.estimate",
+    "FAMILIES": "conjure.process.families",
+    "Gaussian": "conjure.process.gaussian",
+    "GaussianProcess": "conjure.process.gaussian",
+    "METHODS": "conjure.methods",
+    "Matrix": "conjure.operations.matrix",
+    "PairRun": "conjure.operations.pair_run",
+    "Process": "conjure.process.base",
+    "Processes": "conjure.operations.processes",
+    "Relative": "conjure.operations.relative",
+    "SAMPLERS": "conjure.process.samplers",
+    "compare": "conjure.operations.compare",
+    "compare_pairs": "conjure.operations.pairs",
+    "compare_processes": "conjure.operations.processes",
+    "drift": "conjure.operations.drift",
+    "embed": "conjure.operations.embedding",
+    "load": "conjure.loading.load",
+    "matrix": "conjure.operations.matrix",
+    "relative_pairs": "conjure.operations.relative",
 }
 
 __all__ = [
     "ESTIMANDS",
+    "FAMILIES",
     "METHODS",
     "SAMPLERS",
     "Comparison",
@@ -77,15 +84,24 @@ __all__ = [
     "relative_pairs",
 ]
 
-
-_MODULES = ("baselines", "drifting", "evaluate", "loading", "mteb", "oracle", "registry", "store")
+_MODULES = {
+    "drifting": "conjure.operations.drift",
+    "evaluate": "conjure.evaluate",
+    "loading": "conjure.loading",
+    "methods": "conjure.methods",
+    "mteb": "conjure.mteb",
+    "oracle": "conjure.engine.oracle",
+    "registry": "conjure.registry",
+    "store": "conjure.store",
+}
+"""Rooms that are reached by their names, without an import of their own."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     if name in _MODULES:
-        return import_module(f"conjure.{name}")
+        return import_module(_MODULES[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

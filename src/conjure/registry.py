@@ -1,22 +1,15 @@
-"""Every choice that has a name, on one page. To add one: its file, and its line here.
+"""Names for choices: each is imported only when it is used, so that listing them is free.
 
-Entries are imported only when one is used, so that listing the names (for ``--help``) is free.
+The registries themselves stand in the doors of the folders whose entries they list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from conjure.errors import ConjureError, UnknownNameError
-
-if TYPE_CHECKING:
-    from conjure.baselines.base import Asked, Method
-    from conjure.divergence.base import Estimand
-    from conjure.process.families.base import Family, Source
-    from conjure.process.samplers.base import Sampler, SchedulerConfig
 
 T = TypeVar("T")
 
@@ -83,71 +76,21 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._places)
 
 
-ESTIMANDS: Registry[Estimand] = Registry(
-    "estimand",
-    {
-        "girsanov": "conjure.divergence.girsanov:ESTIMAND",
-        "ancestral": "conjure.divergence.ancestral:ESTIMAND",
-        "score": "conjure.divergence.score:ESTIMAND",
-        "epsilon": "conjure.divergence.epsilon:ESTIMAND",
-        "picture": "conjure.divergence.picture:ESTIMAND",
-        "as-printed": "conjure.divergence.as_printed:ESTIMAND",
-    },
-)
-"""Ways to sum a run's squared differences into a distance."""
+def imported_when_used(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package whose names are imported when they are first asked for.
 
-SAMPLERS: Registry[Callable[[SchedulerConfig, float | None], Sampler]] = Registry(
-    "sampler",
-    {
-        "ddim": "conjure.process.samplers.ddim:build",
-        "ddpm": "conjure.process.samplers.ddpm:build",
-        "euler": "conjure.process.samplers.euler:build",
-        "euler-ancestral": "conjure.process.samplers.euler:build_ancestral",
-        "heun": "conjure.process.samplers.heun:build",
-        "dpm++": "conjure.process.samplers.dpm:build",
-        "dpm++-sde": "conjure.process.samplers.dpm:build_sde",
-        "unipc": "conjure.process.samplers.unipc:build",
-        "pndm": "conjure.process.samplers.pndm:build",
-        "lcm": "conjure.process.samplers.lcm:build",
-        "flow-stochastic": "conjure.process.samplers.flow_stochastic:build",
-        "own": "conjure.process.samplers.own:build",
-    },
-)
-"""Ways to advance a path: functions of a scheduler's configuration and η (None: not given)."""
+    Args:
+        package: Its name.
+        places: The module of each name.
 
-FAMILIES: Registry[Callable[[Source], Family]] = Registry(
-    "pipeline",
-    {
-        "StableDiffusionPipeline": "conjure.process.families.stable_diffusion:load",
-        "LatentConsistencyModelPipeline": "conjure.process.families.stable_diffusion:load_lcm",
-        "StableDiffusionXLPipeline": "conjure.process.families.sdxl:load",
-        "StableDiffusion3Pipeline": "conjure.process.families.sd3:load",
-        "FluxPipeline": "conjure.process.families.flux:load",
-        "PixArtAlphaPipeline": "conjure.process.families.pixart:load_alpha",
-        "PixArtSigmaPipeline": "conjure.process.families.pixart:load_sigma",
-        "SanaPipeline": "conjure.process.families.sana:load",
-        "HunyuanDiTPipeline": "conjure.process.families.hunyuan:load",
-        "IFPipeline": "conjure.process.families.deepfloyd:load",
-        "AuraFlowPipeline": "conjure.process.families.aura_flow:load",
-    },
-)
-"""Loaders of models, by the ``_class_name`` in a pipeline's ``model_index.json``."""
+    >>> __getattr__ = imported_when_used("numbers", {"pi": "math"})
+    >>> __getattr__("pi") > 3
+    True
+    """
 
-METHODS: Registry[Callable[[Asked, str | None], Method]] = Registry(
-    "method",
-    {
-        "conjuring": "conjure.baselines.conjuring:build",
-        "relative": "conjure.baselines.relative:build",
-        "landmarks": "conjure.baselines.landmarks:build",
-        "initial-timestep": "conjure.baselines.initial_timestep:build",
-        "direct-output": "conjure.baselines.direct_output:build",
-        "text-encoder": "conjure.baselines.text_encoder:build",
-        "sentence-transformers": "conjure.baselines.sentence_transformers:build",
-        "trajectories": "conjure.baselines.trajectories:build",
-        "trajectories+prompt": "conjure.baselines.trajectories:build_prompted",
-    },
-)
-"""Rows of the evaluation's table: functions of what is asked and of what follows the colon."""
+    def look_up(name: str) -> Any:
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(places[name]), name)
 
-EMBEDDED = {"emoji": Path(__file__).parent / "models" / "emoji"}
-"""Models that ship with the package."""
+    return look_up

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from importlib.metadata import version
 from typing import Any, ParamSpec
 
 import typer
 from rich.console import Console
 
-from conjure import __version__
 from conjure.cli.compare import compare
 from conjure.cli.drift import drift
 from conjure.cli.embed import embed
@@ -61,16 +61,16 @@ for _command in _COMMANDS:
     app.command()(_interruptible(_command))
 
 
-def _version(show: bool) -> None:
+def _show_version(show: bool) -> None:
     if show:
-        typer.echo(f"conjure {__version__}")
+        typer.echo(f"conjure {version('conjure')}")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    show_version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
     pass

@@ -7,22 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import (
-    Antithetic,
-    AsJson,
-    EstimandName,
-    Figure,
-    LoadProcess,
-    Samples,
-    Seed,
-    check_asked,
-    takes_process,
-)
-from conjure.cli.pairs import near_floor
-from conjure.files import check_figure_path
+from conjure.cli.options import Antithetic, AsJson, EstimandName, Figure, Samples, Seed
+from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.words import near_floor
+from conjure.io.files import check_figure_path
 
 if TYPE_CHECKING:
-    from conjure.comparison import Comparison
+    from conjure.operations.compare import Comparison
 
 A = Annotated[
     str, typer.Argument(metavar="A", help="The first prompt; an empty one is unconditional.")
@@ -56,7 +47,7 @@ def compare(
     check_asked(estimand, seed, samples=samples, antithetic=antithetic)
     process = load()
     from conjure.cli.console import say, show, status
-    from conjure.comparison import compare as run
+    from conjure.operations.compare import compare as run
 
     result = run(
         a,

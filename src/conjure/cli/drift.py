@@ -15,26 +15,22 @@ from conjure.cli.options import (
     EstimandName,
     Figure,
     FirstRound,
-    Loader,
-    LoadProcess,
     MaxCalls,
     Out,
     PromptsFile,
     Seed,
     Table,
     Tolerance,
-    at_point,
-    check_asked,
-    check_points,
-    takes_process,
 )
+from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.variations import Loader, at_point, check_points, parse_changes
 from conjure.errors import ConjureError
-from conjure.files import check_figure_path
-from conjure.settings import parse_changes
-from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
+from conjure.io.files import check_figure_path
+from conjure.io.tables import check_table_path, open_table, write_table
 
 if TYPE_CHECKING:
-    from conjure.drifting import Drift
+    from conjure.operations.drift import Drift
 
 SamplesOfDrift = Annotated[
     int | None,
@@ -107,19 +103,20 @@ def drift(
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     check_points(load, [{}, changes], estimand)
     check_asked(estimand, seed, out=out)
-    from conjure.budget import make_budget
+    from conjure.operations.budget import make_budget
 
     most = 4 if samples is None and tolerance is None else samples
     make_budget(most, tolerance, None, first_round, max_calls, antithetic=antithetic)
     loader = Loader(load)
     first = loader({})
-    from conjure.between import why_apart
     from conjure.cli.console import duration, say, show
-    from conjure.cli.pairs import cost
     from conjure.cli.processes import screen as matrices_screen
-    from conjure.drifting import compare_by_matrices, path_calls
-    from conjure.drifting import drift as compare_prompts
-    from conjure.explain.drift import SAMPLES, SHOWN
+    from conjure.cli.words import cost
+    from conjure.engine.walk import path_calls
+    from conjure.figures.drift import SAMPLES, SHOWN
+    from conjure.operations.drift import compare_by_matrices
+    from conjure.operations.drift import drift as compare_prompts
+    from conjure.process.wrappers.between import why_apart
 
     second = loader(changes)
     if guessed:
@@ -183,7 +180,7 @@ def screen(found: Drift, most: int = 30) -> Any:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from conjure.cli.pairs import near_floor
+    from conjure.cli.words import near_floor
 
     ranked = found.ranked()
     kl = ranked[0][1].is_kl

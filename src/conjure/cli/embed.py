@@ -8,20 +8,11 @@ from typing import Annotated
 
 import typer
 
-from conjure.cli.options import (
-    OUTPUT,
-    AsJson,
-    Columns,
-    EstimandName,
-    LoadProcess,
-    Out,
-    PromptsFile,
-    Seed,
-    check_asked,
-    takes_process,
-)
-from conjure.files import check_embeddings_path
-from conjure.tables import choose_columns, open_table, texts
+from conjure.cli.options import OUTPUT, AsJson, Columns, EstimandName, Out, PromptsFile, Seed
+from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.prompts import choose_columns, texts
+from conjure.io.files import check_embeddings_path
+from conjure.io.tables import open_table
 
 Save = Annotated[
     Path,
@@ -69,12 +60,12 @@ def embed(
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     check_asked(estimand, seed, out=out)
-    from conjure.embedding.landmarks import check_landmark_form
+    from conjure.operations.embedding.landmarks import check_landmark_form
 
     check_landmark_form(estimand)
     process = load()
     from conjure.cli.console import duration, say
-    from conjure.embedding import embed as run
+    from conjure.operations.embedding.embeddings import embed as run
 
     if guessed:
         say(f"Embedding the prompts in the column {names[0]!r}.")

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from conjure.cli.options import (
-    OUTPUT,
-    AsJson,
-    EstimandName,
-    Figure,
-    Loader,
-    LoadProcess,
-    Out,
-    Seed,
-    at_point,
-    check_asked,
-    check_points,
-    takes_process,
-)
+from conjure.cli.evaluation_screen import screen
+from conjure.cli.options import OUTPUT, AsJson, EstimandName, Figure, Out, Seed
+from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.sweep import run_sweep
+from conjure.cli.variations import Loader, Start
 from conjure.errors import ConjureError
-from conjure.files import check_figure_path
-from conjure.registry import METHODS
-
-if TYPE_CHECKING:
-    from conjure.evaluate import Evaluation
-    from conjure.evaluate.table import Table
-    from conjure.process.base import Process
+from conjure.io.files import check_figure_path
+from conjure.methods import METHODS
 
 DATA = "The data"
 
@@ -187,7 +172,7 @@ def evaluate(
     if vary and (kind is not None or full):
         raise ConjureError("--vary prints a table of its own: leave --format and --full out.")
     if vary:
-        _sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
+        run_sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
         return
     start = Start(Loader(load), changes)
     found = run(
@@ -203,35 +188,6 @@ def evaluate(
     else:
         show(screen(table, found))
     say(f"{found.calls:,} network calls in {found.seconds:.0f} s.")
-
-
-class Start:
-    """Loads the process when a method first asks for it, and says what it will have to do."""
-
-    def __init__(self, loader: Loader, changes: dict[str, Any]) -> None:
-        self.loader, self.changes, self.process = loader, changes, None
-
-    def __call__(self) -> Process:
-        if self.process is None:
-            self.process = self.loader(self.changes)
-        return self.process
-
-    def announce(self, calls: int) -> None:
-        """What an evaluation will take, said before it starts."""
-        from conjure.cli.console import say
-
-        if calls and self.process is not None:
-            say(planned(calls, self.process))
-
-
-def planned(calls: int, process: Process) -> str:
-    """What an evaluation will take, said before it starts."""
-    from conjure.cli.console import duration
-    from conjure.engine.speed import MEASURED_FROM, find_pace
-
-    pace = find_pace(process, ("",), min(calls, MEASURED_FROM - 1))
-    took = "" if pace is None else f", about {duration(calls * pace.seconds_per_call)}"
-    return f"About {calls:,} network calls{took}, less what the run directory holds."
 
 
 def preset_changes(name: str, model: str | None) -> dict[str, Any]:
@@ -251,115 +207,3 @@ def preset_changes(name: str, model: str | None) -> dict[str, Any]:
         say(f"  {mark} {setting.name:<10} {setting.value!s:<30} {setting.why}")
     # Not set anew, a model that was named keeps its revision, its variant and its adapters.
     return {s.name: s.value for s in settings if s.name != "model" or model is None}
-
-
-def screen(table: Table, evaluation: Evaluation) -> Any:
-    """The table for a terminal, and what to know beside it."""
-    from rich.console import Group
-    from rich.padding import Padding
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    from conjure.evaluate.table import cell
-
-    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    shown.add_column(table.corner)
-    for heading in table.headings:
-        shown.add_column(heading, justify="right")
-    for group, rows in table.groups(table.rows):
-        shown.add_row(Text(group, style="italic dim"))
-        for row in rows:
-            cells = []
-            for task in table.headings:
-                style = "bold" if task in row.best else ""
-                cells.append(Text(cell(row, task, full=table.full), style=style))
-            shown.add_row(Text(f"  {row.name}"), *cells)
-    if table.published:
-        shown.add_row(Text("Published by Liu & Soatto (ICLR 2026)", style="italic dim"))
-        for row in table.published:
-            cells = [Text(cell(row, t, full=False), style="dim") for t in table.headings]
-            shown.add_row(Text(f"  {row.name}", style="dim"), *cells)
-    notes = [Text(note, style="dim") for note in (*table.notes, *remarks(evaluation))]
-    return Padding(Group(shown, Text(""), *notes), (1, 2))
-
-
-def remarks(evaluation: Evaluation) -> list[str]:
-    """How sure the table is: differences to the leading method, and its sampling error."""
-    found = []
-    lead = evaluation.lead().method
-    for gap in evaluation.differences:
-        if lead not in (gap.method, gap.other):
-            continue
-        sign = 1 if gap.method == lead else -1
-        other = gap.other if sign == 1 else gap.method
-        low, high = sorted((sign * gap.low, sign * gap.high))
-        found.append(
-            f"{gap.task}: {lead} − {other} = {100 * sign * gap.value:+.1f} "
-            f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-            + ("" if gap.monte_carlo is None else f", ±{100 * gap.monte_carlo:.1f} by sampling")
-        )
-    for score in evaluation.scores:
-        if not score.headline or score.method != lead:
-            continue
-        said = f"to [{100 * score.low:.1f}, {100 * score.high:.1f}] by other pairs"
-        if score.monte_carlo is not None:
-            said += f", by ±{100 * score.monte_carlo:.1f} by other samples (k = {score.samples})"
-        found.append(f"{score.task}: {lead} would move {said}")
-    return found
-
-
-def _sweep(
-    vary: list[str],
-    load: LoadProcess,
-    changes: dict[str, Any],
-    tasks: list[str],
-    methods: list[str],
-    asked: dict[str, Any],
-    out: Path | None,
-    figure: Path | None,
-    *,
-    as_json: bool,
-) -> None:
-    from conjure.checks import check_sampling
-    from conjure.cli.console import say, show
-    from conjure.evaluate.sweep import gaps_to_first, sweep, sweep_figure, sweep_table
-    from conjure.settings import SAMPLES, WEIGHTS, parse_vary
-
-    axes = parse_vary(vary, SAMPLES)
-    axes = dict(sorted(axes.items(), key=lambda axis: axis[0] not in WEIGHTS))  # loaded once each
-    loader = Loader(load)
-    started: list[Start] = []
-
-    def settings_at(point: dict[str, Any]) -> dict[str, Any]:
-        own = {name: value for name, value in point.items() if name != "samples"}
-        # The η of a preset is that of its sampler.
-        kept = {k: v for k, v in changes.items() if k != "eta" or "sampler" not in own}
-        return at_point(load, kept | own)
-
-    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-    check_points(load, [settings_at(point) for point in points])
-    for point in points:
-        check_sampling(point.get("samples", asked["samples"]), asked["seed"])
-
-    def run_at(point: dict[str, Any]) -> Any:
-        say("At " + ", ".join(f"{name} = {value}" for name, value in point.items()) + ":")
-        own = settings_at(point)
-        if not started or started[0].changes != own:  # other samples are of the same process
-            started[:] = [Start(loader, own)]
-        return started[0]
-
-    def announce(calls: int) -> None:
-        started[0].announce(calls)
-
-    found = sweep(tasks, methods, axes, run_at, out=out, announce=announce, progress=True, **asked)
-    if as_json:
-        gaps = [asdict(gap) for gap in gaps_to_first(found)]
-        said = {"points": [point.to_dict() for point in found], "gaps_to_first": gaps}
-        typer.echo(json.dumps(said, ensure_ascii=False))
-    else:
-        show(sweep_table(found))
-    if figure is not None:  # last, since a picture may fail
-        from conjure.explain import save_figure
-
-        save_figure(sweep_figure(found), figure)
-        say(f"Curves in {figure}.")

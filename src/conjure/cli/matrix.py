@@ -16,7 +16,6 @@ from conjure.cli.options import (
     EstimandName,
     Figure,
     FirstRound,
-    LoadProcess,
     MaxCalls,
     Out,
     PromptsFile,
@@ -24,17 +23,17 @@ from conjure.cli.options import (
     Seed,
     Table,
     Tolerance,
-    check_asked,
-    takes_process,
 )
-from conjure.cli.pairs import cost, near_floor, spent
+from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
-from conjure.files import check_figure_path
-from conjure.tables import check_table_path, choose_columns, open_table, texts, write_table
+from conjure.io.files import check_figure_path
+from conjure.io.tables import check_table_path, open_table, write_table
 
 if TYPE_CHECKING:
-    from conjure.matrices import Matrix
-    from conjure.pairs import PairRun
+    from conjure.operations.matrix import Matrix
+    from conjure.operations.pair_run import PairRun
 
 
 @takes_process
@@ -70,12 +69,12 @@ def matrix(
     names, guessed = choose_columns(source, columns, 1)
     prompts = [prompt for (prompt,) in texts(source, names)]
     check_asked(estimand, seed, out=out)
-    from conjure.budget import make_budget
+    from conjure.operations.budget import make_budget
 
     most = make_budget(samples, tolerance, None, first_round, max_calls, antithetic=antithetic)
     process = load()
     from conjure.cli.console import say, show, status
-    from conjure.matrices import matrix as compare_all
+    from conjure.operations.matrix import matrix as compare_all
 
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")

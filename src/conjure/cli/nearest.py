@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import (
-    AllowPickle,
-    AsJson,
-    BatchSize,
-    Config,
-    Device,
-    Offline,
-    Offload,
-)
+from conjure.cli.options import AsJson
+from conjure.cli.process_options import AllowPickle, BatchSize, Config, Device, Offline, Offload
 from conjure.errors import ConjureError
 
 if TYPE_CHECKING:
-    from conjure.embedding import Embeddings, Neighbour
+    from conjure.operations.embedding.embeddings import Embeddings, Neighbour
 
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="A prompt, embedded or new.")]
 Where = Annotated[
@@ -73,13 +66,13 @@ def nearest(
         raise ConjureError("--samples goes with --rerank: landmark distances take none.")
     rerank = max(rerank, count) if rerank else 0
     from conjure.cli.console import quiet_libraries, say, show, status
-    from conjure.cli.pairs import cost
-    from conjure.embedding import Embeddings
+    from conjure.cli.words import cost
+    from conjure.operations.embedding.embeddings import Embeddings
 
     embeddings = Embeddings.load(where)
     process: Any = None
     if rerank or query not in embeddings.prompts:
-        from conjure.loading import reload
+        from conjure.loading.load import reload
 
         quiet_libraries()
         with status("Loading the model"):

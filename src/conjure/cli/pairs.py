@@ -15,7 +15,6 @@ from conjure.cli.options import (
     Columns,
     EstimandName,
     FirstRound,
-    LoadProcess,
     MaxCalls,
     Out,
     PairsFile,
@@ -25,24 +24,17 @@ from conjure.cli.options import (
     Tolerance,
     Top,
     WithRelative,
-    check_asked,
-    takes_process,
 )
+from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
-from conjure.tables import (
-    TableFile,
-    check_table_path,
-    choose_columns,
-    open_table,
-    plain,
-    texts,
-    write_table,
-)
+from conjure.io.rows import plain
+from conjure.io.tables import TableFile, check_table_path, open_table, write_table
 
 if TYPE_CHECKING:
-    from conjure.comparison import Comparison
-    from conjure.pairs import PairRun
-    from conjure.relative import Relative
+    from conjure.operations.compare import Comparison
+    from conjure.operations.relative import Relative
 
 
 @takes_process
@@ -93,9 +85,9 @@ def pairs(
             "--relative needs the same samples of all it divides: take it without "
             "--tolerance and --top."
         )
-    from conjure.budget import make_budget
-    from conjure.pairs import compare_pairs
-    from conjure.relative import relate, with_reference
+    from conjure.operations.budget import make_budget
+    from conjure.operations.pairs import compare_pairs
+    from conjure.operations.relative import relate, with_reference
 
     most = make_budget(samples, tolerance, top, first_round, max_calls, antithetic=antithetic)
     process = load()
@@ -175,44 +167,6 @@ def relative_record(row: Any, result: Relative) -> dict[str, Any]:
         result.first.distance, result.second.distance,
     )  # fmt: skip
     return {**record(row, result.pair), **dict(zip(RELATIVE, values, strict=True))}
-
-
-def near_floor(floor: float) -> str:
-    """What is to be known of a distance in half precision that is small."""
-    return (
-        f"below three times {floor:.3g}, which rounding in half precision adds by itself: use "
-        "--dtype float32 for what is so close"
-    )
-
-
-def cost(run: PairRun, asked: int) -> str:
-    """What a run will take, said before it starts."""
-    from conjure.cli.console import duration
-
-    if run.planned == 0:
-        return "Nothing to compute: every sample is there."
-    said = f"At most {run.planned:,} network calls"
-    if run.seconds_per_call is not None:
-        each = 1000 * run.seconds_per_call
-        said += (
-            f", about {duration(run.planned * run.seconds_per_call)} ({each:.2g} ms a call in "
-            f"batches of {run.batch_size})"
-        )
-    if run.samples < asked:
-        said += f"; {run.samples} samples a pair instead of {asked}, to keep to the budget"
-    return said + "."
-
-
-def spent(run: PairRun) -> str:
-    """What it took, said at the end."""
-    said = f"{run.calls:,} network calls"
-    if run.rewalked:
-        said += f"; {run.rewalked:,} paths were walked again"
-    if run.imprecise:
-        said += f"; {run.imprecise:,} pairs took all samples and are not within the tolerance"
-    if run.unfinished:
-        said += f"; {run.unfinished:,} pairs would have taken more, had --max-calls allowed it"
-    return said + "."
 
 
 def screen(

@@ -13,24 +13,21 @@ from conjure.cli.options import (
     Columns,
     EstimandName,
     Figure,
-    Loader,
-    LoadProcess,
     Out,
     PromptsFile,
     Samples,
     Seed,
-    at_point,
-    check_asked,
-    check_points,
-    takes_process,
 )
+from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.variations import PROMPT, Loader, at_point, check_points, parse_vary
 from conjure.errors import ConjureError
-from conjure.files import check_figure_path
-from conjure.settings import PROMPT, WEIGHTS, parse_vary
-from conjure.tables import choose_columns, open_table, texts
+from conjure.io.files import check_figure_path
+from conjure.io.tables import open_table
+from conjure.loading.settings import WEIGHTS
 
 if TYPE_CHECKING:
-    from conjure.processes import Processes
+    from conjure.operations.processes import Processes
 
 Vary = Annotated[
     list[str],
@@ -77,9 +74,9 @@ def processes(
     if len(prompts) < 3:
         raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
     from conjure.cli.console import say, show, status
-    from conjure.cli.pairs import cost
-    from conjure.process.blind import Blind
-    from conjure.processes import compare_processes
+    from conjure.cli.words import cost
+    from conjure.operations.processes import compare_processes
+    from conjure.process.wrappers.blind import Blind
 
     if guessed:
         say(f"Comparing the prompts in the column {names[0]!r}.")
@@ -132,7 +129,7 @@ def screen(found: Processes) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from conjure.cli.pairs import near_floor
+    from conjure.cli.words import near_floor
 
     agreement = found.agreement()
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

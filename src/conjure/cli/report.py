@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from conjure.cli.options import AllowPickle, Config, Device, Offline
+from conjure.cli.process_options import AllowPickle, Config, Device, Offline
 from conjure.errors import ConjureError
-from conjure.files import check_place, written_whole
+from conjure.io.files import check_place, written_whole
 
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="The --out directory of conjure evaluate.")
@@ -57,7 +57,9 @@ def report(
         raise ConjureError(f"A report is a .html or .md file; {target.name!r} is neither.")
     from conjure.cli.console import say
     from conjure.evaluate import open_evaluation
-    from conjure.evaluate.report import markdown_report, pick_column, report_page
+    from conjure.evaluate.report.markdown import markdown_report
+    from conjure.evaluate.report.page import report_page
+    from conjure.evaluate.report.rows import pick_column
     from conjure.evaluate.sweep import sweep_point
 
     evaluation = open_evaluation(run)
@@ -83,7 +85,7 @@ def _process(settings: dict[str, Any], **how: Any) -> Any:
     if settings["process"] is None:
         return None
     from conjure.cli.console import quiet_libraries, say, status
-    from conjure.loading import reload
+    from conjure.loading.load import reload
 
     quiet_libraries()
     try:

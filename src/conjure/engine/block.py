@@ -3,117 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from conjure.divergence import Squares
+from conjure.divergence.base import Squares
 from conjure.engine import noise
-from conjure.engine.network import Network, even_size
-from conjure.engine.paths import PathCache, PathKey, from_rows, to_rows
-from conjure.levels import Floats
-from conjure.process.base import (
-    Memory,
-    Prediction,
-    Process,
-    Transition,
-    guide,
-    scored_visits,
-)
-
-
-class Job(NamedTuple):
-    """One sample of one pair.
-
-    Args:
-        a: y₁.
-        b: y₂.
-        sample: Which sample of the seed's noise.
-    """
-
-    a: str
-    b: str
-    sample: int
-
-
-@dataclass(frozen=True)
-class Trace:
-    """The paths of one job, for looking at.
-
-    Args:
-        sample: Which.
-        states: Shape ``(2, T, *state)``: path, scored state; float32.
-        pictures: x̂₀ of that state under either prompt, shape ``(2, T, 2, *state)``: path, state,
-            prompt; float32.
-    """
-
-    sample: int
-    states: np.ndarray
-    pictures: np.ndarray
-
-
-@dataclass(frozen=True)
-class Block:
-    """Jobs that are run together, and the distinct paths and noises that they need.
-
-    A path belongs to a prompt and a sample, whoever asks for it; the initial state belongs to the
-    sample alone.
-
-    Args:
-        jobs: In the order of the results.
-    """
-
-    jobs: Sequence[Job]
-
-    @cached_property
-    def paths(self) -> dict[PathKey, int]:
-        """(prompt, sample) → number of the path."""
-        found: dict[PathKey, int] = {}
-        for a, b, sample in self.jobs:
-            found.setdefault((a, sample), len(found))
-            found.setdefault((b, sample), len(found))
-        return found
-
-    @cached_property
-    def samples(self) -> dict[int, int]:
-        """Sample → number of its noise."""
-        return {s: n for n, s in enumerate(dict.fromkeys(job.sample for job in self.jobs))}
-
-    @cached_property
-    def ends(self) -> np.ndarray:
-        """The two paths of each job, shape ``(jobs, 2)``."""
-        pairs = [(self.paths[j.a, j.sample], self.paths[j.b, j.sample]) for j in self.jobs]
-        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-    def calls(self, visits: Sequence[int], guided: bool, walked: int = 0, started: int = 0) -> int:
-        """Network calls that the block makes.
-
-        Own predictions at every visit of every path; of each job, the other prompt's at all scored
-        ones but the first, whose state all prompts share; and with guidance the unconditional
-        ones, once a visit.
-
-        Args:
-            visits: Of the process.
-            guided: Whether guidance is above 1.
-            walked: Paths that are known already.
-            started: Samples whose first unconditional prediction is.
-
-        >>> Block([Job("a", "b", 0)]).calls(range(20), guided=False)
-        78
-        >>> Block([Job("a", "a", 0)]).calls(range(20), guided=False)  # nothing to cross
-        20
-        """
-        crossed = int(np.sum(self.ends[:, 0] != self.ends[:, 1]))
-        fresh = len(self.paths) - walked
-        calls = fresh * len(visits) + 2 * crossed * visits[-1]
-        if guided and fresh:
-            calls += len(self.samples) - started + fresh * (len(visits) - 1)
-        return calls
+from conjure.engine.crossing import group_jobs, mark_same, score_group, twice_step_kl
+from conjure.engine.jobs import Block, Job, PathKey
+from conjure.engine.network import Network
+from conjure.engine.paths import PathCache, from_rows, to_rows
+from conjure.engine.trace import Trace, as_array, see
+from conjure.process.base import Process
+from conjure.process.prediction import Memory, Prediction, guide, scored_visits
 
 
 def run_block(
@@ -159,7 +63,7 @@ def run_block(
     cache.hits += len(known)
     fresh = torch.tensor([p for p, key in enumerate(keys) if key not in cache], dtype=torch.long)
     fresh_prompts = [prompts[p] for p in fresh.tolist()]
-    groups = _group(block, network.batch_size, len(fresh) * (2 if guided else 1))
+    groups = group_jobs(block, network.batch_size, len(fresh) * (2 if guided else 1))
     memory: Memory = None
     crossed_memory: list[Memory] = [None] * len(groups)
     empty = [np.zeros((len(jobs), 2, steps)) for _ in range(3)]
@@ -208,7 +112,7 @@ def run_block(
         last = visit + 1 == len(visits)
         move = None if last else process.transition(x, visit, own, memory)
         if score:
-            _mark_same(squares, block, i, move)
+            mark_same(squares, block, i, move)
         for number, group in enumerate(groups if score else []):
             if visit == 0:
                 crossed = own[group.other]
@@ -217,17 +121,17 @@ def run_block(
                 crossed = answers[-1] if number == 0 else _ask(network, visit, mine)[0]
                 if unconditional is not None:
                     crossed = guide(crossed, unconditional[group.at], w)
-            _score(squares, group, i, float(process.levels.sigma[i]), own, crossed)
+            score_group(squares, group, i, float(process.levels.sigma[i]), own, crossed)
             if move is not None and noisy:
                 turned = process.transition(x[group.at], visit, crossed, crossed_memory[number])
                 crossed_memory[number] = turned.memory
                 doubled = twice_step_kl(move[group.at], turned)
                 squares.step[group.jobs, :, i] = doubled.reshape(2, -1).T
             if trace is not None and trace in group.jobs:
-                seen.append(_see(group, group.jobs.tolist().index(trace), x, own, crossed))
+                seen.append(see(group, group.jobs.tolist().index(trace), x, own, crossed))
         if score and trace is not None and len(seen) == i:  # one prompt against itself
             p = int(block.ends[trace, 0])
-            seen.append(([_keep(x[p])] * 2, [[_keep(own.picture[p])] * 2] * 2))
+            seen.append(([as_array(x[p])] * 2, [[as_array(own.picture[p])] * 2] * 2))
         if move is not None:
             memory = move.memory
             x = move.draw(drawn(visit + 1)[origin])
@@ -235,25 +139,6 @@ def run_block(
         return squares, None
     states, traced = (np.array(part).swapaxes(0, 1) for part in zip(*seen, strict=True))
     return squares, Trace(jobs[trace].sample, states, traced)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Jobs whose crossed predictions share a pass. Fixed, since a sampler remembers by batch.
-
-    Args:
-        jobs: Their numbers, shape ``(n,)``.
-        at: The paths where they are asked, first of each job and then second, shape ``(2n,)``.
-        other: The paths whose prompts they are asked under, likewise.
-    """
-
-    jobs: np.ndarray
-    at: Tensor
-    other: Tensor
-
-    def rows(self, x: Tensor, prompts: list[str]) -> tuple[Tensor, list[str]]:
-        """States and prompts of the crossed predictions."""
-        return x[self.at], [prompts[p] for p in self.other.tolist()]
 
 
 def _begun(
@@ -282,25 +167,6 @@ def _merged(
     return own, Prediction.concatenate([asked[1], remembered[1]])[order]
 
 
-def _group(block: Block, batch_size: int, heads: int) -> list[_Group]:
-    """Cut a block's jobs so that passes are of one size; the first shares one with ``heads``."""
-    jobs = np.flatnonzero(block.ends[:, 0] != block.ends[:, 1])
-    if not len(jobs):
-        return []
-    rows = even_size(heads + 2 * len(jobs), batch_size)
-    rows = min(rows + rows % 2, batch_size)  # a job's two rows stay together
-    size = max(1, rows // 2)
-    first = (-heads % rows) // 2
-    cuts = [0, *range(first, len(jobs), size), len(jobs)]
-    groups = []
-    for start, stop in pairwise(cuts):
-        ends = block.ends[jobs[start:stop]]
-        if len(ends):
-            at, other = (torch.from_numpy(e.T.reshape(-1).copy()) for e in (ends, ends[:, ::-1]))
-            groups.append(_Group(jobs[start:stop], at, other))
-    return groups
-
-
 def _ask(
     network: Network, step: int, asked: Sequence[tuple[Tensor, Sequence[str]]]
 ) -> list[Prediction]:
@@ -309,64 +175,3 @@ def _ask(
     answer = network.predict(rows, step, [prompt for _, prompts in asked for prompt in prompts])
     ends = np.cumsum([0, *(len(x) for x, _ in asked)]).tolist()
     return [answer[start:stop] for start, stop in pairwise(ends)]
-
-
-def _score(
-    squares: Squares, group: _Group, step: int, sigma: float, own: Prediction, crossed: Prediction
-) -> None:
-    n, jobs = len(group.jobs), group.jobs
-    noise_gap = squared_norm(own.noise[group.at] - crossed.noise)
-    picture_gap = squared_norm(own.picture[group.at] - crossed.picture)
-    squares.noise[jobs, :, step] = noise_gap.reshape(2, n).T
-    squares.picture[jobs, :, step] = picture_gap.reshape(2, n).T
-    first, second = own.noise[group.at[:n]], own.noise[group.at[n:]]
-    squares.printed[jobs, 0, step] = squared_norm(first - second) / sigma**2
-    swapped = crossed.noise[n:] - crossed.noise[:n]
-    squares.printed[jobs, 1, step] = squared_norm(swapped) / sigma**2
-
-
-def _mark_same(squares: Squares, block: Block, step: int, move: Transition | None) -> None:
-    """A prompt against itself differs by nothing, also in the step, where there is one."""
-    if move is not None and (isinstance(move.std, Tensor) or move.std > 0):
-        squares.step[block.ends[:, 0] == block.ends[:, 1], :, step] = 0.0
-
-
-def _see(
-    group: _Group, place: int, x: Tensor, own: Prediction, crossed: Prediction
-) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
-    """Of one job: both paths' states, and what each becomes under either prompt."""
-    n = len(group.jobs)
-    a, b = int(group.at[place]), int(group.at[n + place])
-    pictures = [
-        [_keep(own.picture[a]), _keep(crossed.picture[place])],
-        [_keep(crossed.picture[n + place]), _keep(own.picture[b])],
-    ]
-    return [_keep(x[a]), _keep(x[b])], pictures
-
-
-def squared_norm(x: Tensor) -> Floats:
-    """‖x‖² of each row, summed in float64 where the device has it; shape ``(n,)``."""
-    wide = x if x.device.type == "mps" else x.double()
-    return wide.flatten(1).square().sum(1).cpu().double().numpy()
-
-
-def twice_step_kl(own: Transition, other: Transition) -> Floats:
-    """2 KL(own‖other) of one Gaussian step, shape ``(n,)``; NaN where it adds no noise.
-
-    ‖Δμ‖²/σ̃² with one variance for both; Σ[ln(v₂/v₁) + (v₁ + Δμ²)/v₂ − 1] otherwise.
-    """
-    difference = own.mean - other.mean
-    if isinstance(own.std, Tensor) or isinstance(other.std, Tensor):
-        v1, v2 = (
-            torch.as_tensor(move.std, dtype=difference.dtype, device=difference.device) ** 2
-            for move in (own, other)
-        )
-        terms = torch.log(v2 / v1) + (v1 + difference**2) / v2 - 1
-        return (terms + torch.zeros_like(difference)).flatten(1).sum(1).cpu().double().numpy()
-    if own.std == 0:
-        return np.full(len(difference), np.nan)
-    return squared_norm(difference) / own.std**2
-
-
-def _keep(x: Tensor) -> np.ndarray:
-    return x.detach().float().cpu().numpy()

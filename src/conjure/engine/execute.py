@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from conjure.divergence import Squares
-from conjure.engine.block import Block, Job, run_block
+from conjure.divergence.base import Squares
+from conjure.engine.block import run_block
+from conjure.engine.jobs import Block, Job, PathKey
 from conjure.engine.memory import keep_freed_memory, return_freed_memory
 from conjure.engine.network import Network
-from conjure.engine.paths import PathCache, PathKey
+from conjure.engine.paths import PathCache
 from conjure.engine.plan import Limits, last_uses, plan_blocks
 from conjure.process.base import Process
 
@@ -75,8 +76,3 @@ def run_jobs(
         for key in Block(planned).paths:
             if last.get(key) == number:
                 cache.drop(key)
-
-
-def count_calls(process: Process, jobs: Sequence[Job]) -> int:
-    """Network calls that jobs need if every path is walked once."""
-    return Block(jobs).calls(process.visits, process.guidance > 1)

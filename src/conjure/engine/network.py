@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
-from conjure.errors import ConjureError, NonFinitePredictionError, is_out_of_memory
-from conjure.process.base import Prediction, Process
+from conjure.errors import ConjureError, is_out_of_memory
+from conjure.process.base import Process, check_finite
+from conjure.process.prediction import Prediction
 
 
 class Network:
@@ -64,28 +64,6 @@ class Network:
             if self.on_calls is not None:
                 self.on_calls(count)
         return parts[0] if len(parts) == 1 else Prediction.concatenate(parts)
-
-
-def check_finite(prediction: Prediction, step: int, process: Process) -> None:
-    """Refuse infinities and NaNs.
-
-    Raises:
-        NonFinitePredictionError: With the step, the precision and a way out.
-    """
-    said = (prediction.noise, prediction.picture, prediction.variance)
-    if all(bool(torch.isfinite(part).all()) for part in said if part is not None):
-        return
-    dtype = process.describe().get("dtype", "float64")
-    remedy = (
-        f"{dtype} overflows in some networks: use dtype='float32' (or 'bfloat16')."
-        if dtype == "float16"
-        else "The weights may be damaged, or the model may not fit its scheduler: try its "
-        "pipeline in diffusers, or another sampler."
-    )
-    raise NonFinitePredictionError(
-        f"The network's prediction is not finite at step {process.visits[step] + 1} of "
-        f"{len(process.levels)}, in {dtype}. {remedy}"
-    )
 
 
 def even_size(rows: int, most: int) -> int:

@@ -13,10 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from conjure.process.base import Prediction
-
-PathKey = tuple[str, int]
-"""Prompt and sample."""
+from conjure.engine.jobs import PathKey
+from conjure.process.prediction import Prediction
 
 CACHE_BYTES = 4 * 2**30
 """Disk for kept paths, by default."""

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conjure.engine.block import Job
-from conjure.engine.paths import PathKey
+from conjure.engine.jobs import Job, PathKey
 from conjure.process.base import Process
 
 PATH_BYTES = 64 * 2**20

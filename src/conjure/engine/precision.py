@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from conjure.divergence import Estimate
+from conjure.divergence.estimate import Estimate
 
 T = TypeVar("T")
 

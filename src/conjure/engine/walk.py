@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from conjure.engine import noise
+from conjure.engine.jobs import PathKey
 from conjure.engine.network import Network
-from conjure.engine.paths import PathKey
-from conjure.process.base import Memory, Prediction, Process, guide
+from conjure.process.base import Process
+from conjure.process.prediction import Memory, Prediction, guide
 
 
 def first_predictions(
@@ -67,3 +68,8 @@ def _noise(process: Process, keys: Sequence[PathKey], seed: int, step: int) -> T
     numbers = {sample: n for n, sample in enumerate(dict.fromkeys(s for _, s in keys))}
     drawn = noise.batch(seed, list(numbers), step, process.shape)
     return process.place(drawn)[torch.tensor([numbers[sample] for _, sample in keys])]
+
+
+def path_calls(process: Process, count: int) -> int:
+    """Network calls of so many paths, walked to their ends."""
+    return count * len(process.visits) * (2 if process.guidance > 1 else 1)

@@ -14,7 +14,7 @@ from conjure.evaluate.examples import Examples
 from conjure.evaluate.results import TaskResult
 from conjure.evaluate.scoring import bootstrap, interval
 from conjure.levels import Floats
-from conjure.ranks import spearman
+from conjure.statistics import spearman
 
 MEANT = {"pos": "part of speech", "subset": "subset"}
 """Columns of the data whose values are kinds."""

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from conjure.errors import ConjureError
+from conjure.io.tables import SUFFIXES, TableFile, open_table
 from conjure.levels import Floats
-from conjure.tables import SUFFIXES, TableFile, open_table
 
 SENTENCES, WORDS = ("sentence1", "sentence2"), ("word1", "word2")
 END = (".", "!", "?", "…", '"', "'", ")", ":", ";", ",")

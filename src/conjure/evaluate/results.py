@@ -12,9 +12,9 @@ import numpy as np
 
 from conjure.errors import ConjureError
 from conjure.evaluate.examples import Examples
-from conjure.files import written_whole
+from conjure.io.files import written_whole
+from conjure.io.rows import plain
 from conjure.levels import Floats
-from conjure.tables import plain
 
 AVERAGE = "average"
 """The name of the mean over the seven data sets, where all of them were run."""

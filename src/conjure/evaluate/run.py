@@ -15,10 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from conjure import __version__
-from conjure.baselines import Asked, Measured, Method, folder_name, host, place_of
-from conjure.checks import check_sampling
-from conjure.comparison import default_process
+from conjure.divergence import ESTIMANDS
 from conjure.errors import ConjureError
 from conjure.evaluate.examples import Conventions, Examples
 from conjure.evaluate.results import (
@@ -39,11 +36,14 @@ from conjure.evaluate.scoring import (
     partial,
 )
 from conjure.evaluate.tasks import SEVEN, load_task
-from conjure.files import check_folder
+from conjure.io.files import check_folder
 from conjure.levels import Floats
+from conjure.loading.load import default_process
+from conjure.methods import METHODS
+from conjure.methods.base import Asked, Measured, Method, folder_name, host, place_of
+from conjure.operations.arguments import check_sampling
 from conjure.process.base import Process
-from conjure.ranks import jackknife_error, pearson
-from conjure.registry import ESTIMANDS, METHODS
+from conjure.statistics import jackknife_error, pearson
 
 CONTROL = "text-encoder"
 """Whose ranking partial correlations account for."""
@@ -278,7 +278,7 @@ def _settings(
 ) -> dict[str, Any]:
     process = asked.loaded
     return {
-        "conjure": __version__,
+        "conjure": importlib.metadata.version("conjure"),
         "model": None if process is None else process.model,
         "revision": getattr(process, "revision", None),
         "variant": getattr(process, "variant", None),

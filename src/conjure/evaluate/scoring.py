@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from conjure.levels import Floats
-from conjure.ranks import jackknife_error, spearman
+from conjure.statistics import jackknife_error, spearman
 
 RESAMPLES = 1000
 """Bootstrap resamples of the pairs."""

@@ -15,7 +15,7 @@ from conjure.evaluate.examples import Conventions
 from conjure.evaluate.results import Evaluation
 from conjure.evaluate.run import evaluate
 from conjure.evaluate.scoring import bootstrap, correlation, error_of_difference, interval
-from conjure.files import written_whole
+from conjure.io.files import written_whole
 from conjure.process.base import Process
 
 if TYPE_CHECKING:
@@ -139,42 +139,6 @@ def gaps_to_first(points: Sequence[Point]) -> list[Gap]:
                     )
                 )  # fmt: skip
     return found
-
-
-def sweep_table(points: Sequence[Point]) -> Any:
-    """For a terminal: a row for each point and method, a column for each task."""
-    from rich.console import Group
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
-    tasks = list(dict.fromkeys(s.task for p in points for s in p.evaluation.scores))
-    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in points[0].at:
-        shown.add_column(name, justify="right")
-    shown.add_column("Spearman × 100")
-    for task in tasks:
-        shown.add_column(task, justify="right")
-    for point in points:
-        heads = [s for s in point.evaluation.scores if s.headline]
-        for method in dict.fromkeys(s.method for s in heads):
-            own = {s.task: s for s in heads if s.method == method}
-            cells = [
-                f"{100 * s.spearman:.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}]"
-                for s in (own[task] for task in tasks)
-            ]
-            at = [f"{v:g}" if isinstance(v, float) else str(v) for v in point.at.values()]
-            shown.add_row(*at, Text(method), *cells)
-    notes = [
-        Text(
-            f"{gap.task}: {gap.method} at {', '.join(f'{k} {v}' for k, v in gap.at.items())} less "
-            f"the first = {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-            + ("" if gap.monte_carlo is None else f", ±{100 * gap.monte_carlo:.1f} by sampling"),
-            style="dim",
-        )
-        for gap in gaps_to_first(points)
-    ]
-    return Padding(Group(shown, Text(""), *notes), (1, 2))
 
 
 def sweep_figure(points: Sequence[Point]) -> Figure:

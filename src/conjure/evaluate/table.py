@@ -7,12 +7,12 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conjure.baselines import place_of
+from conjure.divergence import ESTIMANDS
 from conjure.errors import UnknownNameError
 from conjure.evaluate.published import PUBLISHED, SOURCE
 from conjure.evaluate.results import AVERAGE, Evaluation, Score
 from conjure.evaluate.tasks import SEVEN
-from conjure.registry import ESTIMANDS
+from conjure.methods.base import place_of
 
 POSTER = ("STS-B", "SICK-R", AVERAGE)
 FORMATS = ("markdown", "latex", "csv")

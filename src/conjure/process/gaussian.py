@@ -13,10 +13,10 @@ from torch import Tensor
 
 from conjure.errors import ConjureError
 from conjure.levels import Floats, NoiseLevels
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers import Grid, Sampler
-from conjure.process.samplers.base import lay_out
-from conjure.registry import SAMPLERS
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers import SAMPLERS
+from conjure.process.samplers.base import Grid, Sampler
+from conjure.process.samplers.schedules import lay_out
 
 
 @dataclass(frozen=True)

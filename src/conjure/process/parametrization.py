@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from conjure.errors import ModelError
-from conjure.process.base import Prediction
+from conjure.process.prediction import Prediction
 
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow_prediction")
 

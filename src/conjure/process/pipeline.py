@@ -15,11 +15,11 @@ from torch import Tensor
 
 from conjure.errors import PromptTooLongError
 from conjure.levels import NoiseLevels
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.families import Condition, Family, Source
+from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import adapters, hash_tokenizer, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
-from conjure.process.samplers import Grid, Sampler
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, Sampler
 
 CACHED_PROMPTS = 256
 """Encoded prompts kept at least; each is about 0.2 MB for Stable Diffusion."""

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def hash_levels(process: Process) -> str:
     return hashlib.blake2b(rounded.astype("<f8").tobytes(), digest_size=8).hexdigest()
 
 
-def process_digest(manifest: dict[str, Any]) -> str:
+def process_digest(manifest: Mapping[str, Any]) -> str:
     """A hash of what a manifest says of the process: of all that decides a prediction."""
     said = {key: manifest[key] for key in ("weights", "process", "levels")}
     text = json.dumps(said, sort_keys=True)

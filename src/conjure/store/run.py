@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from conjure.divergence import FIELDS, Squares
-from conjure.engine.block import Job
-from conjure.engine.paths import PathKey
+from conjure.divergence.base import FIELDS, Squares
+from conjure.engine.jobs import Job, PathKey, ordered
 from conjure.errors import ConjureError, RunMismatchError
-from conjure.files import check_folder, written_whole
-from conjure.store.base import Base
+from conjure.io.files import check_folder, written_whole
+from conjure.store.database import Base
 from conjure.store.manifest import disagreements, settings_key
 
 _SCHEMA = """
@@ -197,11 +196,6 @@ _OTHERS = (
 def _key(prompt: str) -> int:
     digest = hashlib.blake2b(prompt.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
-
-
-def ordered(a: str, b: str) -> tuple[str, str]:
-    """The pair in the order in which it is stored."""
-    return (a, b) if a <= b else (b, a)
 
 
 def mirrored(values: np.ndarray) -> np.ndarray:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from conjure.engine.block import Job
-from conjure.store.base import Base
-from conjure.store.run import ordered
+from conjure.engine.jobs import Job, ordered
+from conjure.store.database import Base
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from conjure.process.families.base import Condition, Family, Source
+from conjure.process.families.decoding import as_pictures
 from conjure.process.families.shared import (
-    as_pictures,
     load_pipeline,
     networks_of,
     read_scheduler,

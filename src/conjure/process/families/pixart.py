@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from conjure.process.families.base import Condition, Family, Source
+from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
-    decoder,
     load_pipeline,
     masked_mean,
     networks_of,

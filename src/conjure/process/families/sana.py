@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from conjure.process.families.base import Condition, Family, Source
+from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
-    decoder,
     load_pipeline,
     masked_mean,
     networks_of,

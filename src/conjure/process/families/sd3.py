@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from conjure.process.families.base import Condition, Family, Source
+from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
-    decoder,
     dynamic_shift,
     load_pipeline,
     networks_of,

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from conjure.process.families.base import Condition, Family, Source
+from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
     clip_windows,
     concatenated,
-    decoder,
     load_pipeline,
     networks_of,
     read_scheduler,
@@ -19,11 +19,7 @@ from conjure.process.families.shared import (
     times,
     token_counter,
 )
-from conjure.process.families.stable_diffusion import (
-    embedded_guidance,
-    guidance_input,
-    refuse_other_inputs,
-)
+from conjure.process.families.unet import embedded_guidance, guidance_input, refuse_other_inputs
 
 GUIDANCE = 5.0
 """Of diffusers' pipeline, for a UNet that is told its guidance."""

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conjure.errors import ModelError
 from conjure.process.families.base import Condition, Family, Source
+from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
     clip_windows,
-    decoder,
     load_pipeline,
     networks_of,
     read_scheduler,
@@ -20,6 +19,7 @@ from conjure.process.families.shared import (
     times,
     token_counter,
 )
+from conjure.process.families.unet import embedded_guidance, guidance_input, refuse_other_inputs
 
 GUIDANCE, LCM_GUIDANCE = 7.5, 8.5
 """Of diffusers' pipelines, for a UNet that is told its guidance."""
@@ -104,33 +104,3 @@ def _family(source: Source, kind: Any) -> Family:
         embedded_guidance=guidance,
         distilled=guidance is not None,
     )
-
-
-def refuse_other_inputs(source: Source, config: Mapping[str, Any]) -> None:
-    """Refuse a UNet that takes more than it gives.
-
-    Raises:
-        ModelError: It is for inpainting or editing.
-    """
-    if config["in_channels"] != config["out_channels"]:
-        raise ModelError(
-            f"{source.name!r} takes {config['in_channels']} channels and returns "
-            f"{config['out_channels']}: an inpainting or editing model, not text-to-image."
-        )
-
-
-def embedded_guidance(source: Source, size: int | None, usual: float) -> float | None:
-    """The guidance that a distilled UNet is told, or None for one that is told none."""
-    if size is None:
-        return None
-    return usual if source.embedded_guidance is None else source.embedded_guidance
-
-
-def guidance_input(pipeline: Any, guidance: float | None, x: Tensor) -> Tensor | None:
-    """The embedding of a distilled UNet's guidance, a row each."""
-    if guidance is None:
-        return None
-    size = pipeline.unet.config.time_cond_proj_dim
-    # diffusers subtracts 1: its guidance is Imagen's, that of LCM counts from 0.
-    told = torch.full((len(x),), guidance - 1)
-    return pipeline.get_guidance_scale_embedding(told, embedding_dim=size).to(x.device, x.dtype)

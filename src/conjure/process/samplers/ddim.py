@@ -9,22 +9,17 @@ import numpy as np
 from torch import Tensor
 
 from conjure.errors import ConjureError
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers.base import (
-    UNBOUNDED,
-    Bound,
-    Grid,
-    SchedulerConfig,
-    Timing,
-    bound_from,
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.schedules import (
     check_steps,
-    ddim_step,
     flow_grid,
     grid_from_alphas_cumprod,
     is_flow,
     make_scheduler,
     set_timesteps,
 )
+from conjure.process.samplers.steps import UNBOUNDED, Bound, bound_from, ddim_step
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,17 @@ import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers.base import (
-    UNBOUNDED,
-    Bound,
-    Grid,
-    SchedulerConfig,
-    Timing,
-    bound_from,
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.schedules import (
     check_steps,
-    ddim_variance,
     grid_from_alphas_cumprod,
     make_scheduler,
     refuse_eta,
     refuse_flow,
     set_timesteps,
 )
+from conjure.process.samplers.steps import UNBOUNDED, Bound, bound_from, ddim_variance
 
 
 @dataclass(frozen=True)

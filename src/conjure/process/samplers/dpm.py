@@ -9,19 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from conjure.errors import ConjureError
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers.base import (
-    UNBOUNDED,
-    Bound,
-    Grid,
-    SchedulerConfig,
-    Timing,
-    bound_from,
-    check_steps,
-    flow_solver_grid,
-    half_log_snr,
-    refuse_eta,
-)
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.schedules import check_steps, flow_solver_grid, refuse_eta
+from conjure.process.samplers.steps import UNBOUNDED, Bound, bound_from, half_log_snr
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers.base import (
-    Grid,
-    SchedulerConfig,
-    Timing,
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.schedules import (
     check_steps,
-    ddim_step,
     flow_grid,
     grid_from_sigmas,
     is_flow,
@@ -22,6 +19,7 @@ from conjure.process.samplers.base import (
     refuse_flow,
     set_timesteps,
 )
+from conjure.process.samplers.steps import ddim_step
 
 
 @dataclass(frozen=True)

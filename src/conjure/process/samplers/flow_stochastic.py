@@ -8,16 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from conjure.errors import ConjureError
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers.base import (
-    Grid,
-    SchedulerConfig,
-    Timing,
-    check_steps,
-    flow_grid,
-    is_flow,
-    refuse_eta,
-)
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.schedules import check_steps, flow_grid, is_flow, refuse_eta
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from conjure.levels import NoiseLevels
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers.base import (
-    UNBOUNDED,
-    Bound,
-    Grid,
-    SchedulerConfig,
-    Timing,
-    bound_from,
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.schedules import (
     check_steps,
     flow_grid,
     is_flow,
@@ -25,6 +20,7 @@ from conjure.process.samplers.base import (
     set_timesteps,
     vp_from_ratio,
 )
+from conjure.process.samplers.steps import UNBOUNDED, Bound, bound_from
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from conjure.process.base import Memory, Prediction, Transition
-from conjure.process.samplers.base import (
-    UNBOUNDED,
-    Bound,
-    Grid,
-    SchedulerConfig,
-    Timing,
-    bound_from,
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.schedules import (
     check_steps,
     grid_from_alphas_cumprod,
     make_scheduler,
@@ -23,6 +18,7 @@ from conjure.process.samplers.base import (
     refuse_flow,
     set_timesteps,
 )
+from conjure.process.samplers.steps import UNBOUNDED, Bound, bound_from
 
 SIGMA_DATA = 0.5
 

@@ -27,7 +27,7 @@ def build(config: SchedulerConfig, eta: float | None) -> Sampler:
     Raises:
         ConjureError: It is none of those that conjure runs.
     """
-    from conjure.registry import SAMPLERS
+    from conjure.process.samplers import SAMPLERS
 
     kind = str(config.get("_class_name"))
     if kind not in NAMES:

@@ -10,20 +10,18 @@ import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError
-from conjure.process.base import Memory, Prediction, Transition
 from conjure.process.parametrization import to_prediction
-from conjure.process.samplers.base import (
-    Grid,
-    SchedulerConfig,
-    Timing,
+from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.schedules import (
     check_steps,
-    ddim_step,
     grid_from_alphas_cumprod,
     make_scheduler,
     refuse_eta,
     refuse_flow,
     set_timesteps,
 )
+from conjure.process.samplers.steps import ddim_step
 
 ADAMS_BASHFORTH = {
     1: (1.0,),

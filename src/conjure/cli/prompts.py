@@ -1,0 +1,85 @@
+"""Which columns of a table hold the prompts, and the prompts."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+
+from conjure.errors import ConjureError
+from conjure.io.tables import TableFile
+
+PAIRS_OF_COLUMNS = (
+    ("a", "b"),
+    ("prompt1", "prompt2"),
+    ("sentence1", "sentence2"),
+    ("text1", "text2"),
+    ("word1", "word2"),
+    ("source", "target"),
+)
+
+
+SINGLE_COLUMNS = ("prompt", "text", "sentence", "caption", "label", "word")
+
+
+def choose_columns(table: TableFile, named: str | None, count: int) -> tuple[list[str], bool]:
+    """Which columns hold the prompts.
+
+    Args:
+        table: Where.
+        named: Their names with a comma between, as the user gave them, or None to guess.
+        count: How many there must be, one or two.
+
+    Returns:
+        Their names, and whether they were guessed.
+
+    Raises:
+        ConjureError: They are not there, or cannot be guessed.
+    """
+    there = table.columns()
+    if named is not None:
+        # A name with a comma is quoted, as in a table; one with spaces at its ends may leave them.
+        parts = next(csv.reader([named], skipinitialspace=True), [])
+        bare = {name.strip(): name for name in reversed(there)}
+        chosen = [n if n in there else bare.get(n.strip(), n.strip()) for n in parts]
+        if len(chosen) != count:
+            many = "one column" if count == 1 else "two columns, with a comma between"
+            raise ConjureError(f"--columns names {many}, not {named!r}.")
+        missing = [name for name in chosen if name not in there]
+        if missing:
+            raise ConjureError(
+                f"{table} has no column {missing[0]!r}. It has {', '.join(map(repr, there))}."
+            )
+        return chosen, False
+    known = [[name] for name in SINGLE_COLUMNS] if count == 1 else map(list, PAIRS_OF_COLUMNS)
+    by_name = {name.strip().lower(): name for name in there}
+    for names in known:
+        if all(name in by_name for name in names):
+            return [by_name[name] for name in names], True
+    if len(there) == count and table.suffix not in (".csv", ".tsv"):
+        return there, True
+    what = "column holds" if count == 1 else "two columns hold"
+    hint = ""
+    if len(there) == count:  # what looks like a name may be the first prompt
+        header = "prompt" if count == 1 else "a,b"
+        hint = f" If its first line is no heading, put one above it: {header}"
+        hint += ", or call a list of prompts, one a line, .txt." if count == 1 else "."
+    raise ConjureError(
+        f"Which {what} the prompts of {table} cannot be guessed: it has "
+        f"{', '.join(map(repr, there))}. Say it with --columns.{hint}"
+    )
+
+
+def texts(table: TableFile, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The chosen columns of every row.
+
+    Raises:
+        ConjureError: One of them is missing or no text.
+    """
+    for number, row in enumerate(table, start=1):
+        for name in columns:
+            if not isinstance(row.get(name), str):
+                raise ConjureError(
+                    f"Row {number} of {table} has no text in the column {name!r}: "
+                    f"{row.get(name)!r}."
+                )
+        yield tuple(row[name] for name in columns)

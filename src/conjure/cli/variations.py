@@ -1,0 +1,183 @@
+"""Settings that vary from process to process: as people write them, and loaded one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from conjure.cli.process_options import LoadProcess
+from conjure.errors import ConjureError
+from conjure.loading.settings import KINDS, WEIGHTS, other_weights, without_old_eta
+from conjure.process.samplers import SAMPLERS
+
+if TYPE_CHECKING:
+    from conjure.process.base import Process
+
+WHOLE = ("negative",)
+"""Those whose values have commas of their own: one value a time, and as often as there are any."""
+
+
+SAMPLES = {"samples": int}
+"""What else an evaluation can vary."""
+
+
+PROMPT = {"prompt": str}
+"""What else a comparison of processes can vary: ``read`` or ``ignored``."""
+
+
+def parse_vary(options: Sequence[str], also: dict[str, type] | None = None) -> dict[str, list[Any]]:
+    """``guidance=1,3`` and the like as names and values.
+
+    Args:
+        options: As they were written.
+        also: What can be varied beside the settings of a process.
+
+    Raises:
+        ConjureError: It is not of that form, or names nothing that can be varied.
+
+    >>> parse_vary(["guidance=1,3", "steps=5,10"])
+    {'guidance': [1.0, 3.0], 'steps': [5, 10]}
+    >>> parse_vary(["negative=", "negative=ugly, blurry"])
+    {'negative': ['', 'ugly, blurry']}
+    """
+    kinds = KINDS | (also or {})
+    found: dict[str, list[Any]] = {}
+    for option in options:
+        name, values = _split(option, kinds, "--vary is NAME=VALUES")
+        if name in found and name not in WHOLE:
+            raise ConjureError(f"{name} is varied twice: give all its values at once.")
+        parts = [values] if name in WHOLE else values.split(",")
+        found.setdefault(name, []).extend(
+            _value(name, part.strip(), kinds[name], option) for part in parts
+        )
+        if not (values or name in WHOLE) or len(set(found[name])) < len(found[name]):
+            raise ConjureError(f"{option!r} has no values, or one of them twice.")
+    return found
+
+
+def parse_changes(options: Sequence[str]) -> dict[str, Any]:
+    """``guidance=3`` and the like as names and one value each.
+
+    Raises:
+        ConjureError: It is not of that form, or names no setting.
+
+    >>> parse_changes(["dtype=bfloat16", "guidance=3"])
+    {'dtype': 'bfloat16', 'guidance': 3.0}
+    """
+    found: dict[str, Any] = {}
+    for option in options:
+        name, value = _split(option, KINDS, "--change is NAME=VALUE")
+        if name in found:
+            raise ConjureError(f"{name} is changed twice.")
+        found[name] = _value(name, value, KINDS[name], option)
+    return found
+
+
+def _split(option: str, known: Collection[str], form: str) -> tuple[str, str]:
+    name, sign, rest = option.partition("=")
+    name = name.strip().replace("-", "_")
+    if not sign or name not in known:
+        raise ConjureError(f"{form} with a NAME of {', '.join(known)}, unlike {option!r}.")
+    return name, rest
+
+
+def _value(name: str, text: str, kind: type, option: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise ConjureError(f"The values of {name} in {option!r} are no numbers.") from error
+
+
+class Start:
+    """Loads the process when a method first asks for it, and says what it will have to do."""
+
+    def __init__(self, loader: Loader, changes: dict[str, Any]) -> None:
+        self.loader, self.changes, self.process = loader, changes, None
+
+    def __call__(self) -> Process:
+        if self.process is None:
+            self.process = self.loader(self.changes)
+        return self.process
+
+    def announce(self, calls: int) -> None:
+        """What an evaluation will take, said before it starts."""
+        from conjure.cli.console import say
+
+        if calls and self.process is not None:
+            say(planned(calls, self.process))
+
+
+def planned(calls: int, process: Process) -> str:
+    """What an evaluation will take, said before it starts."""
+    from conjure.cli.console import duration
+    from conjure.engine.speed import MEASURED_FROM, find_pace
+
+    pace = find_pace(process, ("",), min(calls, MEASURED_FROM - 1))
+    took = "" if pace is None else f", about {duration(calls * pace.seconds_per_call)}"
+    return f"About {calls:,} network calls{took}, less what the run directory holds."
+
+
+def check_points(
+    load: LoadProcess, points: Sequence[dict[str, Any]], estimand: str | None = None
+) -> None:
+    """Refuse the changes of settings that cannot be made, before the first of them is run.
+
+    Args:
+        load: Of the command.
+        points: The changes.
+        estimand: One that each must have a value for, as far as that shows without its model.
+
+    Raises:
+        ConjureError: With what to do instead. The last point may come after hours.
+    """
+    from conjure.loading.checks import check_settings
+    from conjure.loading.devices import check_dtype
+    from conjure.loading.sources import locate
+    from conjure.operations.arguments import why_without
+
+    for point in points:
+        asked = load.settings | other_weights(point)
+        check_settings(asked)
+        check_dtype(asked["dtype"])
+        locate(asked["model"] or "emoji")
+        name = asked["sampler"]
+        if estimand is None or name in ("own", "flow-stochastic"):  # what they are, a model says
+            continue
+        draws = SAMPLERS[name]({}, asked["eta"]).draws_noise
+        reason = why_without(estimand, asked["steps"], name, draws_noise=draws)
+        if reason is not None:
+            raise ConjureError(reason)
+
+
+class Loader:
+    """Loads processes one after another; weights that the last one has are not loaded again.
+
+    Args:
+        load: Of the command.
+    """
+
+    def __init__(self, load: LoadProcess) -> None:
+        self._load = load
+        self._weights: dict[str, Any] | None = None
+        self._process: Any = None
+
+    def __call__(self, changes: Mapping[str, Any]) -> Any:
+        """The process with some settings of the command changed, always the same ones."""
+        from conjure.loading.load import vary
+
+        weights = {name: value for name, value in changes.items() if name in WEIGHTS}
+        rest = {name: value for name, value in changes.items() if name not in WEIGHTS}
+        if self._process is not None and self._weights == weights:
+            return vary(self._process, **rest)
+        self._process = None  # the last one's memory is free before the next one comes
+        self._process = self._load(**other_weights(weights), **rest)
+        self._weights = weights
+        return self._process
+
+
+def at_point(load: LoadProcess, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Some changed settings, and with them the η of the command where the sampler is its own."""
+    changed = without_old_eta(point, load.settings["sampler"])
+    if "sampler" in changed:  # said at each point, since the last may have had another
+        changed.setdefault("eta", load.settings["eta"])
+    return changed

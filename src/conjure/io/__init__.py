@@ -1,0 +1,1 @@
+"""Files, tables and bars: what comes in and what goes out."""

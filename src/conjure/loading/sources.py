@@ -1,0 +1,264 @@
+"""Where models are found, and what is refused before any of their weights are read."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.models import EMBEDDED
+from conjure.process.families.base import Source
+
+PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+
+
+def locate(model: str | Path) -> str | Path:
+    """The folder or the hub id that a model's name stands for.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    name = str(model)
+    if name in EMBEDDED:
+        return EMBEDDED[name]
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        if folder.suffix == ".safetensors":
+            return folder
+        raise ModelError(
+            f"{name!r} is a file that is no .safetensors checkpoint; a model is a folder in the "
+            "layout of diffusers' save_pretrained, or such a file."
+        )
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith("."):
+        return name
+    near = difflib.get_close_matches(name, EMBEDDED, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise ModelError(
+        f"Unknown model {name!r}. {hint}A model is {' or '.join(map(repr, EMBEDDED))}, a folder "
+        "that exists, or a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5'."
+    )
+
+
+def read_index(source: Source) -> dict[str, Any]:
+    """A pipeline's ``model_index.json``.
+
+    Raises:
+        ModelError: There is none, or it cannot be had.
+    """
+    if isinstance(source.location, Path) and source.location.is_file():
+        assert source.config is not None
+        source = replace(source, location=locate(source.config), revision=None)
+    if isinstance(source.location, Path):
+        path = source.location / "model_index.json"
+        if not path.is_file():
+            raise ModelError(
+                f"The folder {source.name!r} is no text-to-image pipeline: it has no "
+                "model_index.json. Save one with diffusers' save_pretrained."
+            )
+    else:
+        path = _download_index(source)
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"The model_index.json of {source.name!r} cannot be read: {error}.") from (
+            error
+        )
+    if not isinstance(index, dict):
+        raise ModelError(f"The model_index.json of {source.name!r} does not describe a pipeline.")
+    return index
+
+
+def _download_index(source: Source) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name = source.name
+    try:
+        return Path(
+            hf_hub_download(
+                str(source.location),
+                "model_index.json",
+                revision=source.revision,
+                local_files_only=source.offline,
+            )
+        )
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"{name!r} is neither a folder here nor in the hub's cache, and the hub "
+            f"{'may not be asked (offline)' if source.offline else 'cannot be reached'}. Check the "
+            "name and the network, or give a local folder."
+        ) from error
+    except GatedRepoError as error:
+        raise ModelError(
+            f"The hub's model {name!r} is gated: accept its terms on its page and log in with "
+            "'hf auth login'."
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ModelError(
+            f"Unknown model {name!r}: no such folder, and no such model on the hub (or it is "
+            "private: 'hf auth login')."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(f"{name!r} has no revision {source.revision!r} on the hub.") from error
+    except EntryNotFoundError as error:
+        raise ModelError(
+            f"The hub's model {name!r} is no text-to-image pipeline: it has no model_index.json."
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(f"The hub could not be asked for {name!r}: {error}") from error
+
+
+UNREAD = ("safety_checker", "feature_extractor", "watermarker")
+"""Components that are left out when a pipeline is loaded."""
+
+
+def refuse_incomplete(folder: Path, index: Mapping[str, Any], name: str) -> None:
+    """Refuse a folder that lacks a component."""
+    for component, said in index.items():
+        wanted = isinstance(said, list) and len(said) == 2 and said[0] is not None
+        if wanted and component not in UNREAD and not (folder / component).is_dir():
+            raise ModelError(
+                f"{name!r} lacks its component {component!r}, which its model_index.json names. "
+                "Save or download the pipeline whole."
+            )
+
+
+def refuse_pickles(folder: Path, name: str) -> None:
+    """Refuse a folder in which some component's weights exist only as pickles."""
+    for component in sorted(p for p in folder.iterdir() if p.is_dir()):
+        if component.name in UNREAD:
+            continue
+        endings = {p.suffix for p in component.iterdir()}
+        if endings & PICKLES and ".safetensors" not in endings:
+            raise UnsafeWeightsError(
+                f"The weights in {component.name!r} of {name!r} are pickles, which can run any "
+                "code when they are read. Convert them to safetensors, or, if you trust their "
+                "maker, load with allow_pickle=True (--allow-pickle)."
+            )
+
+
+def parse_lora(text: str, *, allow_pickle: bool = False) -> tuple[str, float]:
+    """A LoRA and its scale.
+
+    Raises:
+        ConjureError: The scale is no finite number, or a local file that is named is not there.
+        UnsafeWeightsError: It is a pickle.
+
+    >>> parse_lora("someone/some-lora:0.8"), parse_lora("someone/some-lora")
+    (('someone/some-lora', 0.8), ('someone/some-lora', 1.0))
+    """
+    name, scale = str(text), 1.0
+    before, colon, after = name.rpartition(":")
+    if colon:
+        try:
+            name, scale = before, float(after)
+        except ValueError:
+            name = str(text)
+    if not math.isfinite(scale):
+        raise ConjureError(f"The scale of a LoRA is a number, not {after!r}.")
+    path = Path(name).expanduser()
+    if path.suffix in PICKLES and not allow_pickle:
+        raise UnsafeWeightsError(
+            f"The LoRA {name!r} is a pickle, which can run any code when it is read. Convert it to "
+            "safetensors, or, if you trust its maker, load with allow_pickle=True (--allow-pickle)."
+        )
+    hub = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(/[\w./-]+\.safetensors)?", name)
+    if not path.exists() and not hub:
+        raise ConjureError(
+            f"There is no LoRA {name!r} here, and it is no hub id. Name a file, a folder, or "
+            "someone/repository, with /file.safetensors after it if it has several."
+        )
+    return name, scale
+
+
+def find_config(source: Source) -> str:
+    """The hub's id of the model that a single checkpoint is built like.
+
+    Raises:
+        ModelError: Not to be told, or the hub may not be asked.
+    """
+    from diffusers.loaders.single_file_utils import (
+        fetch_diffusers_config,
+        load_single_file_checkpoint,
+    )
+
+    if source.offline:
+        raise ModelError(
+            f"What {source.name!r} is built like is on the hub, which may not be asked (offline): "
+            "name a folder in diffusers' layout with config=... (--config)."
+        )
+    try:
+        checkpoint = load_single_file_checkpoint(str(source.location))
+        found = str(fetch_diffusers_config(checkpoint)["pretrained_model_name_or_path"])
+    except Exception as error:
+        raise ModelError(
+            f"{source.name!r} cannot be read as a checkpoint: {error} What it is built like can be "
+            "told with config=FOLDER (--config), a folder in diffusers' layout."
+        ) from error
+    # Networks of one layout predict one thing or another, and diffusers guesses the usual one.
+    marked = next((key for key in ("v_pred", "ztsnr") if key in checkpoint), None)
+    if marked is not None or found.endswith("stable-diffusion-2-1"):
+        why = f"its key {marked!r} says that it predicts v" if marked else "it may predict ε or v"
+        raise ModelError(
+            f"{source.name!r} is built like {found}, and {why}, which no layout tells: name a "
+            "folder with the right scheduler by config=FOLDER (--config)."
+        )
+    return found
+
+
+def check_given(given: Any, **others: Any) -> None:
+    """Refuse what would change a pipeline in memory, which may be in use by others."""
+    asked = [name for name, value in others.items() if value]
+    if given is not None and asked:
+        raise ConjureError(
+            f"{asked[0]} would change the pipeline that was given, which others may use: put it on "
+            "before, or load from where the pipeline was saved."
+        )
+
+
+def dtype_of(given: Any) -> torch.dtype:
+    """Of the network that is asked along paths."""
+    for name in ("unet", "transformer"):
+        if getattr(given, name, None) is not None:
+            return getattr(given, name).dtype
+    return getattr(given, "dtype", torch.float32)
+
+
+def device_of(given: Any) -> str | None:
+    """Where a pipeline in memory runs: the device that its hooks name, if it has any."""
+    place = getattr(given, "_execution_device", None)
+    return None if place is None else str(place)
+
+
+def check_source(source: Source) -> None:
+    """Refuse what a source of this kind would ignore."""
+    local = isinstance(source.location, Path) or source.pipeline is not None
+    single = isinstance(source.location, Path) and source.location.is_file()
+    for name, value, fits in (
+        ("config", source.config, single),
+        ("revision", source.revision, not local),
+        ("variant", source.variant, not single and source.pipeline is None),
+    ):
+        if value is not None and not fits:
+            raise ConjureError(
+                f"{name} says nothing about {source.name!r}: it is for "
+                f"{'single checkpoints' if name == 'config' else 'models in folders on the hub'}."
+            )

@@ -1,0 +1,205 @@
+"""A weaker diffusion baseline of the paper: the finished pictures of both prompts, compared."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conjure.engine.crossing import squared_norm
+from conjure.engine.jobs import Job, Pair, PathKey, all_jobs, paths_of
+from conjure.engine.network import Network
+from conjure.engine.plan import neighbours_first
+from conjure.engine.walk import finished_pictures
+from conjure.errors import ConjureError
+from conjure.io.progress import progress_bar
+from conjure.methods.base import DIFFUSION, Asked, Measured
+from conjure.methods.shared import distinct_texts
+from conjure.operations.arguments import check_prompt
+from conjure.process.base import Process
+from conjure.process.fingerprint import hash_said, hash_weights
+from conjure.store.manifest import make_manifest
+from conjure.store.values import kept_values
+
+TOGETHER = 128
+"""Pairs whose pictures are made and compared at a time."""
+
+REMEMBERED = 2**28
+"""Bytes of finished pictures that are kept for pairs to come."""
+
+
+@dataclass(frozen=True)
+class DirectOutput:
+    """Columns: 1 − cosine of an image encoder, if one was named; of latents and of pixels, squared.
+
+    Both prompts start from the same noise and meet the same noise at every step. T calls (2T with
+    guidance) for each prompt and sample, more where a prompt returns after many others.
+    """
+
+    asked: Asked
+    process: Process
+    encoder: ImageEncoder | None
+    name: str
+    group: str = DIFFUSION
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The process, what makes its last state a picture, and the image encoder."""
+        manifest = make_manifest(self.process, self.asked.seed)
+        said = {"method": "direct-output", "encoder": None, **manifest}
+        if self.encoder is not None:
+            weights = hash_weights({"encoder": self.encoder.model})
+            said |= {"encoder": weights, "processor": hash_said(self.encoder.processor)}
+        fingerprint = getattr(self.process, "picture_fingerprint", None)
+        return said if fingerprint is None else {**said, "pictures": fingerprint()}
+
+    def check(self, texts: Iterable[str]) -> None:
+        """By the length that the text encoder reads."""
+        for text in texts:
+            check_prompt(self.process, text)
+
+    def cost(self, pairs: Sequence[Pair]) -> int:
+        """T a text and sample, and as many again with guidance.
+
+        More where a text returns after its picture was forgotten.
+        """
+        return self._path_calls * self.asked.samples * distinct_texts(pairs)
+
+    @property
+    def _path_calls(self) -> int:
+        return len(self.process.visits) * (2 if self.process.guidance > 1 else 1)
+
+    def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
+        """Pairs with common prompts go together."""
+        decode = getattr(self.process, "decode", None)
+        columns = ["latents"] if decode is None else ["latents", "pixels"]
+        features = self.encoder
+        if features is not None:
+            columns.append("features")
+        network, k = Network(self.process), self.asked.samples
+        made: OrderedDict[PathKey, tuple[Tensor, np.ndarray | None, np.ndarray | None]] = (
+            OrderedDict()
+        )
+
+        def prepare(keys: Sequence[PathKey]) -> None:
+            latents = finished_pictures(self.process, network, keys, self.asked.seed)
+            pixels = None if decode is None else decode(latents)
+            seen = features(pixels) if features is not None and pixels is not None else None
+            for n, key in enumerate(keys):
+                made[key] = (
+                    latents[n].clone(),
+                    None if pixels is None else pixels[n].copy(),
+                    None if seen is None else seen[n],
+                )
+
+        def compute(jobs: Sequence[Job]) -> np.ndarray:
+            ends = [[(job.a, job.sample), (job.b, job.sample)] for job in jobs]
+            needed = paths_of(jobs)
+            if missing := [key for key in needed if key not in made]:
+                prepare(missing)
+            rows = np.zeros((len(jobs), len(columns)))
+            for n, (one, other) in enumerate(ends):
+                (x, p, f), (y, q, g) = made[one], made[other]
+                rows[n, 0] = squared_norm((x - y)[None])[0]
+                if p is not None and q is not None:
+                    rows[n, 1] = np.sum((p.astype(np.float64) - q) ** 2)
+                if f is not None and g is not None:
+                    rows[n, 2] = 1 - float(f @ g)
+            for key in needed:
+                made.move_to_end(key)
+            x, p, _ = made[needed[0]]
+            each = 8 * x.numel() + (0 if p is None else p.nbytes)
+            while len(made) > max(1, REMEMBERED // each):
+                made.popitem(last=False)
+            return rows
+
+        jobs = all_jobs(pairs, k)
+        # The encoder that was named is what the table shows.
+        shown = sorted(columns, key=lambda column: column != "features")
+        with progress_bar("Direct output", None, shown=self.asked.progress) as bar:
+            network.on_calls = bar.advance
+            # Once in an order that brings common prompts together, then in that of the pairs.
+            kept_values(
+                folder, neighbours_first(jobs, TOGETHER // 2), len(columns), compute, TOGETHER,
+                lambda missing: bar.expect(self._path_calls * len(paths_of(missing))),
+            )  # fmt: skip
+            found = kept_values(folder, jobs, len(columns), compute, TOGETHER)
+        shaped = found.reshape(len(pairs), k, len(columns))
+        found = {column: shaped[:, :, columns.index(column)] for column in shown}
+        return Measured(found, network.calls, k)
+
+
+@dataclass(frozen=True)
+class ImageEncoder:
+    """CLIP's projected features, or the pooled output (else the class token) of other encoders.
+
+    Args:
+        model: Of transformers.
+        processor: Its image processor.
+        pooled: Whether the checkpoint has a pooler of its own.
+    """
+
+    model: Any
+    processor: Any
+    pooled: bool
+
+    @torch.inference_mode()
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        """Pictures ``(n, height, width, 3)`` in [0, 1] → unit features ``(n, d)``."""
+        from PIL import Image
+
+        project = getattr(self.model, "get_image_features", None)
+        found = []
+        for part in np.array_split(pictures, max(1, len(pictures) // 32)):
+            images = [Image.fromarray((255 * picture).round().astype(np.uint8)) for picture in part]
+            inputs = self.processor(images=images, return_tensors="pt")
+            inputs = inputs.to(self.model.device, self.model.dtype)
+            said: Any = project(**inputs) if project is not None else self.model(**inputs)
+            if isinstance(said, Tensor):
+                found.append(said)
+            elif self.pooled or project is not None:
+                found.append(said.pooler_output)
+            else:
+                found.append(said[0][:, 0])
+        every = torch.cat(found).double().cpu()
+        return (every / every.norm(dim=1, keepdim=True)).numpy()
+
+
+def load_encoder(name: str, asked: Asked) -> ImageEncoder:
+    """An image encoder of transformers.
+
+    Raises:
+        ConjureError: It cannot be loaded.
+    """
+    from transformers import AutoImageProcessor, AutoModel
+
+    safe = None if asked.allow_pickle else True
+    try:
+        processor = AutoImageProcessor.from_pretrained(name, local_files_only=asked.offline)
+        model, about = AutoModel.from_pretrained(
+            name, use_safetensors=safe, output_loading_info=True, dtype=asked.torch_dtype,
+            local_files_only=asked.offline,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError) as error:
+        raise ConjureError(f"The image encoder {name!r} cannot be loaded: {error}") from error
+    missing = list(about["missing_keys"])
+    # A pooler that the checkpoint lacks would be drawn at random.
+    if [key for key in missing if "pooler" not in key]:
+        raise ConjureError(f"{name!r} lacks weights that its network needs: {missing[0]}, …")
+    model.to(asked.torch_device)
+    return ImageEncoder(model.eval(), processor, pooled=not missing)
+
+
+def build(asked: Asked, argument: str | None) -> DirectOutput:
+    """The method ``direct-output`` or ``direct-output:IMAGE_ENCODER``."""
+    name = "direct-output" if argument is None else f"direct-output:{argument}"
+    if argument is not None and getattr(asked.process, "decode", None) is None:
+        raise ConjureError("This process has no pictures for an image encoder to look at.")
+    encoder = None if argument is None else load_encoder(argument, asked)
+    return DirectOutput(asked, asked.process, encoder, name)

@@ -1,0 +1,54 @@
+"""What methods have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from conjure.engine.jobs import Pair
+from conjure.errors import ConjureError
+from conjure.levels import Floats
+from conjure.methods.base import Asked
+from conjure.process.pipeline import PipelineProcess
+
+
+def distinct_texts(pairs: Sequence[Pair]) -> int:
+    """How many different texts there are in some pairs."""
+    return len(set(chain.from_iterable(pairs)))
+
+
+def needs_pipeline(asked: Asked, method: str) -> PipelineProcess:
+    """The process, if it is a loaded pipeline.
+
+    Raises:
+        ConjureError: It is not.
+    """
+    if not isinstance(asked.process, PipelineProcess):
+        raise ConjureError(f"{method} needs a diffusion pipeline: name one with --model.")
+    return asked.process
+
+
+def cosine_distances(
+    prompts: Sequence[str], pairs: Sequence[Pair], vectors: Mapping[str, np.ndarray]
+) -> dict[str, Floats]:
+    """1 − cosine of each pair, shape ``(P, 1)``, for each kind of vectors ``(N, d)``."""
+    rows = {prompt: row for row, prompt in enumerate(prompts)}
+    a, b = (np.array([rows[pair[end]] for pair in pairs]) for end in (0, 1))
+    found = {}
+    for name, every in vectors.items():
+        every = np.asarray(every, dtype=np.float64)
+        unit = every / np.maximum(np.linalg.norm(every, axis=1, keepdims=True), 1e-30)
+        found[name] = 1 - (unit[a] * unit[b]).sum(1, keepdims=True)
+    return found
+
+
+def short_name(argument: str) -> str:
+    """A hub id, or a folder's name.
+
+    >>> short_name("princeton-nlp/sup-simcse-bert-base-uncased"), short_name("/models/mine/")
+    ('princeton-nlp/sup-simcse-bert-base-uncased', 'mine')
+    """
+    return Path(argument).name if Path(argument).is_absolute() or argument[:1] == "." else argument

@@ -1,0 +1,145 @@
+"""What is refused before any work, with what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from itertools import chain
+
+from conjure.checks import is_whole
+from conjure.divergence import ESTIMANDS
+from conjure.engine.jobs import Pair
+from conjure.errors import ConjureError, EstimandUnavailableError
+from conjure.process.base import Process
+
+
+def why_unavailable(process: Process, estimand: str) -> str | None:
+    """Why a process has no value for an estimand, or None if it has one.
+
+    Raises:
+        UnknownNameError: No such estimand.
+    """
+    sampler = process.describe().get("sampler", "this sampler")
+    return why_without(estimand, len(process.levels), sampler, draws_noise=process.draws_noise)
+
+
+def why_without(estimand: str, steps: int, sampler: str, *, draws_noise: bool) -> str | None:
+    """The same of a process that is not loaded yet."""
+    chosen = ESTIMANDS[estimand]
+    if steps < chosen.minimum_steps:
+        others = ", ".join(name for name, e in ESTIMANDS.items() if e.minimum_steps <= steps)
+        return (
+            f"{estimand} needs at least {chosen.minimum_steps} steps, and there is {steps}. Take "
+            f"more, or use one that needs fewer: {others}."
+        )
+    if chosen.of == "chain" and not draws_noise:
+        return (
+            f"{estimand} is the divergence of a chain that draws noise, and {sampler} with these "
+            "settings draws none. Use girsanov, or a stochastic sampler (ddim with eta 1, ddpm, "
+            "euler-ancestral)."
+        )
+    return None
+
+
+def check_sampling(samples: int, seed: int) -> None:
+    """Refuse what nothing can be drawn with.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    if not is_whole(samples, 1):
+        raise ConjureError(f"samples is a whole number, at least 1, not {samples!r}.")
+    if not is_whole(seed, 0):
+        raise ConjureError(f"seed is a whole number, at least 0, not {seed!r}.")
+
+
+def check_arguments(process: Process, samples: int, seed: int, estimand: str) -> None:
+    """Refuse what no run can be made with, before any work.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    check_sampling(samples, seed)
+    reason = why_unavailable(process, estimand)
+    if reason is not None:
+        raise EstimandUnavailableError(reason)
+
+
+def check_antithetic(samples: int, *, antithetic: bool) -> None:
+    """Refuse half a pair.
+
+    Raises:
+        ConjureError: Antithetic samples in an odd number.
+    """
+    if antithetic and samples % 2:
+        raise ConjureError(
+            f"Antithetic samples come in pairs of opposite noise: {samples} is odd, take "
+            f"{samples + 1}."
+        )
+
+
+def check_prompt(process: Process | None, prompt: str) -> None:
+    """Refuse what is no prompt, or not one for this process.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    if not isinstance(prompt, str):
+        raise ConjureError(f"A prompt is a string, not {type(prompt).__name__}: {prompt!r}.")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise ConjureError(
+            f"{prompt!r} holds half of a character (a surrogate that stands alone), and so is no "
+            "text: it was cut or decoded wrongly."
+        ) from error
+    if process is not None:
+        process.check(prompt)
+
+
+def check_texts(process: Process | None, prompts: Iterable[str]) -> tuple[str, ...]:
+    """Refuse what is no list of prompts, or holds one that is not for this process.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    if isinstance(prompts, str):
+        raise ConjureError(f"Prompts come in a list: [{prompts!r}], not {prompts!r}.")
+    found = tuple(prompts)
+    for prompt in found:
+        check_prompt(process, prompt)
+    return found
+
+
+MOST_JOBS = 2**17
+"""Jobs that are planned at once, if a window has more: so many samples after so many others."""
+
+
+def is_repeatable(pairs: Iterable[Pair]) -> bool:
+    """Whether it can be read twice: first for its cost."""
+    return iter(pairs) is not pairs
+
+
+def check_prompts(process: Process, pairs: Iterable[Pair]) -> None:
+    """Refuse a prompt that the process cannot take."""
+    checked: set[str] = set()
+    for prompt in chain.from_iterable(pairs):
+        if prompt not in checked:
+            check_prompt(process, prompt)
+            checked.add(prompt)
+            if len(checked) > MOST_JOBS:  # an endless input must not fill the memory
+                checked.clear()
+
+
+@dataclass(frozen=True)
+class CheckedPairs(Iterable[Pair]):
+    """The pairs, each refused as it comes if it is not two strings."""
+
+    pairs: Iterable[Pair]
+
+    def __iter__(self) -> Iterator[Pair]:
+        for number, pair in enumerate(self.pairs):
+            loose = isinstance(pair, (str, Mapping, Set)) or not hasattr(pair, "__len__")
+            if loose or len(pair) != 2 or not all(isinstance(p, str) for p in pair):
+                raise ConjureError(f"Pair {number + 1} is not two prompts: {pair!r}.")
+            yield (pair[0], pair[1])

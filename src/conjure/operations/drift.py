@@ -1,0 +1,234 @@
+"""One prompt under two processes: what a fine-tune, an erasure or a lower precision changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conjure.engine.network import Network
+from conjure.engine.walk import finished_pictures, path_calls
+from conjure.errors import ConjureError
+from conjure.io.progress import progress_bar
+from conjure.operations.arguments import check_texts
+from conjure.operations.compare import Comparison
+from conjure.operations.pair_run import PairRun
+from conjure.operations.pairs import compare_pairs
+from conjure.operations.processes import Processes, compare_processes
+from conjure.process.base import Process
+from conjure.process.wrappers.between import FIRST, SECOND, Between, why_apart
+from conjure.store.manifest import versions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SAMPLES = 4
+"""Samples a prompt, where nothing is said."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far two processes lie apart under each of some prompts.
+
+    Args:
+        prompts: In the order of the input.
+        first: A.
+        second: B.
+        results: What was found for each, in the same order; the forward KL is KL(A‖B).
+        seed: Of the noise.
+        calls: Network calls that were made.
+    """
+
+    prompts: tuple[str, ...]
+    first: Process = field(repr=False)
+    second: Process = field(repr=False)
+    results: tuple[Comparison, ...] = field(repr=False)
+    seed: int
+    calls: int
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """Either process by its model, and by what it does otherwise than the other."""
+        apart = [
+            {"revision": getattr(p, "revision", None), "variant": getattr(p, "variant", None)}
+            | p.describe()
+            for p in (self.first, self.second)
+        ]
+        told = []
+        for process, own, other in zip((self.first, self.second), apart, apart[::-1], strict=True):
+            said = {k: v for k, v in own.items() if other.get(k) != v and k != "device"}
+            listed = ", ".join(f"{name} {value}" for name, value in said.items())
+            told.append(process.model + (f" ({listed})" if listed else ""))
+        return told[0], told[1]
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Of each prompt, ``(N,)``; in nats where they are divergences."""
+        return np.array([result.distance for result in self.results])
+
+    def ranked(self) -> list[tuple[str, Comparison]]:
+        """The prompts, the most changed first."""
+        order = np.argsort(-self.distances, kind="stable")
+        return [(self.prompts[i], self.results[i]) for i in order]
+
+    def pictures(
+        self, count: int = 6, samples: int = 3, *, progress: bool = False
+    ) -> tuple[list[str], np.ndarray]:
+        """What the most changed prompts conjure under either process, from the same noise.
+
+        ``count``·``samples`` paths of either are walked for them, on top of ``calls``.
+
+        Returns:
+            The prompts, and pictures of shape ``(count, 2, samples, height, width, 3)``.
+
+        Raises:
+            ConjureError: The processes have no pictures, or none are asked for.
+        """
+        if min(count, samples) < 1:
+            raise ConjureError("Pictures are of at least one prompt, and one sample of it.")
+        names = [prompt for prompt, _ in self.ranked()[:count]]
+        keys = [(name, sample) for name in names for sample in range(samples)]
+        drawn = []
+        for process in (self.first, self.second):
+            decode = getattr(process, "decode", None)
+            if decode is None:
+                raise ConjureError("These processes have no pictures: states cannot be decoded.")
+            calls = path_calls(process, len(keys))
+            with progress_bar("Drawing pictures", calls, shown=progress) as bar:
+                network = Network(process, bar.advance)
+                states = finished_pictures(process, network, keys, self.seed)
+            found = decode(states)
+            drawn.append(found.reshape(len(names), samples, *found.shape[1:]))
+        return names, np.stack(drawn, axis=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values, the most changed first."""
+        return {
+            "compared": "paths",
+            "named": list(self.named),
+            "models": [self.first.model, self.second.model],
+            "processes": [self.first.describe(), self.second.describe()],
+            "estimand": self.results[0].estimand,
+            "prompts": [
+                {
+                    "prompt": prompt,
+                    "distance": result.distance,
+                    "standard_error": result.standard_error,
+                    **dict(zip(("low", "high"), result.interval() or (None, None), strict=True)),
+                    "kl_forward": result.kl_forward,
+                    "kl_reverse": result.kl_reverse,
+                    "samples": result.samples,
+                    "near_floor": result.near_floor,
+                }
+                for prompt, result in self.ranked()
+            ],
+            "seed": self.seed,
+            "calls": self.calls,
+            "versions": versions(),
+        }
+
+    def figure(
+        self, path: str | Path | None = None, *, count: int = 6, progress: bool = False
+    ) -> Figure:
+        """How far each prompt has moved, and what the furthest conjure under either process.
+
+        Raises:
+            ConjureError: The file cannot be written.
+        """
+        from conjure.figures.drift import drift_figure
+        from conjure.figures.style import save_figure
+
+        made = drift_figure(self, count=count, progress=progress)
+        if path is not None:
+            save_figure(made, path)
+        return made
+
+
+def drift(
+    prompts: Sequence[str],
+    process: Process,
+    against: Process,
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    estimand: str = "girsanov",
+    antithetic: bool = False,
+    tolerance: float | None = None,
+    first_round: int | None = None,
+    max_calls: int | None = None,
+    out: str | Path | None = None,
+    announce: Callable[[int, float | None], None] | None = None,
+    progress: bool = False,
+) -> Drift:
+    """Which prompts mean something else under another process, and by how much.
+
+    For one and the same prompt, the divergence between the two processes: both denoise the same
+    noise, and along both paths both are asked. N prompts at T steps and k samples take
+    N(4T − 2)k network calls, and twice that with guidance, of which nothing cancels.
+
+    Args:
+        prompts: Distinct.
+        process: A, from ``conjure.load``.
+        against: B: other weights, adapters, precision or guidance, with the same sampler and noise
+            levels over the same latents.
+        samples: Monte Carlo samples a prompt, at most; None for 4, or with a tolerance 256.
+        seed: Of the noise.
+        estimand: What the distances are.
+        antithetic: Draw samples in pairs of opposite noise.
+        tolerance: Stop sampling a prompt where its standard error is at most this times its
+            distance.
+        first_round: Samples before that is looked at.
+        max_calls: Network calls that the run may make.
+        out: A run directory to go on from and to keep what is computed.
+        announce: Called with the planned calls and, if that was measured, the seconds that they
+            will take, before the run starts.
+        progress: Show a bar on standard error.
+
+    Raises:
+        ConjureError: The processes share no states, sampler or levels (compare their distance
+            matrices instead, with ``compare_by_matrices``), or a bad argument or prompt.
+
+    >>> from conjure import Gaussian, GaussianProcess
+    >>> one, two = (
+    ...     {"cat": Gaussian(np.zeros(2), np.eye(2)), "dog": Gaussian(m * np.ones(2), np.eye(2))}
+    ...     for m in (1, 2)
+    ... )
+    >>> found = drift(["cat", "dog"], GaussianProcess.build(one), GaussianProcess.build(two))
+    >>> found.ranked()[0][0], float(found.distances[0])
+    ('dog', 0.0)
+    """
+    names = tuple(dict.fromkeys(check_texts(process, prompts)))
+    if not names:
+        raise ConjureError("A drift needs at least one prompt.")
+    reason = why_apart(process, against)
+    if reason is not None:
+        raise ConjureError(
+            f"{process.model!r} and {against.model!r} have no common paths: {reason}. Their "
+            "distance matrices can be compared instead (conjure.drifting.compare_by_matrices)."
+        )
+    both = Between(process, against)
+    if samples is None and tolerance is None:
+        samples = SAMPLES
+    run: PairRun = compare_pairs(
+        [(FIRST + name, SECOND + name) for name in names], process=both, samples=samples,
+        seed=seed, estimand=estimand, antithetic=antithetic, tolerance=tolerance,
+        first_round=first_round, max_calls=max_calls, out=out, progress=progress,
+    )  # fmt: skip
+    if announce is not None:
+        pace = run.seconds_per_call  # of a guided prediction
+        announce(both.calls(run.planned), None if pace is None else pace * run.planned)
+    results = tuple(run)
+    return Drift(names, process, against, results, seed, both.calls(run.calls))
+
+
+def compare_by_matrices(
+    prompts: Sequence[str], process: Process, against: Process, **asked: Any
+) -> Processes:
+    """How two processes that share no paths place the same prompts: their distance matrices.
+
+    Arguments are those of ``conjure.compare_processes``.
+    """
+    return compare_processes(prompts, {"A": process, "B": against}, **asked)

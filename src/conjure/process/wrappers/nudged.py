@@ -1,0 +1,57 @@
+"""What a network in half precision makes of one prompt alone: the floor under its distances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from conjure.process.prediction import Prediction
+from conjure.process.wrappers.base import Wrapped
+
+NUDGE = 0.25
+"""Of the spacing of numbers in half precision: how far a state is moved.
+
+It is as good as nothing to the network, and yet every rounding on the way falls otherwise: what
+comes out differs by rounding alone. (`python -m benchmarks.precision` prints that beside what
+rounding really adds to the distance of two prompts.)
+"""
+
+MARK = "nudged: "
+"""Before the prompt at whose states the network is asked a little beside them."""
+
+
+def is_half(dtype: str | None) -> bool:
+    """Whether a precision is coarse enough for a floor to matter."""
+    return dtype in ("float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Nudged(Wrapped):
+    """Prompts with ``MARK`` are the same prompts, asked a quarter of a rounding away.
+
+    The distance of a prompt to its marked self is the floor under all distances.
+
+    Args:
+        process: In half precision.
+    """
+
+    def check(self, prompt: str) -> None:
+        """As the prompt itself."""
+        self.process.check(prompt.removeprefix(MARK))
+
+    def prepare(self, prompts: Iterable[str]) -> None:
+        """Marked ones are encoded as the others."""
+        self.process.prepare(dict.fromkeys(prompt.removeprefix(MARK) for prompt in prompts))
+
+    def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
+        """The same draw moves all marked states of a step."""
+        marked = torch.tensor([prompt.startswith(MARK) for prompt in prompts], device=x.device)
+        dtype = getattr(torch, str(self.process.describe()["dtype"]))
+        random = torch.Generator().manual_seed(step)
+        draw = torch.rand(x.shape[1:], generator=random, dtype=torch.float32) - 0.5
+        moved = x * (1 + NUDGE * torch.finfo(dtype).eps * draw.to(x))
+        there = torch.where(marked.view(-1, *[1] * (x.dim() - 1)), moved, x)
+        return self.process.predict(there, step, [p.removeprefix(MARK) for p in prompts])
