@@ -116,8 +116,10 @@ def test_a_sweep_draws_its_curves(run, data, tmp_path):
 def test_a_sweep_loads_its_weights_once_and_its_page_says_which_point_it_is(
     run, data, tmp_path, monkeypatch
 ):
-    loads, load = [], conjure.loading.load
-    monkeypatch.setattr("conjure.loading.load", lambda *a, **k: loads.append(k) or load(*a, **k))
+    loads, load = [], conjure.load
+    monkeypatch.setattr(
+        "conjure.loading.load.load", lambda *a, **k: loads.append(k) or load(*a, **k)
+    )
     asked = ["--vary", "guidance=1,2", "--vary", "sampler=ddim,euler", "--out", str(tmp_path / "r")]
     asked += ["--methods", "initial-timestep", "-k", "1", "--json"]
     code, out, err = run("evaluate", "--data", str(data), "--tasks", "mine", "-T", "2", *asked)

@@ -17,8 +17,8 @@ import conjure
 from benchmarks.naive import naive_distances
 from conjure.engine.noise import standard_normal
 from conjure.errors import ConjureError
-from conjure.loading.settings import load_arguments
 from conjure.process.samplers.schedules import is_flow
+from conjure.process.settings import arguments_from
 
 STEPS = 4
 LEARNED = ("ddpm", "dpm++", "dpm++-sde")  # schedulers that know of a learned variance
@@ -52,8 +52,8 @@ def diffusers_path(process, family: str, prompt: str, monkeypatch) -> list[torch
     scheduler: Any = getattr(diffusers, (FLOW_SCHEDULERS if flow else SCHEDULERS)[sampler])
     settings = {k: v for k, v in process.family.scheduler_config.items() if k != "_class_name"}
     settings |= OPTIONS.get(sampler, {})
-    if process.spacing is not None:
-        settings["timestep_spacing"] = process.spacing
+    if process.settings.spacing is not None:
+        settings["timestep_spacing"] = process.settings.spacing
     settings.setdefault("clip_sample", False)  # a latent is not clipped, whatever DDIM's default
     if flow:
         shift = settings.get("flow_shift", settings.get("shift", 1.0))
@@ -181,7 +181,7 @@ def test_a_guidance_input_is_told_and_only_where_there_is_one(family_folder):
         assert usual.describe()["embedded_guidance"] in (8.5, 3.5)
         assert other.describe()["embedded_guidance"] == 2.0
         none = load(folder, family, "own", 1.0, embedded_guidance=0.0).describe()
-        assert load_arguments(none)["embedded_guidance"] == 0.0
+        assert arguments_from(none)["embedded_guidance"] == 0.0
         first, second = (
             conjure.compare("cat", "dog", process=p, samples=1) for p in (usual, other)
         )

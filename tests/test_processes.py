@@ -370,7 +370,7 @@ def test_between_asks_each_prompt_of_its_own(pipeline_folder):
     torch.testing.assert_close(said.noise[1:2], alone.noise, rtol=1e-4, atol=1e-5)
     guided = guide(two.predict(x[2:], 0, ["dog"]), two.predict(x[2:], 0, [""]), 3.0)
     torch.testing.assert_close(said.noise[2:], guided.noise, rtol=1e-4, atol=1e-4)
-    assert both.calls(10) == 15
+    assert both.calls_for(10) == 15
 
 
 def prompts_file(folder):

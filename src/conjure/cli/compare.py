@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from conjure.cli.options import Antithetic, AsJson, EstimandName, Figure, Samples, Seed
-from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.words import near_floor
 from conjure.io.files import check_figure_path
 
@@ -44,7 +44,7 @@ def compare(
     """
     if figure is not None:
         check_figure_path(figure)
-    check_asked(estimand, seed, samples=samples, antithetic=antithetic)
+    check_request(estimand, seed, samples=samples, antithetic=antithetic)
     process = load()
     from conjure.cli.console import say, show, status
     from conjure.operations.compare import compare as run

@@ -22,7 +22,7 @@ from conjure.cli.options import (
     Table,
     Tolerance,
 )
-from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import choose_columns, texts
 from conjure.cli.variations import Loader, at_point, check_points, parse_changes
 from conjure.errors import ConjureError
@@ -102,7 +102,7 @@ def drift(
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
     check_points(load, [{}, changes], estimand)
-    check_asked(estimand, seed, out=out)
+    check_request(estimand, seed, out=out)
     from conjure.operations.budget import make_budget
 
     most = 4 if samples is None and tolerance is None else samples
@@ -144,7 +144,7 @@ def drift(
     def announce(calls: int, seconds: float | None) -> None:
         told = "" if seconds is None else f", about {duration(seconds)}"
         say(f"{len(prompts):,} prompts, {calls:,} network calls{told}.")
-        if figure is not None and hasattr(first, "decode"):
+        if figure is not None and first.has_pictures:
             paths = SAMPLES * min(SHOWN, len(prompts))
             more = sum(path_calls(process, paths) for process in (first, second))
             say(f"The figure's pictures take {more:,} more.")

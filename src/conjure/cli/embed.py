@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from conjure.cli.options import OUTPUT, AsJson, Columns, EstimandName, Out, PromptsFile, Seed
-from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import choose_columns, texts
 from conjure.io.files import check_embeddings_path
 from conjure.io.tables import open_table
@@ -59,7 +59,7 @@ def embed(
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
-    check_asked(estimand, seed, out=out)
+    check_request(estimand, seed, out=out)
     from conjure.operations.embedding.landmarks import check_landmark_form
 
     check_landmark_form(estimand)

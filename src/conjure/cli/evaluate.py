@@ -11,7 +11,7 @@ import typer
 
 from conjure.cli.evaluation_screen import screen
 from conjure.cli.options import OUTPUT, AsJson, EstimandName, Figure, Out, Seed
-from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.sweep import run_sweep
 from conjure.cli.variations import Loader, Start
 from conjure.errors import ConjureError
@@ -159,7 +159,7 @@ def evaluate(
             changes.pop(name)
             for name in ("samples", "pooling", "full_stop", "estimand", "template")
         )
-    check_asked(estimand, seed, samples=samples, out=out)
+    check_request(estimand, seed, samples=samples, out=out)
     conventions = Conventions(pooling, full_stop, template, limit, limit_seed)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     asked = {

@@ -24,7 +24,7 @@ from conjure.cli.options import (
     Table,
     Tolerance,
 )
-from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import choose_columns, texts
 from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
@@ -68,7 +68,7 @@ def matrix(
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = [prompt for (prompt,) in texts(source, names)]
-    check_asked(estimand, seed, out=out)
+    check_request(estimand, seed, out=out)
     from conjure.operations.budget import make_budget
 
     most = make_budget(samples, tolerance, None, first_round, max_calls, antithetic=antithetic)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from conjure.cli.options import AsJson
-from conjure.cli.process_options import AllowPickle, BatchSize, Config, Device, Offline, Offload
+from conjure.cli.process_options import takes_settings
 from conjure.errors import ConjureError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ Approximate = Annotated[
 ]
 
 
+@takes_settings("device", "batch_size", "offload", "config", "offline", "allow_pickle")
 def nearest(
     query: Query,
     where: Where,
@@ -47,12 +48,8 @@ def nearest(
     rerank: Rerank = 0,
     samples: RerankSamples = None,
     approximate: Approximate = False,
-    device: Device = None,
-    batch_size: BatchSize = None,
-    offload: Offload = False,
-    config: Config = None,
-    offline: Offline = False,
-    allow_pickle: AllowPickle = False,
+    *,
+    settings: dict[str, Any],
     as_json: AsJson = False,
 ) -> None:
     """The prompts nearest to a query, among those that conjure embed has seen.
@@ -76,10 +73,7 @@ def nearest(
 
         quiet_libraries()
         with status("Loading the model"):
-            process = reload(
-                embeddings.manifest, device=device, batch_size=batch_size, offload=offload,
-                config=config, offline=offline, allow_pickle=allow_pickle,
-            )  # fmt: skip
+            process = reload(embeddings.manifest, **settings)
     if query in embeddings.prompts:
         wanted: Any = embeddings.vectors[embeddings.prompts.index(query)]
     else:

@@ -25,7 +25,7 @@ from conjure.cli.options import (
     Top,
     WithRelative,
 )
-from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import choose_columns, texts
 from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
@@ -79,7 +79,7 @@ def pairs(
             f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
             "rename it."
         )
-    check_asked(estimand, seed, out=out)
+    check_request(estimand, seed, out=out)
     if relative and (tolerance is not None or top is not None):
         raise ConjureError(
             "--relative needs the same samples of all it divides: take it without "

@@ -18,13 +18,12 @@ from conjure.cli.options import (
     Samples,
     Seed,
 )
-from conjure.cli.process_options import LoadProcess, check_asked, takes_process
+from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import choose_columns, texts
-from conjure.cli.variations import PROMPT, Loader, at_point, check_points, parse_vary
+from conjure.cli.variations import PROMPT, WEIGHTS, Loader, at_point, check_points, parse_vary
 from conjure.errors import ConjureError
 from conjure.io.files import check_figure_path
 from conjure.io.tables import open_table
-from conjure.loading.settings import WEIGHTS
 
 if TYPE_CHECKING:
     from conjure.operations.processes import Processes
@@ -67,7 +66,7 @@ def processes(
     axes = parse_vary(vary, PROMPT)
     if unknown := [v for v in axes.get("prompt", []) if v not in ("read", "ignored")]:
         raise ConjureError(f"prompt is read or ignored, not {unknown[0]!r}.")
-    check_asked(estimand, seed, samples=samples, out=out)
+    check_request(estimand, seed, samples=samples, out=out)
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 1)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from conjure.cli.process_options import AllowPickle, Config, Device, Offline
+from conjure.cli.process_options import takes_settings
 from conjure.errors import ConjureError
 from conjure.io.files import check_place, written_whole
 
@@ -36,15 +36,14 @@ NoPictures = Annotated[
 ]
 
 
+@takes_settings("device", "config", "offline", "allow_pickle")
 def report(
     run: Run,
     to: To = None,
     method: MethodName = None,
     no_pictures: NoPictures = False,
-    device: Device = None,
-    config: Config = None,
-    offline: Offline = False,
-    allow_pickle: AllowPickle = False,
+    *,
+    settings: dict[str, Any],
 ) -> None:
     """The evaluation as one page: the table, how sure it is, and where people disagree.
 
@@ -71,18 +70,16 @@ def report(
     if target.suffix.lower() == ".md":
         text = markdown_report(evaluation, chosen)
     else:
-        how = {"device": device, "config": config, "offline": offline}
-        said = evaluation.settings
-        process = None if no_pictures else _process(said, **how, allow_pickle=allow_pickle)
+        process = None if no_pictures else _process(evaluation.settings, settings)
         text = report_page(evaluation, process, chosen, progress=True)
     with written_whole(target) as draft:
         draft.write_text(text, encoding="utf-8")
     say(f"{target}: {len(text) / 2**20:.1f} MB.")
 
 
-def _process(settings: dict[str, Any], **how: Any) -> Any:
+def _process(evaluated: dict[str, Any], settings: dict[str, Any]) -> Any:
     """The process of an evaluation, if it can be had as it was."""
-    if settings["process"] is None:
+    if evaluated["process"] is None:
         return None
     from conjure.cli.console import quiet_libraries, say, status
     from conjure.loading.load import reload
@@ -90,11 +87,11 @@ def _process(settings: dict[str, Any], **how: Any) -> Any:
     quiet_libraries()
     try:
         with status("Loading the model"):
-            process = reload(settings, **how)
+            process = reload(evaluated, **settings)
     except ConjureError as error:
         say(f"Without pictures, since the model cannot be loaded: {error}")
         return None
-    if [process.fingerprint(), process.picture_fingerprint()] != settings.get("weights"):
+    if [process.fingerprint(), process.picture_fingerprint()] != evaluated.get("weights"):
         say("Without pictures: the model has other weights now than when it was evaluated.")
         return None
     return process

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from conjure.cli.process_options import LoadProcess
-from conjure.cli.variations import Loader, Start, at_point, check_points
+from conjure.cli.variations import WEIGHTS, Loader, Start, at_point, check_points
 
 if TYPE_CHECKING:
     from conjure.evaluate.sweep import Point
@@ -72,7 +72,6 @@ def run_sweep(
     from conjure.cli.sweep import sweep_table
     from conjure.cli.variations import SAMPLES, parse_vary
     from conjure.evaluate.sweep import gaps_to_first, sweep, sweep_figure
-    from conjure.loading.settings import WEIGHTS
     from conjure.operations.arguments import check_sampling
 
     axes = parse_vary(vary, SAMPLES)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from conjure.cli.process_options import LoadProcess
+from conjure.cli.process_options import LoadProcess, named
 from conjure.errors import ConjureError
-from conjure.loading.settings import KINDS, WEIGHTS, other_weights, without_old_eta
+from conjure.loading.settings import other_weights, without_old_eta
 from conjure.process.samplers import SAMPLERS
+from conjure.process.settings import Settings, about, names_of
 
 if TYPE_CHECKING:
     from conjure.process.base import Process
+
+Kind = Callable[[str], Any]
+
+KINDS: dict[str, Kind] = {
+    one.name: read for one in fields(Settings) if (read := about(one).read) is not None
+}
+"""Settings that can be varied, with how one of their values is read from text."""
+
+WEIGHTS = names_of(decides="weights")
+"""Settings that decide which weights are loaded, and how."""
 
 WHOLE = ("negative",)
 """Those whose values have commas of their own: one value a time, and as often as there are any."""
@@ -25,7 +37,9 @@ PROMPT = {"prompt": str}
 """What else a comparison of processes can vary: ``read`` or ``ignored``."""
 
 
-def parse_vary(options: Sequence[str], also: dict[str, type] | None = None) -> dict[str, list[Any]]:
+def parse_vary(
+    options: Sequence[str], also: Mapping[str, Kind] | None = None
+) -> dict[str, list[Any]]:
     """``guidance=1,3`` and the like as names and values.
 
     Args:
@@ -40,7 +54,7 @@ def parse_vary(options: Sequence[str], also: dict[str, type] | None = None) -> d
     >>> parse_vary(["negative=", "negative=ugly, blurry"])
     {'negative': ['', 'ugly, blurry']}
     """
-    kinds = KINDS | (also or {})
+    kinds = {**KINDS, **(also or {})}
     found: dict[str, list[Any]] = {}
     for option in options:
         name, values = _split(option, kinds, "--vary is NAME=VALUES")
@@ -81,7 +95,7 @@ def _split(option: str, known: Collection[str], form: str) -> tuple[str, str]:
     return name, rest
 
 
-def _value(name: str, text: str, kind: type, option: str) -> Any:
+def _value(name: str, text: str, kind: Kind, option: str) -> Any:
     try:
         return kind(text)
     except ValueError as error:
@@ -130,21 +144,18 @@ def check_points(
     Raises:
         ConjureError: With what to do instead. The last point may come after hours.
     """
-    from conjure.loading.checks import check_settings
-    from conjure.loading.devices import check_dtype
     from conjure.loading.sources import locate
     from conjure.operations.arguments import why_without
 
     for point in points:
-        asked = load.settings | other_weights(point)
-        check_settings(asked)
-        check_dtype(asked["dtype"])
-        locate(asked["model"] or "emoji")
-        name = asked["sampler"]
+        changes = {name: value for name, value in point.items() if name in load.settings}
+        settings = Settings(**named(load.settings | other_weights(changes)))
+        locate(settings.model)
+        name = settings.sampler
         if estimand is None or name in ("own", "flow-stochastic"):  # what they are, a model says
             continue
-        draws = SAMPLERS[name]({}, asked["eta"]).draws_noise
-        reason = why_without(estimand, asked["steps"], name, draws_noise=draws)
+        draws = SAMPLERS[name]({}, settings.eta).draws_noise
+        reason = why_without(estimand, settings.steps, name, draws_noise=draws)
         if reason is not None:
             raise ConjureError(reason)
 

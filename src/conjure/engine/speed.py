@@ -61,7 +61,7 @@ def find_pace(process: Process, prompts: tuple[str, ...], planned: int) -> Speed
             return None
     if process.tunable and planned >= MEASURED_FROM:
         # On a CPU larger passes than the usual gain little, and take memory that others want.
-        powers = range(4 if process.describe().get("device", "cpu") == "cpu" else 6)
+        powers = range(4 if process.device.type == "cpu" else 6)
         around = (process.batch_size * 2**power // 8 for power in powers)
         sizes = dict.fromkeys([1, *(size for size in around if size)])
         return measure_speed(process, prompts, sizes=tuple(sizes))

@@ -277,13 +277,18 @@ def _settings(
     asked: Asked, conventions: Conventions, methods: Sequence[Method], chosen: Sequence[Examples]
 ) -> dict[str, Any]:
     process = asked.loaded
+    told: dict[str, Any] = dict.fromkeys(("model", "revision", "variant", "process", "weights"))
+    if process is not None:
+        told = {
+            "model": process.model,
+            "revision": process.revision,
+            "variant": process.variant,
+            "process": process.describe(),
+            "weights": [process.fingerprint(), process.picture_fingerprint()],
+        }
     return {
         "conjure": importlib.metadata.version("conjure"),
-        "model": None if process is None else process.model,
-        "revision": getattr(process, "revision", None),
-        "variant": getattr(process, "variant", None),
-        "process": None if process is None else process.describe(),
-        "weights": None if process is None else [process.fingerprint(), pictures_of(process)],
+        **told,
         "methods": {method.name: method.settings for method in methods},
         "tasks": {
             examples.task: {"pairs": len(examples), "checksum": examples.checksum()}
@@ -295,9 +300,3 @@ def _settings(
         "conventions": asdict(conventions),
         "torch": importlib.metadata.version("torch"),
     }
-
-
-def pictures_of(process: Process) -> str | None:
-    """The fingerprint of what makes a process' pictures, where it has any."""
-    fingerprint = getattr(process, "picture_fingerprint", None)
-    return None if fingerprint is None else fingerprint()

@@ -121,8 +121,7 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
 
 def _decode(comparison: Comparison, chosen: Columns) -> np.ndarray:
     """The cells' pictures, shape ``(2, columns, 3, height, width, 3)``."""
-    decode = getattr(comparison.process, "decode", None)
-    if decode is None:
+    if not comparison.process.has_pictures:
         raise ConjureError("This process has no pictures to show: its states cannot be decoded.")
     trace = comparison.paths()
     states = np.stack(
@@ -132,7 +131,7 @@ def _decode(comparison: Comparison, chosen: Columns) -> np.ndarray:
             for i in chosen.states[path]
         ]
     )
-    flat = decode(torch.from_numpy(states.reshape(-1, *states.shape[2:])))
+    flat = comparison.process.decode(torch.from_numpy(states.reshape(-1, *states.shape[2:])))
     return flat.reshape(2, chosen.shares.shape[1], 3, *flat.shape[1:])
 
 

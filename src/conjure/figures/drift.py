@@ -68,7 +68,7 @@ def drift_figure(found: Drift, *, count: int = SHOWN, progress: bool = False) ->
     ranked = found.ranked()[:LISTED]
     names = [shorten(prompt, 30) for prompt, _ in ranked]
     label = 0.078 * max(map(len, names)) + 0.3
-    shows = count > 0 and hasattr(found.first, "decode") and _decodes(found)
+    shows = count > 0 and found.first.has_pictures and found.second.has_pictures
     most = min(count, len(ranked))
     drawn = found.pictures(most, SAMPLES, progress=progress) if shows else None
     listing = ROW * len(ranked) + 0.3
@@ -131,10 +131,3 @@ def drift_figure(found: Drift, *, count: int = SHOWN, progress: bool = False) ->
                     cell.imshow(pictures[half, sample], interpolation="nearest")
                     cell.set_axis_off()
     return figure
-
-
-def _decodes(found: Drift) -> bool:
-    """Whether both can show their states."""
-    return all(
-        callable(getattr(process, "decode", None)) for process in (found.first, found.second)
-    )

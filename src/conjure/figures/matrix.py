@@ -10,7 +10,7 @@ from conjure.errors import ConjureError
 from conjure.figures.fonts import readable
 from conjure.figures.style import INK, fit, process_line, shorten
 from conjure.levels import Floats
-from conjure.process.base import Process
+from conjure.process.base import Described
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ class Matrix(Protocol):
     @property
     def prompts(self) -> tuple[str, ...]: ...
     @property
-    def process(self) -> Process: ...
+    def process(self) -> Described: ...
     @property
     def estimand(self) -> str: ...
     @property

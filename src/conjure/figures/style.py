@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from conjure.figures.fonts import warn_of_boxes
 from conjure.io.files import check_figure_path, written_whole
-from conjure.process.base import Process
+from conjure.process.base import Described
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ LETTER = 0.0074
 """Width of a letter for each point of its size, in inches."""
 
 
-def process_line(process: Process) -> str:
+def process_line(process: Described) -> str:
     """What a process is, in a line for a figure."""
     said = process.describe()
     line = f"{shorten(process.model, 60)}, {said.get('sampler', '')}, T = {len(process.levels)}"

@@ -19,6 +19,7 @@ def as_cell(value: Any) -> Any:
 def plain(row: Row) -> dict[str, Any]:
     """A row as JSON values: numbers that are none are missing, and what JSON lacks is text.
 
+    >>> from pathlib import Path
     >>> plain({"a": float("nan"), "b": Path("x"), "c": {"d": [1.5, float("inf")]}})
     {'a': None, 'b': 'x', 'c': {'d': [1.5, None]}}
     """

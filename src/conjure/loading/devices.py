@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from conjure.errors import ConjureError, UnknownNameError
-
-DTYPES = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+from conjure.errors import ConjureError
+from conjure.process.settings import dtype_name
 
 
-def check_dtype(dtype: str | torch.dtype) -> torch.dtype:
+def torch_dtype(name: str) -> torch.dtype:
     """A precision by its name, as people write it.
 
     Raises:
         UnknownNameError: There is no such.
 
-    >>> check_dtype("bf16")
+    >>> torch_dtype("bf16")
     torch.bfloat16
     """
-    name = str(dtype).removeprefix("torch.")
-    name = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}.get(
-        name, name
-    )
-    if name not in DTYPES:
-        raise UnknownNameError("dtype", name, DTYPES)
-    return DTYPES[name]
+    return getattr(torch, dtype_name(name))
 
 
 def check_device(device: str | None) -> torch.device:

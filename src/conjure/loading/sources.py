@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
 from conjure.models import EMBEDDED
 from conjure.process.families.base import Source
+from conjure.process.settings import Settings
 
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 
@@ -57,7 +59,8 @@ def read_index(source: Source) -> dict[str, Any]:
     """
     if isinstance(source.location, Path) and source.location.is_file():
         assert source.config is not None
-        source = replace(source, location=locate(source.config), revision=None)
+        settings = replace(source.settings, revision=None)
+        source = replace(source, location=locate(source.config), settings=settings)
     if isinstance(source.location, Path):
         path = source.location / "model_index.json"
         if not path.is_file():
@@ -90,21 +93,21 @@ def _download_index(source: Source) -> Path:
         RevisionNotFoundError,
     )
 
-    name = source.name
+    name, settings = source.name, source.settings
     try:
         return Path(
             hf_hub_download(
                 str(source.location),
                 "model_index.json",
-                revision=source.revision,
-                local_files_only=source.offline,
+                revision=settings.revision,
+                local_files_only=settings.offline,
             )
         )
     except LocalEntryNotFoundError as error:
         raise ModelError(
             f"{name!r} is neither a folder here nor in the hub's cache, and the hub "
-            f"{'may not be asked (offline)' if source.offline else 'cannot be reached'}. Check the "
-            "name and the network, or give a local folder."
+            f"{'may not be asked (offline)' if settings.offline else 'cannot be reached'}. Check "
+            "the name and the network, or give a local folder."
         ) from error
     except GatedRepoError as error:
         raise ModelError(
@@ -117,7 +120,7 @@ def _download_index(source: Source) -> Path:
             "private: 'hf auth login')."
         ) from error
     except RevisionNotFoundError as error:
-        raise ModelError(f"{name!r} has no revision {source.revision!r} on the hub.") from error
+        raise ModelError(f"{name!r} has no revision {settings.revision!r} on the hub.") from error
     except EntryNotFoundError as error:
         raise ModelError(
             f"The hub's model {name!r} is no text-to-image pipeline: it has no model_index.json."
@@ -155,8 +158,8 @@ def refuse_pickles(folder: Path, name: str) -> None:
             )
 
 
-def parse_lora(text: str, *, allow_pickle: bool = False) -> tuple[str, float]:
-    """A LoRA and its scale.
+def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) -> tuple[str, float]:
+    """A LoRA and its scale, given as text, or apart as a description has them.
 
     Raises:
         ConjureError: The scale is no finite number, or a local file that is named is not there.
@@ -165,13 +168,14 @@ def parse_lora(text: str, *, allow_pickle: bool = False) -> tuple[str, float]:
     >>> parse_lora("someone/some-lora:0.8"), parse_lora("someone/some-lora")
     (('someone/some-lora', 0.8), ('someone/some-lora', 1.0))
     """
-    name, scale = str(text), 1.0
-    before, colon, after = name.rpartition(":")
-    if colon:
-        try:
-            name, scale = before, float(after)
-        except ValueError:
-            name = str(text)
+    if isinstance(given, str):
+        name, scale, after = given, 1.0, ""
+        before, colon, end = name.rpartition(":")
+        if colon:
+            with suppress(ValueError):  # else the colon is one of a path
+                name, scale, after = before, float(end), end
+    else:
+        name, scale, after = str(given[0]), float(given[1]), str(given[1])
     if not math.isfinite(scale):
         raise ConjureError(f"The scale of a LoRA is a number, not {after!r}.")
     path = Path(name).expanduser()
@@ -200,7 +204,7 @@ def find_config(source: Source) -> str:
         load_single_file_checkpoint,
     )
 
-    if source.offline:
+    if source.settings.offline:
         raise ModelError(
             f"What {source.name!r} is built like is on the hub, which may not be asked (offline): "
             "name a folder in diffusers' layout with config=... (--config)."
@@ -224,13 +228,17 @@ def find_config(source: Source) -> str:
     return found
 
 
-def check_given(given: Any, **others: Any) -> None:
+CHANGING = ("lora", "dtype", "offload", "compiled")
+"""Settings that change a model's weights, or the way that they are run."""
+
+
+def check_given(given: Any, settings: Settings) -> None:
     """Refuse what would change a pipeline in memory, which may be in use by others."""
-    asked = [name for name, value in others.items() if value]
-    if given is not None and asked:
+    changing = [name for name in CHANGING if getattr(settings, name)]
+    if given is not None and changing:
         raise ConjureError(
-            f"{asked[0]} would change the pipeline that was given, which others may use: put it on "
-            "before, or load from where the pipeline was saved."
+            f"{changing[0]} would change the pipeline that was given, which others may use: put it "
+            "on before, or load from where the pipeline was saved."
         )
 
 
@@ -254,8 +262,8 @@ def check_source(source: Source) -> None:
     single = isinstance(source.location, Path) and source.location.is_file()
     for name, value, fits in (
         ("config", source.config, single),
-        ("revision", source.revision, not local),
-        ("variant", source.variant, not single and source.pipeline is None),
+        ("revision", source.settings.revision, not local),
+        ("variant", source.settings.variant, not single and source.pipeline is None),
     ):
         if value is not None and not fits:
             raise ConjureError(

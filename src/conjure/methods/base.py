@@ -14,7 +14,7 @@ import torch
 
 from conjure.engine.jobs import Pair
 from conjure.levels import Floats
-from conjure.loading.devices import check_device, check_dtype
+from conjure.loading.devices import check_device, torch_dtype
 from conjure.loading.load import default_process
 from conjure.process.base import Process
 from conjure.store.manifest import without_names
@@ -65,7 +65,7 @@ class Asked:
     @property
     def torch_dtype(self) -> torch.dtype:
         """In which they compute, whatever the checkpoint's own."""
-        return check_dtype(self.dtype)
+        return torch_dtype(self.dtype)
 
 
 @dataclass(frozen=True)

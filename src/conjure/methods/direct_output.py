@@ -56,8 +56,8 @@ class DirectOutput:
         if self.encoder is not None:
             weights = hash_weights({"encoder": self.encoder.model})
             said |= {"encoder": weights, "processor": hash_said(self.encoder.processor)}
-        fingerprint = getattr(self.process, "picture_fingerprint", None)
-        return said if fingerprint is None else {**said, "pictures": fingerprint()}
+        pictures = self.process.picture_fingerprint()
+        return said if pictures is None else {**said, "pictures": pictures}
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
@@ -77,7 +77,7 @@ class DirectOutput:
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Pairs with common prompts go together."""
-        decode = getattr(self.process, "decode", None)
+        decode = self.process.decode if self.process.has_pictures else None
         columns = ["latents"] if decode is None else ["latents", "pixels"]
         features = self.encoder
         if features is not None:
@@ -199,7 +199,7 @@ def load_encoder(name: str, asked: Asked) -> ImageEncoder:
 def build(asked: Asked, argument: str | None) -> DirectOutput:
     """The method ``direct-output`` or ``direct-output:IMAGE_ENCODER``."""
     name = "direct-output" if argument is None else f"direct-output:{argument}"
-    if argument is not None and getattr(asked.process, "decode", None) is None:
+    if argument is not None and not asked.process.has_pictures:
         raise ConjureError("This process has no pictures for an image encoder to look at.")
     encoder = None if argument is None else load_encoder(argument, asked)
     return DirectOutput(asked, asked.process, encoder, name)

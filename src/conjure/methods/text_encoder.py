@@ -32,10 +32,10 @@ class TextEncoder:
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads: its vectors are of one window."""
-        family = self.process.family
+        family, windows = self.process.family, self.process.settings.long == "chunk"
         for text in texts:
             check_prompt(self.process, text)
-            if self.process.long == "chunk" and family.count_tokens(text) > family.max_tokens:
+            if windows and family.count_tokens(text) > family.max_tokens:
                 raise ConjureError(
                     f"text-encoder has one vector for at most {family.max_tokens} tokens, and "
                     f"{text[:60]!r} has more, which the process reads in windows: leave it out, or "

@@ -19,8 +19,8 @@ def why_unavailable(process: Process, estimand: str) -> str | None:
     Raises:
         UnknownNameError: No such estimand.
     """
-    sampler = process.describe().get("sampler", "this sampler")
-    return why_without(estimand, len(process.levels), sampler, draws_noise=process.draws_noise)
+    sampler, steps = process.sampler.name, len(process.levels)
+    return why_without(estimand, steps, sampler, draws_noise=process.draws_noise)
 
 
 def why_without(estimand: str, steps: int, sampler: str, *, draws_noise: bool) -> str | None:

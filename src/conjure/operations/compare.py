@@ -252,7 +252,7 @@ def compare(
 
     started = time.perf_counter()
     jobs = [Job(a, b, sample) for sample in range(samples)]
-    floor_jobs = [] if not is_half(process.describe().get("dtype")) else [nudged_job(a)]
+    floor_jobs = [] if not is_half(process.dtype) else [nudged_job(a)]
     planned = count_calls(process, jobs) + count_calls(process, floor_jobs)
     with progress_bar("Comparing", planned, shown=progress) as bar:
         network = Network(process, bar.advance)

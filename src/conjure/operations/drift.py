@@ -53,8 +53,7 @@ class Drift:
     def named(self) -> tuple[str, str]:
         """Either process by its model, and by what it does otherwise than the other."""
         apart = [
-            {"revision": getattr(p, "revision", None), "variant": getattr(p, "variant", None)}
-            | p.describe()
+            {"revision": p.revision, "variant": p.variant} | p.describe()
             for p in (self.first, self.second)
         ]
         told = []
@@ -93,14 +92,13 @@ class Drift:
         keys = [(name, sample) for name in names for sample in range(samples)]
         drawn = []
         for process in (self.first, self.second):
-            decode = getattr(process, "decode", None)
-            if decode is None:
+            if not process.has_pictures:
                 raise ConjureError("These processes have no pictures: states cannot be decoded.")
             calls = path_calls(process, len(keys))
             with progress_bar("Drawing pictures", calls, shown=progress) as bar:
                 network = Network(process, bar.advance)
                 states = finished_pictures(process, network, keys, self.seed)
-            found = decode(states)
+            found = process.decode(states)
             drawn.append(found.reshape(len(names), samples, *found.shape[1:]))
         return names, np.stack(drawn, axis=1)
 
@@ -219,9 +217,9 @@ def drift(
     )  # fmt: skip
     if announce is not None:
         pace = run.seconds_per_call  # of a guided prediction
-        announce(both.calls(run.planned), None if pace is None else pace * run.planned)
+        announce(both.calls_for(run.planned), None if pace is None else pace * run.planned)
     results = tuple(run)
-    return Drift(names, process, against, results, seed, both.calls(run.calls))
+    return Drift(names, process, against, results, seed, both.calls_for(run.calls))
 
 
 def compare_by_matrices(

@@ -20,7 +20,7 @@ from conjure.operations.arguments import check_texts
 from conjure.operations.budget import SAMPLES
 from conjure.operations.pair_run import PairRun
 from conjure.operations.pairs import compare_pairs
-from conjure.process.base import Process
+from conjure.process.base import Described, Process
 from conjure.store.manifest import versions
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Matrix:
     """
 
     prompts: tuple[str, ...]
-    process: Process = field(repr=False)
+    process: Described = field(repr=False)
     estimand: str
     distances: Floats = field(repr=False)
     errors: Floats = field(repr=False)
@@ -173,7 +173,7 @@ def matrix(
         raise ConjureError(f"The prompt {twice!r} stands twice in the list: take one out.")
     if not names:
         raise ConjureError("A matrix needs at least one prompt.")
-    if not getattr(process, "reads", True):
+    if not process.reads_prompts:
         return _meaningless(names, process, estimand, samples or SAMPLES, seed)
     pairs = list(combinations(names, 2))
     started = time.perf_counter()

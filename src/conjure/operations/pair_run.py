@@ -24,7 +24,6 @@ from conjure.operations.budget import Budget
 from conjure.operations.compare import Comparison
 from conjure.operations.estimates import estimate_all, floor_of, nudged_job
 from conjure.process.base import Process
-from conjure.process.wrappers.between import Between
 from conjure.process.wrappers.nudged import Nudged, is_half
 from conjure.store.run import Run
 
@@ -69,9 +68,7 @@ class PairRun(Iterator[Comparison]):
         self._firsts: deque[int] = deque()  # calls of the first round of each window
         self._reserved = 0  # calls of the first rounds of windows that are still to come
         self._measured_at = 0
-        # Of two processes in two precisions, the precision is what is asked about.
-        said = process.describe()
-        self._half = is_half(said.get("dtype")) and "dtype" not in said.get("second", {})
+        self._half = is_half(process.dtype)
         self._advanced = 0
         self._floors: dict[str, float] | None = None
         self._note: Callable[[str], None] = lambda _: None
@@ -220,7 +217,7 @@ class PairRun(Iterator[Comparison]):
 
     def _price(self, rows: int) -> int:
         """Network calls of so many predictions: two processes as one may make two for each."""
-        return self._process.calls(rows) if isinstance(self._process, Between) else rows
+        return self._process.calls_for(rows)
 
     def _priced(self, rows: int) -> int:
         """The same of some more predictions: over a run they add up, though rows may be odd."""

@@ -6,48 +6,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conjure.errors import ConjureError
 from conjure.io.files import check_folder
-from conjure.levels import Floats, NoiseLevels
+from conjure.levels import Floats
 from conjure.operations.arguments import check_arguments, check_sampling, check_texts
 from conjure.operations.matrix import Matrix, matrix
-from conjure.process.base import Process
+from conjure.process.base import Description, Process
 from conjure.statistics import jackknife_error, spearman
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Load = Callable[[], Process]
-
-
-@dataclass(frozen=True)
-class Account:
-    """What is told of a process when its model is gone.
-
-    Args:
-        model: Its name.
-        levels: Its noise levels.
-        guidance: w.
-        settings: All that ``Process.describe`` said.
-    """
-
-    model: str
-    levels: NoiseLevels
-    guidance: float
-    settings: dict[str, Any]
-
-    @staticmethod
-    def of(process: Process) -> Account:
-        """Of a process."""
-        return Account(process.model, process.levels, process.guidance, process.describe())
-
-    def describe(self) -> dict[str, Any]:
-        """Everything that made the process what it was."""
-        return self.settings
 
 
 @dataclass(frozen=True)
@@ -211,16 +185,15 @@ def compare_processes(
         raise ConjureError("There is one process only: vary something.")
     check_sampling(samples, seed)
     for given in processes.values():
-        if hasattr(given, "predict"):  # the others are seen when their turn comes
-            check_arguments(cast(Process, given), samples, seed, estimand)
-            check_texts(cast(Process, given), prompts)
+        if not callable(given):  # the others are seen when their turn comes
+            check_arguments(given, samples, seed, estimand)
+            check_texts(given, prompts)
     if out is not None:
         check_folder(Path(out))
         Path(out).mkdir(exist_ok=True)
     matrices: list[Matrix] = []
     for name, given in processes.items():
-        loads = not hasattr(given, "predict")
-        process: Process = given() if loads else given  # type: ignore[operator,assignment]
+        process = given() if callable(given) else given
         told = None if announce is None else (lambda run, name=name: announce(name, run))
         folder = None if out is None else Path(out) / name.replace("/", "_").replace(", ", "_")
         found = matrix(
@@ -228,9 +201,8 @@ def compare_processes(
             announce=told, progress=progress,
         )  # fmt: skip
         # A matrix remembers its process; a model that was loaded for it alone need not stay.
-        matrices.append(
-            replace(found, process=cast(Process, Account.of(process))) if loads else found
-        )
+        kept = Description.of(process) if callable(given) else process
+        matrices.append(replace(found, process=kept))
     return Processes(tuple(processes), tuple(matrices))
 
 

@@ -1,43 +1,61 @@
-"""What has meaning: a generative process, as the engine sees it."""
+"""What has meaning: a generative process, as the rest of the house sees it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from conjure.errors import NonFinitePredictionError
+from conjure.errors import ConjureError, NonFinitePredictionError
 from conjure.levels import NoiseLevels
 from conjure.process.prediction import Memory, Prediction, Transition
-
-OPTIONAL = (
-    "decode",  # latent states to pictures (N, H, W, 3) in [0, 1]: figures, finished pictures
-    "picture_fingerprint",  # a hash of what decodes
-    "reads",  # False where no prompt is read, so that all distances are 0
-    "revision", "variant",  # of the model, where it has any: manifests
-    "sampler", "grid", "family",  # what two processes must share to be compared on one path
-)  # fmt: skip
-"""What a process may have beside ``Process``."""
+from conjure.process.samplers.base import Grid, Sampler
 
 
-class Process(Protocol):
-    """A generative process: a network, a sampler, its steps, its guidance.
-
-    States are tensors of shape ``(n, *shape)`` in variance-preserving units. All methods are
-    pure: the same arguments give the same answer, and each row depends on its own inputs alone.
-    Randomness is the caller's.
-    """
+class Described(Protocol):
+    """What results and figures tell of a process, also when its model is gone."""
 
     @property
     def model(self) -> str:
-        """The model's name, as it was asked for."""
+        """The model's name, as the user gave it."""
         ...
 
     @property
     def levels(self) -> NoiseLevels:
         """The T levels at which the network is asked."""
+        ...
+
+    @property
+    def guidance(self) -> float:
+        """Classifier-free guidance w ≥ 1; at 1 the unconditional branch is never asked."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that makes the process what it is, as JSON values."""
+        ...
+
+
+class Process(Described, Protocol):
+    """A generative process: a network, a sampler, its steps, its guidance.
+
+    States are tensors of shape ``(n, *shape)`` in variance-preserving units. All methods are
+    pure: the same arguments give the same answer, and each row depends on its own inputs alone.
+    Randomness is the caller's. This is all that a process is asked for; ``Defaults`` has answers
+    to what follows from a sampler and its grid, or is the same for most.
+    """
+
+    @property
+    def sampler(self) -> Sampler:
+        """How a path is advanced."""
+        ...
+
+    @property
+    def grid(self) -> Grid:
+        """The states that the sampler visits."""
         ...
 
     @property
@@ -50,18 +68,48 @@ class Process(Protocol):
         ...
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one state."""
+    def draws_noise(self) -> bool:
+        """Whether its steps are random: then its chain has a KL divergence."""
         ...
 
     @property
-    def guidance(self) -> float:
-        """Classifier-free guidance w ≥ 1; at 1 the unconditional branch is never asked."""
+    def is_sde(self) -> bool:
+        """Whether small steps tend to the reverse SDE with the forward g: then that has one."""
         ...
 
     @property
     def negative(self) -> str:
         """The prompt of the unconditional branch."""
+        ...
+
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether the prompt matters at all; where not, every distance is 0 without measuring."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one state."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the network."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """Of the model on the hub, as the user gave it."""
+        ...
+
+    @property
+    def variant(self) -> str | None:
+        """Of its weights, likewise."""
         ...
 
     @property
@@ -74,18 +122,8 @@ class Process(Protocol):
         """Whether that is a guess, which a long run may better by measuring."""
         ...
 
-    @property
-    def draws_noise(self) -> bool:
-        """Whether its steps are random: then its chain has a KL divergence."""
-        ...
-
-    @property
-    def is_sde(self) -> bool:
-        """Whether small steps tend to the reverse SDE with the forward g: then that has one."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """Everything that makes the process what it is, as JSON values."""
+    def calls_for(self, rows: int) -> int:
+        """Network calls that so many predictions take."""
         ...
 
     def fingerprint(self) -> str:
@@ -125,6 +163,143 @@ class Process(Protocol):
         """
         ...
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its states can be decoded."""
+        ...
+
+    def decode(self, states: Tensor) -> np.ndarray:
+        """Clean states ``(n, *shape)`` as pictures ``(n, height, width, 3)`` in [0, 1].
+
+        Raises:
+            ConjureError: It has none.
+        """
+        ...
+
+    def picture_fingerprint(self) -> str | None:
+        """A hash of what makes a picture of the last state; None where nothing does."""
+        ...
+
+    @property
+    def codec(self) -> Any:
+        """The autoencoder between pictures and states; None where states are no latents."""
+        ...
+
+
+class Defaults:
+    """What follows from a sampler and its grid, and what most processes answer otherwise."""
+
+    sampler: Sampler
+    grid: Grid
+
+    @property
+    def levels(self) -> NoiseLevels:
+        """The T levels at which the network is asked."""
+        return self.grid.levels
+
+    @property
+    def visits(self) -> tuple[int, ...]:
+        """The level of each pass along a path."""
+        return self.grid.visits
+
+    @property
+    def draws_noise(self) -> bool:
+        """Whether the sampler's steps are random."""
+        return self.sampler.draws_noise
+
+    @property
+    def is_sde(self) -> bool:
+        """Whether the sampler tends to the reverse SDE."""
+        return self.sampler.is_sde
+
+    @property
+    def reads_prompts(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Float64, for a process that computes in nothing less."""
+        return torch.float64
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        return torch.device("cpu")
+
+    @property
+    def revision(self) -> str | None:
+        """None: it is on no hub."""
+        return None
+
+    @property
+    def variant(self) -> str | None:
+        """None."""
+        return None
+
+    @property
+    def tunable(self) -> bool:
+        """False: the batch size is meant."""
+        return False
+
+    def calls_for(self, rows: int) -> int:
+        """One a row."""
+        return rows
+
+    def prior(self, noise: Tensor) -> Tensor:
+        """Standard normal, at the sampler's scale."""
+        return self.grid.prior_scale * noise
+
+    def transition(
+        self, x: Tensor, step: int, prediction: Prediction, memory: Memory
+    ) -> Transition:
+        """The sampler's step on the grid."""
+        return self.sampler.transition(self.grid, x, step, prediction, memory)
+
+    @property
+    def has_pictures(self) -> bool:
+        """False."""
+        return False
+
+    def decode(self, states: Tensor) -> np.ndarray:
+        """Refuse: there are no pictures."""
+        raise ConjureError("This process has no pictures to show: its states cannot be decoded.")
+
+    def picture_fingerprint(self) -> str | None:
+        """None."""
+        return None
+
+    @property
+    def codec(self) -> Any:
+        """None: states are no latents."""
+        return None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is kept of a process when its model is gone.
+
+    Args:
+        model: Its name.
+        levels: Its noise levels.
+        guidance: w.
+        settings: All that ``Process.describe`` gave.
+    """
+
+    model: str
+    levels: NoiseLevels
+    guidance: float
+    settings: dict[str, Any]
+
+    @staticmethod
+    def of(process: Described) -> Description:
+        """The description of a process."""
+        return Description(process.model, process.levels, process.guidance, process.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that made the process what it was."""
+        return self.settings
+
 
 def check_finite(prediction: Prediction, step: int, process: Process) -> None:
     """Refuse infinities and NaNs.
@@ -132,10 +307,10 @@ def check_finite(prediction: Prediction, step: int, process: Process) -> None:
     Raises:
         NonFinitePredictionError: With the step, the precision and a way out.
     """
-    said = (prediction.noise, prediction.picture, prediction.variance)
-    if all(bool(torch.isfinite(part).all()) for part in said if part is not None):
+    parts = (prediction.noise, prediction.picture, prediction.variance)
+    if all(bool(torch.isfinite(part).all()) for part in parts if part is not None):
         return
-    dtype = process.describe().get("dtype", "float64")
+    dtype = str(process.dtype).removeprefix("torch.")
     remedy = (
         f"{dtype} overflows in some networks: use dtype='float32' (or 'bfloat16')."
         if dtype == "float16"

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError
-from conjure.levels import Floats, NoiseLevels
-from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.levels import Floats
+from conjure.process.base import Defaults
+from conjure.process.prediction import Prediction
 from conjure.process.samplers import SAMPLERS
 from conjure.process.samplers.base import Grid, Sampler
 from conjure.process.samplers.schedules import lay_out
@@ -46,7 +47,7 @@ class Gaussian:
 
 
 @dataclass(frozen=True)
-class GaussianProcess:
+class GaussianProcess(Defaults):
     """A perfect diffusion model of Gaussian pictures, run by a real sampler in finitely many steps.
 
     Args:
@@ -64,7 +65,6 @@ class GaussianProcess:
     guidance: float = 1.0
     negative: str = ""
     batch_size: int = 4096
-    tunable: bool = field(default=False, init=False)
     model: str = field(default="gaussian", init=False)
 
     @classmethod
@@ -85,29 +85,9 @@ class GaussianProcess:
         return cls(meanings, made, lay_out(made, config, steps, {}), guidance, negative)
 
     @property
-    def levels(self) -> NoiseLevels:
-        """The T levels at which predictions are asked for."""
-        return self.grid.levels
-
-    @property
-    def visits(self) -> tuple[int, ...]:
-        """As its sampler goes."""
-        return self.grid.visits
-
-    @property
     def shape(self) -> tuple[int, ...]:
         """``(d,)``."""
         return next(iter(self.meanings.values())).mean.shape
-
-    @property
-    def draws_noise(self) -> bool:
-        """As its sampler says."""
-        return self.sampler.draws_noise
-
-    @property
-    def is_sde(self) -> bool:
-        """As its sampler says."""
-        return self.sampler.is_sde
 
     def describe(self) -> dict[str, Any]:
         """The sampler, its steps and the guidance."""
@@ -138,10 +118,6 @@ class GaussianProcess:
         """Noise in float64."""
         return noise.to(torch.float64)
 
-    def prior(self, noise: Tensor) -> Tensor:
-        """Standard normal, at the sampler's scale."""
-        return self.grid.prior_scale * noise
-
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
         """The exact conditional expectations; shape ``(n, d)``."""
         alpha, sigma = self.grid.at(step)
@@ -155,9 +131,3 @@ class GaussianProcess:
             ):
                 out[rows] = x[rows] @ torch.from_numpy(slope.T) + torch.from_numpy(offset)
         return Prediction(noise, picture)
-
-    def transition(
-        self, x: Tensor, step: int, prediction: Prediction, memory: Memory
-    ) -> Transition:
-        """The sampler's step."""
-        return self.sampler.transition(self.grid, x, step, prediction, memory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from conjure.errors import PromptTooLongError
-from conjure.levels import NoiseLevels
+from conjure.process.base import Defaults
 from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import adapters, hash_tokenizer, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
-from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.prediction import Prediction
 from conjure.process.samplers.base import Grid, Sampler
+from conjure.process.settings import Settings, described
 
 CACHED_PROMPTS = 256
 """Encoded prompts kept at least; each is about 0.2 MB for Stable Diffusion."""
@@ -51,7 +52,7 @@ class Negative(str):
 
 
 @dataclass(frozen=True)
-class PipelineProcess:
+class PipelineProcess(Defaults):
     """A model, a sampler, its steps and its guidance: what gives prompts their meaning.
 
     States are kept in float64 (float32 on devices that have no more), whatever the precision of
@@ -59,63 +60,50 @@ class PipelineProcess:
     network itself.
 
     Args:
-        model: The model's name, as it was asked for.
         family: The loaded model.
         sampler: How paths are advanced.
         grid: The states it visits.
-        guidance: w ≥ 1.
-        negative: The prompt of the unconditional branch, a ``Negative`` where that is encoded
-            in a way of its own.
-        device: Where the network runs.
-        dtype: In what precision.
+        source: Where the model came from, and where it runs.
+        settings: What it was loaded with.
         batch_size: Rows a network pass may hold.
-        tunable: Whether that is a guess.
-        revision: Of the model on the hub, as it was asked for.
-        variant: Of its weights, likewise.
-        long: What becomes of prompts beyond the text encoder's length: ``refuse``, ``truncate`` or
-            ``chunk``, which encodes them in windows.
-        spacing: Of the steps, as it was asked for.
-        shift: Of a flow's levels, likewise.
-        loras: Put on the weights, each with its scale.
-        padded: Whether passes are filled up to a power of two, so that a compiled network meets
-            few sizes.
-        source: Where the model came from.
-        asked: The settings that ``conjure.loading.vary`` can change.
     """
 
-    model: str
     family: Family
     sampler: Sampler
     grid: Grid
-    guidance: float
-    negative: str
-    device: torch.device
-    dtype: torch.dtype
+    source: Source = field(repr=False, compare=False)
+    settings: Settings
     batch_size: int
-    tunable: bool = False
-    revision: str | None = None
-    variant: str | None = None
-    long: str = "refuse"
-    spacing: str | None = None
-    shift: float | None = None
-    loras: tuple[tuple[str, float], ...] = ()
-    padded: bool = False
-    source: Source | None = field(default=None, repr=False, compare=False)
-    asked: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _encoded: OrderedDict[str, Condition] = field(
         default_factory=OrderedDict, repr=False, compare=False
     )
     _known: list[int] = field(default_factory=list, repr=False, compare=False)
 
     @property
-    def levels(self) -> NoiseLevels:
-        """The T levels at which the network is asked."""
-        return self.grid.levels
+    def model(self) -> str:
+        """The model's name, as the user gave it."""
+        return self.source.name
 
     @property
-    def visits(self) -> tuple[int, ...]:
-        """As the sampler goes."""
-        return self.grid.visits
+    def revision(self) -> str | None:
+        """Of the model on the hub, as the user gave it."""
+        return self.settings.revision
+
+    @property
+    def variant(self) -> str | None:
+        """Of its weights, likewise."""
+        return self.settings.variant
+
+    @property
+    def guidance(self) -> float:
+        """W ≥ 1."""
+        return self.settings.guidance or 1.0
+
+    @property
+    def negative(self) -> str:
+        """A ``Negative`` where the family encodes it in a way of its own."""
+        text = self.settings.negative
+        return text if self.family.encode_negative is None else Negative(text)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,26 +111,23 @@ class PipelineProcess:
         return self.family.shape
 
     @property
-    def draws_noise(self) -> bool:
-        """As its sampler says."""
-        return self.sampler.draws_noise
+    def dtype(self) -> torch.dtype:
+        """Precision of the network."""
+        return self.source.dtype
 
     @property
-    def is_sde(self) -> bool:
-        """As its sampler says."""
-        return self.sampler.is_sde
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self.source.device
+
+    @property
+    def tunable(self) -> bool:
+        """Where no batch size was given; a compiled network likes the sizes that it has met."""
+        return self.settings.batch_size is None and not self.settings.compiled
 
     def describe(self) -> dict[str, Any]:
         """Everything that makes the process what it is."""
-        # Named only where they are there, so that older runs know themselves.
-        rare = {
-            "spacing": self.spacing,
-            "shift": self.shift,
-            "embedded_guidance": self.family.embedded_guidance,
-            "loras": [list(lora) for lora in self.loras],
-            "size": list((self.source.size if self.source else None) or ()),
-        }
-        return {
+        always = {
             **self.sampler.describe(),
             "steps": len(self.levels),
             "guidance": self.guidance,
@@ -151,9 +136,16 @@ class PipelineProcess:
             "shape": list(self.shape),
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
-            "long": self.long,
-            **{name: value for name, value in rare.items() if value not in (None, [])},
+            "long": self.settings.long,
         }
+        # The other settings are named only where they are there, so that older runs know
+        # themselves.
+        values = vars(self.settings) | {
+            "embedded_guidance": self.family.embedded_guidance,
+            "lora": [list(lora) for lora in self.source.loras],
+            "size": list(self.settings.size or ()),
+        }
+        return always | {k: v for k, v in described(values).items() if k not in always}
 
     def fingerprint(self) -> str:
         """Of all that a prompt's meaning depends on, as it is in memory.
@@ -173,8 +165,7 @@ class PipelineProcess:
 
     def picture_fingerprint(self) -> str:
         """Of what the last step leads to, and of the network that makes it a picture."""
-        vae = getattr(self.family.pipeline, "vae", None)
-        weights = "" if vae is None else hash_weights({"vae": vae})
+        weights = "" if self.codec is None else hash_weights({"vae": self.codec})
         said = f"{weights} {self.grid.final}"
         return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
@@ -184,7 +175,7 @@ class PipelineProcess:
         Raises:
             PromptTooLongError: With the token count.
         """
-        if self.long != "refuse":
+        if self.settings.long != "refuse":
             return
         count, limit = self.family.count_tokens(prompt), self.family.max_tokens
         if count > limit:
@@ -202,10 +193,6 @@ class PipelineProcess:
         """Noise on the device, in the precision of states."""
         kept = torch.float32 if self.device.type == "mps" else torch.float64
         return noise.to(device=self.device, dtype=kept)
-
-    def prior(self, noise: Tensor) -> Tensor:
-        """The first state."""
-        return self.grid.prior_scale * noise
 
     @torch.inference_mode()
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
@@ -234,7 +221,7 @@ class PipelineProcess:
                 output[rows] = part
             assert output is not None
             return output
-        missing = 2 ** math.ceil(math.log2(len(x))) - len(x) if self.padded else 0
+        missing = 2 ** math.ceil(math.log2(len(x))) - len(x) if self.settings.compiled else 0
         if missing > 0:
             x = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
             conditions += conditions[-1:] * missing
@@ -248,11 +235,15 @@ class PipelineProcess:
         output = self.family.denoise(x, float(self.grid.timesteps[step]), condition)
         return output[: len(prompts)]
 
-    def transition(
-        self, x: Tensor, step: int, prediction: Prediction, memory: Memory
-    ) -> Transition:
-        """The sampler's step."""
-        return self.sampler.transition(self.grid, x, step, prediction, memory)
+    @property
+    def has_pictures(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def codec(self) -> Any:
+        """The pipeline's autoencoder, where it has one."""
+        return getattr(self.family.pipeline, "vae", None)
 
     @torch.inference_mode()
     def decode(self, states: Tensor) -> np.ndarray:
@@ -282,7 +273,7 @@ class PipelineProcess:
     @torch.inference_mode()
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts that are not yet, some at a time; room is made for all of them."""
-        if self.source is not None and self.source.pipeline is not None:
+        if self.source.pipeline is not None:
             self._forget_if_changed()
         wanted = list(prompts)
         missing = [prompt for prompt in wanted if prompt not in self._encoded]
@@ -293,9 +284,9 @@ class PipelineProcess:
         room = max(CACHED_PROMPTS, len(wanted)) - len(missing)
         while len(self._encoded) > room:  # before the new ones come, so that they share the room
             self._encoded.popitem(last=False)
-        if missing and self.source is not None and self.source.offload:
+        if missing and self.settings.offload:
             self.family.pipeline.maybe_free_model_hooks()  # or the denoiser would stay beside them
-        windows = self.family.encode_windows if self.long == "chunk" else None
+        windows = self.family.encode_windows if self.settings.long == "chunk" else None
         for prompt in list(missing):
             if windows and self.family.count_tokens(prompt) > self.family.max_tokens:
                 self._encoded[prompt] = windows(str(prompt))

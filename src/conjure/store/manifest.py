@@ -35,8 +35,8 @@ def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
     return {
         "format": 1,
         "model": process.model,
-        "revision": getattr(process, "revision", None),
-        "variant": getattr(process, "variant", None),
+        "revision": process.revision,
+        "variant": process.variant,
         "weights": process.fingerprint(),
         "process": settings,
         "levels": hash_levels(process),

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from conjure.process.settings import Settings
+
 Condition = Mapping[str, Tensor]
 """Encoded prompts: named tensors with a row each."""
 
@@ -20,20 +22,13 @@ class Source:
     """Where a model is and how it may be read.
 
     Args:
-        name: As the user asked for it.
+        name: As the user gave it.
         location: A local folder, a single checkpoint file or a hub id.
         device: Where it is to run.
         dtype: In what precision.
-        revision: Branch, tag or commit on the hub.
-        variant: Weights variant, such as ``fp16``.
-        allow_pickle: Whether weights that are not safetensors may be read.
+        settings: The process's; what of them concerns a model is read there.
         config: Folder in diffusers' layout, or hub id, that says what a single checkpoint is.
         loras: Adapters to put on the weights, each with its scale.
-        offload: Whether networks wait on the CPU until they are needed.
-        offline: Whether only what is on this machine may be read.
-        embedded_guidance: Guidance for a network that takes it as an input; None for the
-            pipeline's own default.
-        size: Height and width of the picture in pixels; None for the model's own.
         pipeline: The model itself, where it is in memory already.
     """
 
@@ -41,15 +36,9 @@ class Source:
     location: str | Path
     device: torch.device
     dtype: torch.dtype
-    revision: str | None = None
-    variant: str | None = None
-    allow_pickle: bool = False
+    settings: Settings
     config: str | None = None
     loras: tuple[tuple[str, float], ...] = ()
-    offload: bool = False
-    offline: bool = False
-    embedded_guidance: float | None = None
-    size: tuple[int, int] | None = None
     pipeline: Any = None
 
 

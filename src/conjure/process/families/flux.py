@@ -41,7 +41,8 @@ def load(source: Source) -> Family:
     length = min(512, pipeline.tokenizer_2.model_max_length)
     guidance = None
     if config.guidance_embeds:
-        guidance = GUIDANCE if source.embedded_guidance is None else source.embedded_guidance
+        given = source.settings.embedded_guidance
+        guidance = GUIDANCE if given is None else given
 
     def encode(prompts: Sequence[str]) -> Condition:
         states, pooled, _ = pipeline.encode_prompt(

@@ -24,7 +24,7 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
     Raises:
         ModelError: An adapter does not fit.
     """
-    said = {"dtype": source.dtype, "local_files_only": source.offline, **components}
+    said = {"dtype": source.dtype, "local_files_only": source.settings.offline, **components}
     if source.pipeline is not None:
         pipeline = source.pipeline
     elif isinstance(source.location, Path) and source.location.is_file():
@@ -32,9 +32,9 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
     else:
         pipeline = kind.from_pretrained(
             source.location,
-            revision=source.revision,
-            variant=source.variant,
-            use_safetensors=None if source.allow_pickle else True,
+            revision=source.settings.revision,
+            variant=source.settings.variant,
+            use_safetensors=None if source.settings.allow_pickle else True,
             **said,
         )
     if any(p.is_meta for p in parameters_of(pipeline)):
@@ -51,7 +51,7 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
                 part.requires_grad_(False)
     if is_offloaded(pipeline):  # as its owner said
         return pipeline
-    if source.offload:
+    if source.settings.offload:
         pipeline.enable_model_cpu_offload(device=source.device)
     else:
         for name, part in pipeline.components.items():
@@ -87,6 +87,7 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
         raise ModelError(f"{source.name!r} takes no LoRA.")
     path = Path(name).expanduser()
     where: dict[str, Any] = {}
+    settings = source.settings
     if path.is_file():
         where, place = {"weight_name": path.name}, str(path.parent)
     elif name.endswith(".safetensors"):  # someone/repository/folder/file
@@ -96,8 +97,8 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
         place = str(path) if path.exists() else name
     try:
         pipeline.load_lora_weights(
-            place, adapter_name=adapter, use_safetensors=None if source.allow_pickle else True,
-            local_files_only=source.offline, **where,
+            place, adapter_name=adapter, use_safetensors=None if settings.allow_pickle else True,
+            local_files_only=settings.offline, **where,
         )  # fmt: skip
         listed = pipeline.get_list_adapters()
         if not any(adapter in adapters for adapters in listed.values()):
@@ -163,15 +164,15 @@ def state_size(
     Raises:
         ConjureError: It asks for a size that the network cannot draw.
     """
-    if source.size is None:
+    if source.settings.size is None:
         height, width = (own, own) if isinstance(own, int) else own
         return int(height) // step * step, int(width) // step * step
-    if any(side < 1 or side % (scale * step) for side in source.size):
-        asked = "×".join(map(str, source.size))
+    if any(side < 1 or side % (scale * step) for side in source.settings.size):
+        asked = "×".join(map(str, source.settings.size))
         raise ConjureError(
             f"{source.name!r} draws sizes that are multiples of {scale * step}, not {asked}."
         )
-    height, width = (side // scale for side in source.size)
+    height, width = (side // scale for side in source.settings.size)
     return height, width
 
 

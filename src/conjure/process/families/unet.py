@@ -29,7 +29,7 @@ def embedded_guidance(source: Source, size: int | None, usual: float) -> float |
     """The guidance that a distilled UNet is told, or None for one that is told none."""
     if size is None:
         return None
-    return usual if source.embedded_guidance is None else source.embedded_guidance
+    return usual if source.settings.embedded_guidance is None else source.settings.embedded_guidance
 
 
 def guidance_input(pipeline: Any, guidance: float | None, x: Tensor) -> Tensor | None:

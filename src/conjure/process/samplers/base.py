@@ -1,13 +1,14 @@
-"""What a sampler is, and the one family of steps that the first-order samplers share."""
+"""What a sampler is, and the states that it visits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
+from conjure.errors import ConjureError
 from conjure.levels import Floats, NoiseLevels
 from conjure.process.prediction import Memory, Prediction, Transition
 
@@ -90,3 +91,32 @@ class Sampler(Protocol):
 
 Build = Callable[[SchedulerConfig, float | None], Sampler]
 """Makes a sampler for a model's scheduler and an η (None: not given)."""
+
+
+@dataclass(frozen=True)
+class WithoutEta:
+    """A ``Build`` of samplers that have no η: it says so to whoever gives one.
+
+    Args:
+        name: Of the sampler.
+        make: Makes it.
+    """
+
+    name: str
+    make: Callable[[SchedulerConfig], Sampler]
+    takes_eta: ClassVar[bool] = False
+
+    def __call__(self, config: SchedulerConfig, eta: float | None) -> Sampler:
+        """The sampler for a model.
+
+        Raises:
+            ConjureError: An η was given.
+        """
+        if eta is not None:
+            raise ConjureError(f"eta is an option of the ddim sampler; {self.name} has none.")
+        return self.make(config)
+
+
+def without_eta(name: str) -> Callable[[Callable[[SchedulerConfig], Sampler]], WithoutEta]:
+    """Mark a function that makes a sampler as one without η."""
+    return lambda make: WithoutEta(name, make)

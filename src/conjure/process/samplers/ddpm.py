@@ -11,12 +11,11 @@ from torch import Tensor
 
 from conjure.errors import ConjureError
 from conjure.process.prediction import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing, without_eta
 from conjure.process.samplers.schedules import (
     check_steps,
     grid_from_alphas_cumprod,
     make_scheduler,
-    refuse_eta,
     refuse_flow,
     set_timesteps,
 )
@@ -95,13 +94,13 @@ class Ddpm:
         return {**about, "variance": "learned_range"} if self.learned else about
 
 
-def build(config: SchedulerConfig, eta: float | None) -> Ddpm:
+@without_eta("ddpm")
+def build(config: SchedulerConfig) -> Ddpm:
     """The sampler for a model.
 
     Raises:
-        ConjureError: An η was given, or the configuration asks for another variance.
+        ConjureError: The configuration asks for another variance.
     """
-    refuse_eta("ddpm", eta)
     refuse_flow("ddpm", config, "its reverse SDE is the ddim sampler with eta 1")
     variance = config.get("variance_type") or "fixed_small"
     if variance not in ("fixed_small", "fixed_small_log", "learned_range"):

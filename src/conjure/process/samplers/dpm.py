@@ -10,8 +10,8 @@ from torch import Tensor
 
 from conjure.errors import ConjureError
 from conjure.process.prediction import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
-from conjure.process.samplers.schedules import check_steps, flow_solver_grid, refuse_eta
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing, without_eta
+from conjure.process.samplers.schedules import check_steps, flow_solver_grid
 from conjure.process.samplers.steps import UNBOUNDED, Bound, bound_from, half_log_snr
 
 
@@ -87,15 +87,15 @@ class DpmSolver:
         return {**about, "order": self.order, "heun": self.heun, "first": list(self.first_at_end)}
 
 
-def build(config: SchedulerConfig, eta: float | None) -> DpmSolver:
+@without_eta("dpm++")
+def build(config: SchedulerConfig) -> DpmSolver:
     """Its ODE."""
-    refuse_eta("dpm++", eta)
     return _build(config, stochastic=False)
 
 
-def build_sde(config: SchedulerConfig, eta: float | None) -> DpmSolver:
+@without_eta("dpm++-sde")
+def build_sde(config: SchedulerConfig) -> DpmSolver:
     """Its SDE."""
-    refuse_eta("dpm++-sde", eta)
     return _build(config, stochastic=True)
 
 

@@ -8,14 +8,13 @@ from typing import Any
 from torch import Tensor
 
 from conjure.process.prediction import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing, without_eta
 from conjure.process.samplers.schedules import (
     check_steps,
     flow_grid,
     grid_from_sigmas,
     is_flow,
     make_scheduler,
-    refuse_eta,
     refuse_flow,
     set_timesteps,
 )
@@ -75,14 +74,14 @@ class Euler:
         return {"sampler": self.name, "eta": None, "clip": None}
 
 
-def build(config: SchedulerConfig, eta: float | None) -> Euler:
+@without_eta("euler")
+def build(config: SchedulerConfig) -> Euler:
     """Euler's method."""
-    refuse_eta("euler", eta)
     return Euler(ancestral=False)
 
 
-def build_ancestral(config: SchedulerConfig, eta: float | None) -> Euler:
+@without_eta("euler-ancestral")
+def build_ancestral(config: SchedulerConfig) -> Euler:
     """Its ancestral form."""
-    refuse_eta("euler-ancestral", eta)
     refuse_flow("euler-ancestral", config, "its reverse SDE is the ddim sampler with eta 1")
     return Euler(ancestral=True)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from conjure.errors import ConjureError
 from conjure.process.prediction import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
-from conjure.process.samplers.schedules import check_steps, flow_grid, is_flow, refuse_eta
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing, without_eta
+from conjure.process.samplers.schedules import check_steps, flow_grid, is_flow
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class FlowStochastic:
         return {"sampler": self.name, "eta": None, "clip": None}
 
 
-def build(config: SchedulerConfig, eta: float | None) -> FlowStochastic:
+@without_eta("flow-stochastic")
+def build(config: SchedulerConfig) -> FlowStochastic:
     """The sampler for a flow model.
 
     Raises:
         ConjureError: It is none.
     """
-    refuse_eta("flow-stochastic", eta)
     if not is_flow(config):
         raise ConjureError("flow-stochastic samples flow models, and this is none: use lcm.")
     return FlowStochastic()

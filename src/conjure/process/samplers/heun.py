@@ -10,13 +10,12 @@ from torch import Tensor
 
 from conjure.levels import NoiseLevels
 from conjure.process.prediction import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing, without_eta
 from conjure.process.samplers.schedules import (
     check_steps,
     flow_grid,
     is_flow,
     make_scheduler,
-    refuse_eta,
     set_timesteps,
     vp_from_ratio,
 )
@@ -99,8 +98,8 @@ class Heun:
         return {"sampler": self.name, "eta": None, **self.bound.describe()}
 
 
-def build(config: SchedulerConfig, eta: float | None) -> Heun:
+@without_eta("heun")
+def build(config: SchedulerConfig) -> Heun:
     """The sampler for a model."""
-    refuse_eta("heun", eta)
     flow = is_flow(config)
     return Heun(flow, UNBOUNDED if flow else bound_from({**config, "thresholding": False}))

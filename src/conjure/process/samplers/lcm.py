@@ -9,12 +9,11 @@ import numpy as np
 from torch import Tensor
 
 from conjure.process.prediction import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing, without_eta
 from conjure.process.samplers.schedules import (
     check_steps,
     grid_from_alphas_cumprod,
     make_scheduler,
-    refuse_eta,
     refuse_flow,
     set_timesteps,
 )
@@ -76,8 +75,8 @@ class Lcm:
         return {"sampler": self.name, "eta": None, **self.bound.describe(), "scaling": self.scaling}
 
 
-def build(config: SchedulerConfig, eta: float | None) -> Lcm:
+@without_eta("lcm")
+def build(config: SchedulerConfig) -> Lcm:
     """The sampler for a model."""
-    refuse_eta("lcm", eta)
     refuse_flow("lcm", config, "use flow-stochastic")
     return Lcm(float(config.get("timestep_scaling", 10.0)), bound_from(config))

@@ -12,12 +12,11 @@ from torch import Tensor
 from conjure.errors import ConjureError
 from conjure.process.parametrization import to_prediction
 from conjure.process.prediction import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing, without_eta
 from conjure.process.samplers.schedules import (
     check_steps,
     grid_from_alphas_cumprod,
     make_scheduler,
-    refuse_eta,
     refuse_flow,
     set_timesteps,
 )
@@ -103,9 +102,9 @@ class Pndm:
         return {"sampler": self.name, "eta": None, "clip": None}
 
 
-def build(config: SchedulerConfig, eta: float | None) -> Pndm:
+@without_eta("pndm")
+def build(config: SchedulerConfig) -> Pndm:
     """The sampler for a model."""
-    refuse_eta("pndm", eta)
     refuse_flow("pndm", config, "use euler, heun, dpm++ or unipc")
     if config.get("prediction_type", "epsilon") not in ("epsilon", "v_prediction"):
         raise ConjureError("pndm runs models that predict ε or v: use ddim.")

@@ -13,6 +13,7 @@ import torch
 from conjure.errors import ConjureError
 from conjure.levels import Floats, NoiseLevels
 from conjure.process.samplers.base import Grid, Sampler, SchedulerConfig, Timing
+from conjure.process.samplers.spacings import LEVEL_SPACINGS
 
 
 def grid_from_alphas_cumprod(
@@ -77,7 +78,7 @@ def make_scheduler(name: str, config: SchedulerConfig, **changes: Any) -> Any:
 
     kind: Any = getattr(diffusers, name)
     known = inspect.signature(kind.__init__).parameters
-    for key, said in SPACINGS.items():
+    for key, said in LEVEL_SPACINGS.items():
         if config.get(said) is True and said not in known:
             raise ConjureError(
                 f"diffusers' {name} has no {key} spacing. Take a sampler that has (euler, heun, "
@@ -86,14 +87,6 @@ def make_scheduler(name: str, config: SchedulerConfig, **changes: Any) -> Any:
             )
     settings = {k: v for k, v in config.items() if k != "_class_name"}
     return kind.from_config(settings, **changes)
-
-
-SPACINGS = {
-    "karras": "use_karras_sigmas",
-    "exponential": "use_exponential_sigmas",
-    "beta": "use_beta_sigmas",
-}
-"""Spacings of noise levels by the switch of diffusers' configurations that turns them on."""
 
 
 def lay_out(sampler: Sampler, config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
@@ -196,7 +189,7 @@ def flow_solver_grid(
     """
     flow = is_flow(config)
     if flow:
-        spacing = next((key for key, said in SPACINGS.items() if config.get(said)), None)
+        spacing = next((key for key, said in LEVEL_SPACINGS.items() if config.get(said)), None)
         if spacing is not None:
             raise ConjureError(
                 f"diffusers' {name} has no {spacing} spacing for flows. Take euler or heun."
@@ -221,12 +214,6 @@ def flow_grid(config: SchedulerConfig, steps: int, timing: Timing) -> Grid:
     return grid_from_sigmas(scheduler, flow=True)
 
 
-def refuse_eta(sampler: str, eta: float | None) -> None:
-    """Refuse an η that the sampler would ignore."""
-    if eta is not None:
-        raise ConjureError(f"eta is an option of the ddim sampler; {sampler} has none.")
-
-
 def spaced(
     config: Mapping[str, Any], spacing: str | None, shift: float | None
 ) -> Mapping[str, Any]:
@@ -237,10 +224,10 @@ def spaced(
     """
     changed: dict[str, Any] = {}
     if spacing is not None:
-        for switch in SPACINGS.values():
+        for switch in LEVEL_SPACINGS.values():
             changed[switch] = False
-        if spacing in SPACINGS:
-            changed[SPACINGS[spacing]] = True
+        if spacing in LEVEL_SPACINGS:
+            changed[LEVEL_SPACINGS[spacing]] = True
         elif is_flow(config):
             raise ConjureError(
                 f"This model is a flow, whose levels have no {spacing} spacing: use shift, or "

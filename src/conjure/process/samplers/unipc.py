@@ -11,8 +11,8 @@ from torch import Tensor
 from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.process.prediction import Memory, Prediction, Transition
-from conjure.process.samplers.base import Grid, SchedulerConfig, Timing
-from conjure.process.samplers.schedules import check_steps, flow_solver_grid, refuse_eta
+from conjure.process.samplers.base import Grid, SchedulerConfig, Timing, without_eta
+from conjure.process.samplers.schedules import check_steps, flow_solver_grid
 from conjure.process.samplers.steps import UNBOUNDED, Bound, bound_from, half_log_snr
 
 
@@ -125,9 +125,9 @@ class UniPC:
         return {**about, "uncorrected": list(self.uncorrected)}
 
 
-def build(config: SchedulerConfig, eta: float | None) -> UniPC:
+@without_eta("unipc")
+def build(config: SchedulerConfig) -> UniPC:
     """The sampler for a model."""
-    refuse_eta("unipc", eta)
     own = config if "predict_x0" in config else {}
     if not own.get("predict_x0", True) or own.get("solver_p") is not None:
         raise ConjureError(

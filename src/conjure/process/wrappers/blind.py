@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from conjure.process.prediction import Prediction
-from conjure.process.wrappers.base import Wrapped
+from conjure.process.wrappers.base import Wrapper
 
 
 @dataclass(frozen=True)
-class Blind(Wrapped):
+class Blind(Wrapper):
     """A process that conjures the same from every prompt, so that all distances are 0.
 
     The weights are as they were: meaning belongs to the process.
@@ -23,7 +23,7 @@ class Blind(Wrapped):
     """
 
     @property
-    def reads(self) -> bool:
+    def reads_prompts(self) -> bool:
         """No: nothing need be measured to know its distances, and rounding cannot blur them."""
         return False
 
@@ -33,7 +33,7 @@ class Blind(Wrapped):
         return 1.0
 
     def describe(self) -> dict[str, Any]:
-        """The same, and that prompts are not read."""
+        """The process, with a word that prompts are not read."""
         return {**self.process.describe(), "prompt": "ignored"}
 
     def prepare(self, prompts: Iterable[str]) -> None:

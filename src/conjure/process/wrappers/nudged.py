@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from conjure.process.prediction import Prediction
-from conjure.process.wrappers.base import Wrapped
+from conjure.process.wrappers.base import Wrapper
 
 NUDGE = 0.25
 """Of the spacing of numbers in half precision: how far a state is moved.
@@ -23,13 +23,13 @@ MARK = "nudged: "
 """Before the prompt at whose states the network is asked a little beside them."""
 
 
-def is_half(dtype: str | None) -> bool:
+def is_half(dtype: torch.dtype) -> bool:
     """Whether a precision is coarse enough for a floor to matter."""
-    return dtype in ("float16", "bfloat16")
+    return dtype in (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
-class Nudged(Wrapped):
+class Nudged(Wrapper):
     """Prompts with ``MARK`` are the same prompts, asked a quarter of a rounding away.
 
     The distance of a prompt to its marked self is the floor under all distances.
@@ -49,9 +49,8 @@ class Nudged(Wrapped):
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
         """The same draw moves all marked states of a step."""
         marked = torch.tensor([prompt.startswith(MARK) for prompt in prompts], device=x.device)
-        dtype = getattr(torch, str(self.process.describe()["dtype"]))
         random = torch.Generator().manual_seed(step)
         draw = torch.rand(x.shape[1:], generator=random, dtype=torch.float32) - 0.5
-        moved = x * (1 + NUDGE * torch.finfo(dtype).eps * draw.to(x))
+        moved = x * (1 + NUDGE * torch.finfo(self.process.dtype).eps * draw.to(x))
         there = torch.where(marked.view(-1, *[1] * (x.dim() - 1)), moved, x)
         return self.process.predict(there, step, [p.removeprefix(MARK) for p in prompts])
