@@ -29,7 +29,7 @@ from conjure.divergence import ESTIMANDS
 from conjure.divergence.base import Squares
 from conjure.divergence.estimate import estimate
 from conjure.engine import noise
-from conjure.engine.crossing import squared_norm
+from conjure.engine.scoring import squared_norm
 from conjure.process.pipeline import PipelineProcess
 from conjure.statistics import spearman
 

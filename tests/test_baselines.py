@@ -18,9 +18,9 @@ import conjure
 from conjure import Gaussian, GaussianProcess
 from conjure.engine import noise
 from conjure.engine.block import run_block
+from conjure.engine.ends import finished_pictures
 from conjure.engine.jobs import Job
 from conjure.engine.network import Network
-from conjure.engine.walk import finished_pictures
 from conjure.errors import ConjureError
 from conjure.evaluate import Examples, evaluate
 from conjure.evaluate.run import build_methods

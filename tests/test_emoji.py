@@ -10,9 +10,9 @@ from conftest import each_sampler
 
 import conjure
 from benchmarks.naive import naive_distances
+from conjure.loading import vary
 from conjure.models import EMBEDDED
 from conjure.process.pipeline import PipelineProcess
-from conjure.process.samplers import SAMPLERS
 
 PROMPTS = ("snow leopard", "bengal tiger")
 
@@ -32,9 +32,7 @@ def narrow() -> PipelineProcess:
 @each_sampler
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_equals_the_naive_loop(wide, sampler, eta, guidance):
-    config = wide.family.scheduler_config
-    made = SAMPLERS[sampler](config, eta)
-    process = replace(wide, sampler=made, grid=made.grid(config, 3, {}), guidance=guidance)
+    process = vary(wide, sampler=sampler, eta=eta, guidance=guidance)
     result = conjure.compare(*PROMPTS, process=process, samples=1, seed=2)
     naive, _ = naive_distances(process, *PROMPTS, samples=1, seed=2)
     for name, found in result.estimands.items():

@@ -329,8 +329,9 @@ def test_non_finite_predictions_name_step_dtype_and_remedy(oracle):
             good = super().predict(x, step, prompts)
             return Prediction(good.noise / (0 if step == 3 else 1), good.picture)
 
-        def describe(self):
-            return super().describe() | {"dtype": "float16"}
+        @property
+        def dtype(self):
+            return torch.float16
 
     process = Broken(oracle.meanings, oracle.sampler, oracle.grid)
     with pytest.raises(NonFinitePredictionError, match=r"step 4 of 10, in float16.*float32"):

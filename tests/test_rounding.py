@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import conjure
+from conjure.engine.ends import first_predictions
 from conjure.engine.network import Network
-from conjure.engine.walk import first_predictions
 from conjure.process.wrappers.nudged import MARK, Nudged
 
 PAIRS = [("cat", "dog"), ("cat", "a red car")]

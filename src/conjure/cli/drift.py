@@ -112,7 +112,7 @@ def drift(
     from conjure.cli.console import duration, say, show
     from conjure.cli.processes import screen as matrices_screen
     from conjure.cli.words import cost
-    from conjure.engine.walk import path_calls
+    from conjure.engine.ends import path_calls
     from conjure.figures.drift import SAMPLES, SHOWN
     from conjure.operations.drift import compare_by_matrices
     from conjure.operations.drift import drift as compare_prompts

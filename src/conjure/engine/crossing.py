@@ -1,7 +1,8 @@
-"""Both prompts at both paths' states: the crossed predictions, in groups, and their squares."""
+"""Both prompts at both paths' states: the crossed predictions of a block, in groups."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjure.divergence.base import Squares
 from conjure.engine.jobs import Block
-from conjure.engine.network import even_size
-from conjure.levels import Floats
-from conjure.process.prediction import Prediction, Transition
+from conjure.engine.network import Network, Rows, even_size
+from conjure.engine.recall import Answers
+from conjure.process.base import Process
+from conjure.process.prediction import Memory, Prediction, Transition, guide
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,67 @@ class Group:
     at: Tensor
     other: Tensor
 
-    def rows(self, x: Tensor, prompts: list[str]) -> tuple[Tensor, list[str]]:
+    def rows(self, x: Tensor, prompts: list[str]) -> Rows:
         """States and prompts of the crossed predictions."""
         return x[self.at], [prompts[p] for p in self.other.tolist()]
+
+
+class Crossing:
+    """Asks, at the states of every job's two paths, what the other prompt says.
+
+    Args:
+        process: The process.
+        network: Its counted network.
+        block: The jobs.
+        heads: Rows that share a pass with the first group.
+    """
+
+    def __init__(self, process: Process, network: Network, block: Block, heads: int) -> None:
+        self._process, self._network = process, network
+        self._prompts = [prompt for prompt, _ in block.paths]
+        self._groups = group_jobs(block, network.batch_size, heads)
+        self._memories: list[Memory] = [None] * len(self._groups)
+
+    def first_rows(self, visit: int, x: Tensor) -> list[Rows]:
+        """What the first group asks, to share the passes of the paths.
+
+        Nothing at the first visit, where all paths of a sample are at one state.
+        """
+        first = self._groups[:1] if visit > 0 else []
+        return [group.rows(x, self._prompts) for group in first]
+
+    def ask(
+        self, visit: int, x: Tensor, paths: Answers, first: Sequence[Prediction]
+    ) -> Iterator[tuple[int, Group, Prediction]]:
+        """The guided crossed predictions, a group after another.
+
+        Args:
+            visit: Where the paths are.
+            x: The states of all paths.
+            paths: The answers at all of them.
+            first: Those to ``first_rows``.
+
+        Yields:
+            The number of a group, the group, and the other prompt's predictions at its states.
+        """
+        for number, group in enumerate(self._groups):
+            if visit == 0:
+                yield number, group, paths.own[group.other]
+                continue
+            rows = group.rows(x, self._prompts)
+            crossed = first[0] if number == 0 else self._network.predict(rows[0], visit, rows[1])
+            if paths.unconditional is not None:
+                free = paths.unconditional[group.at]
+                crossed = guide(crossed, free, self._process.guidance)
+            yield number, group, crossed
+
+    def turn(self, number: int, visit: int, x: Tensor, crossed: Prediction) -> Transition:
+        """Where the sampler would go from a group's states under the other prompt."""
+        group = self._groups[number]
+        memory = self._memories[number]
+        turned = self._process.transition(x[group.at], visit, crossed, memory)
+        self._memories[number] = turned.memory
+        return turned
 
 
 def group_jobs(block: Block, batch_size: int, heads: int) -> list[Group]:
@@ -52,47 +111,3 @@ def group_jobs(block: Block, batch_size: int, heads: int) -> list[Group]:
             at, other = (torch.from_numpy(e.T.reshape(-1).copy()) for e in (ends, ends[:, ::-1]))
             groups.append(Group(jobs[start:stop], at, other))
     return groups
-
-
-def score_group(
-    squares: Squares, group: Group, step: int, sigma: float, own: Prediction, crossed: Prediction
-) -> None:
-    n, jobs = len(group.jobs), group.jobs
-    noise_gap = squared_norm(own.noise[group.at] - crossed.noise)
-    picture_gap = squared_norm(own.picture[group.at] - crossed.picture)
-    squares.noise[jobs, :, step] = noise_gap.reshape(2, n).T
-    squares.picture[jobs, :, step] = picture_gap.reshape(2, n).T
-    first, second = own.noise[group.at[:n]], own.noise[group.at[n:]]
-    squares.printed[jobs, 0, step] = squared_norm(first - second) / sigma**2
-    swapped = crossed.noise[n:] - crossed.noise[:n]
-    squares.printed[jobs, 1, step] = squared_norm(swapped) / sigma**2
-
-
-def mark_same(squares: Squares, block: Block, step: int, move: Transition | None) -> None:
-    """A prompt against itself differs by nothing, also in the step, where there is one."""
-    if move is not None and (isinstance(move.std, Tensor) or move.std > 0):
-        squares.step[block.ends[:, 0] == block.ends[:, 1], :, step] = 0.0
-
-
-def squared_norm(x: Tensor) -> Floats:
-    """‖x‖² of each row, summed in float64 where the device has it; shape ``(n,)``."""
-    wide = x if x.device.type == "mps" else x.double()
-    return wide.flatten(1).square().sum(1).cpu().double().numpy()
-
-
-def twice_step_kl(own: Transition, other: Transition) -> Floats:
-    """2 KL(own‖other) of one Gaussian step, shape ``(n,)``; NaN where it adds no noise.
-
-    ‖Δμ‖²/σ̃² with one variance for both; Σ[ln(v₂/v₁) + (v₁ + Δμ²)/v₂ − 1] otherwise.
-    """
-    difference = own.mean - other.mean
-    if isinstance(own.std, Tensor) or isinstance(other.std, Tensor):
-        v1, v2 = (
-            torch.as_tensor(move.std, dtype=difference.dtype, device=difference.device) ** 2
-            for move in (own, other)
-        )
-        terms = torch.log(v2 / v1) + (v1 + difference**2) / v2 - 1
-        return (terms + torch.zeros_like(difference)).flatten(1).sum(1).cpu().double().numpy()
-    if own.std == 0:
-        return np.full(len(difference), np.nan)
-    return squared_norm(difference) / own.std**2

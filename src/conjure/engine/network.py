@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError, is_out_of_memory
 from conjure.process.base import Process, check_finite
 from conjure.process.prediction import Prediction
+
+Rows = tuple[Tensor, Sequence[str]]
+"""States of shape ``(n, *state)``, and a prompt for each."""
 
 
 class Network:
@@ -64,6 +70,13 @@ class Network:
             if self.on_calls is not None:
                 self.on_calls(count)
         return parts[0] if len(parts) == 1 else Prediction.concatenate(parts)
+
+    def predict_together(self, step: int, rows: Sequence[Rows]) -> list[Prediction]:
+        """Predictions for several lists of rows, which share their passes."""
+        x = torch.cat([part for part, _ in rows])
+        answer = self.predict(x, step, [prompt for _, prompts in rows for prompt in prompts])
+        ends = np.cumsum([0, *(len(part) for part, _ in rows)]).tolist()
+        return [answer[start:stop] for start, stop in pairwise(ends)]
 
 
 def even_size(rows: int, most: int) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 from conjure.divergence.base import FIELDS, Squares
 from conjure.levels import Floats
 from conjure.process.gaussian import Gaussian, GaussianProcess
-from conjure.process.prediction import Prediction, guide, scored_visits
+from conjure.process.prediction import Prediction, predict_guided, scored_visits
 
 
 def expected_squares(process: GaussianProcess, a: str, b: str) -> Squares:
@@ -32,11 +32,7 @@ def expected_squares(process: GaussianProcess, a: str, b: str) -> Squares:
     squares = Squares(*(np.full((1, 2, steps), np.nan) for _ in FIELDS))
 
     def ask(x: Tensor, visit: int, prompt: str) -> Prediction:
-        said = process.predict(x, visit, [prompt] * len(x))
-        if process.guidance > 1:
-            free = process.predict(x, visit, [process.negative] * len(x))
-            said = guide(said, free, process.guidance)
-        return said
+        return predict_guided(process, process.predict, x, visit, [prompt] * len(x))
 
     # Row 0 is z = 0, each other row a direction; the first are those of the initial noise.
     start = process.prior(torch.cat([torch.zeros(1, d), torch.eye(d)]).double())

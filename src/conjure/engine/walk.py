@@ -1,75 +1,85 @@
-"""Paths walked for what they come to, with nothing scored along them."""
+"""The paths of a block, in step: where they are, and what the network says of them there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from conjure.engine import noise
-from conjure.engine.jobs import PathKey
-from conjure.engine.network import Network
+from conjure.engine.jobs import Block
+from conjure.engine.network import Network, Rows
+from conjure.engine.recall import Answers, Recall
 from conjure.process.base import Process
-from conjure.process.prediction import Memory, Prediction, guide
+from conjure.process.prediction import Memory, Prediction, Transition, guide
 
 
-def first_predictions(
-    process: Process, network: Network, keys: Sequence[PathKey], seed: int
-) -> Prediction:
-    """What the network says at each path's first state, the noise, before any guidance: n calls.
+class Walk:
+    """All paths of a block, from noise on, one visit after another.
 
     Args:
         process: The process.
         network: Its counted network.
-        keys: Prompt and sample of each path.
-        seed: Of the noise.
+        block: Whose paths.
+        recall: What of them is known already.
+        draw: Standard normal noise of each of the block's samples, by step.
+
+    Attributes:
+        prompts: Of each path.
+        x: Its state at this visit, shape ``(P, *state)``.
+        rows: That the paths themselves ask the network at a visit.
     """
-    process.prepare(dict.fromkeys(prompt for prompt, _ in keys))
-    return network.predict(_starts(process, keys, seed), 0, [prompt for prompt, _ in keys])
 
+    def __init__(
+        self,
+        process: Process,
+        network: Network,
+        block: Block,
+        recall: Recall,
+        draw: Callable[[int], Tensor],
+    ) -> None:
+        self._process, self._network, self._recall, self._draw = process, network, recall, draw
+        self.prompts = [prompt for prompt, _ in block.paths]
+        self._fresh_prompts = [self.prompts[p] for p in recall.fresh.tolist()]
+        self._origin = torch.tensor([block.samples[sample] for _, sample in block.paths])
+        self._guided = process.guidance > 1
+        self.rows = len(recall.fresh) * (2 if self._guided else 1)
+        wanted = [*self.prompts, process.negative] if self._guided else self.prompts
+        process.prepare(dict.fromkeys(wanted))
+        self._start = process.prior(draw(0))
+        self.x = self._start[self._origin]
+        self._memory: Memory = None
 
-def finished_pictures(
-    process: Process, network: Network, keys: Sequence[PathKey], seed: int
-) -> Tensor:
-    """The picture at the end of each path, after T calls (2T if guided).
+    def ask(self, visit: int, beside: Sequence[Rows] = ()) -> tuple[Answers, list[Prediction]]:
+        """Ask at every path's state under its own prompt, and with guidance under the negative one.
 
-    Args:
-        process: The process.
-        network: Its counted network.
-        keys: Prompt and sample of each path.
-        seed: Of the noise.
+        Args:
+            visit: Where the paths are.
+            beside: Other rows that share the passes.
 
-    Returns:
-        Shape ``(n, *state)``.
-    """
-    prompts = [prompt for prompt, _ in keys]
-    guided = process.guidance > 1
-    process.prepare(dict.fromkeys([*prompts, process.negative] if guided else prompts))
-    x = _starts(process, keys, seed)
-    memory: Memory = None
-    for step in range(len(process.visits)):
-        said = network.predict(x, step, prompts)
-        if guided:
-            free = network.predict(x, step, [process.negative] * len(keys))
-            said = guide(said, free, process.guidance)
-        move = process.transition(x, step, said, memory)
-        memory = move.memory
-        x = move.draw(_noise(process, keys, seed, step + 1))
-    return x
+        Returns:
+            The answers at all paths, and those to the other rows.
+        """
+        fresh = self._recall.fresh
+        rows: list[Rows] = [(self.x[fresh], self._fresh_prompts)]
+        if self._guided:  # all paths of a sample start at one state
+            where = self._start[self._recall.unstarted] if visit == 0 else self.x[fresh]
+            rows.append((where, [self._process.negative] * len(where)))
+        own, *others = self._network.predict_together(visit, [*rows, *beside])
+        unconditional = others.pop(0) if self._guided else None
+        if unconditional is not None:
+            if visit == 0 and len(fresh):
+                unconditional = self._recall.start(unconditional)[self._origin[fresh]]
+            own = guide(own, unconditional, self._process.guidance)
+        return self._recall.complete(visit, Answers(own, unconditional)), others
 
+    def move(self, visit: int, own: Prediction) -> Transition | None:
+        """Where the sampler goes from a visit; None from the last, whose map is left out."""
+        if visit + 1 == len(self._process.visits):
+            return None
+        return self._process.transition(self.x, visit, own, self._memory)
 
-def _starts(process: Process, keys: Sequence[PathKey], seed: int) -> Tensor:
-    return process.prior(_noise(process, keys, seed, 0))
-
-
-def _noise(process: Process, keys: Sequence[PathKey], seed: int, step: int) -> Tensor:
-    """That of each path's sample, drawn once for all who share it."""
-    numbers = {sample: n for n, sample in enumerate(dict.fromkeys(s for _, s in keys))}
-    drawn = noise.batch(seed, list(numbers), step, process.shape)
-    return process.place(drawn)[torch.tensor([numbers[sample] for _, sample in keys])]
-
-
-def path_calls(process: Process, count: int) -> int:
-    """Network calls of so many paths, walked to their ends."""
-    return count * len(process.visits) * (2 if process.guidance > 1 else 1)
+    def advance(self, visit: int, move: Transition) -> None:
+        """Go there."""
+        self._memory = move.memory
+        self.x = move.draw(self._draw(visit + 1)[self._origin])

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjure.engine.crossing import squared_norm
+from conjure.engine.ends import finished_pictures
 from conjure.engine.jobs import Job, Pair, PathKey, all_jobs, paths_of
 from conjure.engine.network import Network
 from conjure.engine.plan import neighbours_first
-from conjure.engine.walk import finished_pictures
+from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.methods.base import DIFFUSION, Asked, Measured

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from conjure.engine.crossing import squared_norm
+from conjure.engine.ends import first_predictions
 from conjure.engine.jobs import Job, Pair, all_jobs, ordered, paths_of
 from conjure.engine.network import Network
-from conjure.engine.walk import first_predictions
+from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.methods.base import DIFFUSION, Asked, Measured

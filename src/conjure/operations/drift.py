@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conjure.engine.ends import finished_pictures, path_calls
 from conjure.engine.network import Network
-from conjure.engine.walk import finished_pictures, path_calls
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.operations.arguments import check_texts

@@ -111,7 +111,7 @@ def compare_pairs(
     try:
         return PairRun(
             checked if is_repeatable(pairs) else iter(checked), process, run, budget, seed=seed,
-            antithetic=antithetic, estimand=estimand, ordered=ordered, window=window,
+            antithetic=antithetic, estimand=estimand, in_order=ordered, window=window,
             progress=progress,
         )  # fmt: skip
     except BaseException:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+Ask = Callable[[Tensor, int, Sequence[str]], "Prediction"]
+"""States, a visit and a prompt a row → what the network says of them."""
 
 Memory = Any
 """What a sampler carries from step to step (a multistep sampler's last prediction), or None."""
@@ -57,6 +60,34 @@ def guide(conditional: Prediction, unconditional: Prediction, w: float) -> Predi
         unconditional.picture + w * (conditional.picture - unconditional.picture),
         conditional.variance,
     )
+
+
+class Guided(Protocol):
+    """What is known of a process' guidance."""
+
+    @property
+    def guidance(self) -> float: ...
+    @property
+    def negative(self) -> str: ...
+
+
+def predict_guided(
+    process: Guided, ask: Ask, x: Tensor, step: int, prompts: Sequence[str]
+) -> Prediction:
+    """The whole guided prediction: a call a row, and with guidance two.
+
+    Args:
+        process: Whose guidance and negative prompt.
+        ask: Its ``predict``, or that of a network that counts.
+        x: States, shape ``(n, *state)``.
+        step: The visit.
+        prompts: A prompt a row.
+    """
+    prediction = ask(x, step, prompts)
+    if process.guidance > 1:
+        free = ask(x, step, [process.negative] * len(prompts))
+        prediction = guide(prediction, free, process.guidance)
+    return prediction
 
 
 def scored_visits(visits: Sequence[int]) -> tuple[int, ...]:

@@ -27,8 +27,8 @@ def draw(
     """One picture of each prompt from the same noise, as inline images: T calls each."""
     from PIL import Image
 
+    from conjure.engine.ends import finished_pictures
     from conjure.engine.network import Network
-    from conjure.engine.walk import finished_pictures
 
     keys = [(prompt, 0) for prompt in prompts]
     calls = len(keys) * len(process.visits) * (2 if process.guidance > 1 else 1)

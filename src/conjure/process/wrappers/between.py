@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from conjure.process.base import Defaults, Process, check_finite
-from conjure.process.prediction import Prediction, guide
+from conjure.process.prediction import Prediction, predict_guided
 from conjure.process.samplers.base import Grid, Sampler
 
 FIRST, SECOND = "A: ", "B: "
@@ -129,10 +129,7 @@ class Between(Defaults):
                 continue
             own = [prompts[row][len(mark) :] for row in rows]
             there = process.place(x[rows])
-            prediction = process.predict(there, step, own)
-            if process.guidance > 1:
-                free = process.predict(there, step, [process.negative] * len(rows))
-                prediction = guide(prediction, free, process.guidance)
+            prediction = predict_guided(process, process.predict, there, step, own)
             check_finite(prediction, step, process)
             variance = None if prediction.variance is None else prediction.variance.to(x)
             parts.append(Prediction(prediction.noise.to(x), prediction.picture.to(x), variance))

@@ -1,0 +1,81 @@
+"""From the samples that a run holds to estimates and comparisons."""
+
+from __future__ import annotations
+
+from conjure.divergence import ESTIMANDS
+from conjure.divergence.estimate import Estimate, estimate
+from conjure.engine.block import run_block
+from conjure.engine.jobs import Job, Pair, count_calls
+from conjure.engine.network import Network
+from conjure.engine.precision import precise_enough
+from conjure.operations.compare import Comparison
+from conjure.operations.estimates import estimate_all, floor_of, nudged_job
+from conjure.process.base import Process
+from conjure.process.wrappers.nudged import Nudged, is_half
+from conjure.store.run import Run
+
+
+class Results:
+    """What a run's samples say about its pairs.
+
+    Args:
+        process: The process.
+        run: The samples.
+        seed: Of the noise.
+        estimand: Which is reported first.
+        antithetic: Whether samples come in pairs of opposite noise.
+    """
+
+    def __init__(
+        self, process: Process, run: Run, *, seed: int, estimand: str, antithetic: bool
+    ) -> None:
+        self._process, self._run = process, run
+        self._seed, self._estimand, self._antithetic = seed, estimand, antithetic
+        self._replicate = 2 if antithetic else 1
+        self._floors: dict[str, float] | None = None
+        self._errors = (0.0, 0)
+
+    def estimate(self, pair: Pair, count: int) -> Estimate:
+        """The chosen estimand, by the first so many samples."""
+        squares, chosen = self._run.squares(*pair, range(count)), ESTIMANDS[self._estimand]
+        levels = self._process.levels
+        return estimate(chosen, squares, levels, kl=False, replicate=self._replicate)
+
+    def is_precise(self, pair: Pair, count: int, tolerance: float | None) -> bool:
+        """Whether a pair needs no more samples to keep to a tolerance."""
+        return tolerance is not None and precise_enough(self.estimate(pair, count), tolerance)
+
+    def comparison(self, pair: Pair, count: int) -> Comparison:
+        """All that is known of a pair by its first so many samples."""
+        squares = self._run.squares(*pair, range(count))
+        jobs = [Job(*pair, sample) for sample in range(count)]
+        return Comparison(
+            floor=self._floor(pair[0]),
+            prompts=pair,
+            process=self._process,
+            estimand=self._estimand,
+            estimands=estimate_all(self._process, squares, self._replicate),
+            squares=squares,
+            seed=self._seed,
+            antithetic=self._antithetic,
+            calls=self._process.calls_for(count_calls(self._process, jobs)),
+        )
+
+    def mean_error(self, pair: Pair, count: int) -> str:
+        """What the progress bar says beside the calls: of this pair and those before."""
+        found = self.estimate(pair, count)
+        if found.standard_error is None or found.distance == 0:
+            return ""
+        total, pairs = self._errors
+        self._errors = (total + found.standard_error / found.distance, pairs + 1)
+        return f"mean error {100 * self._errors[0] / self._errors[1]:.1f}%"
+
+    def _floor(self, prompt: str) -> dict[str, float] | None:
+        """Of half precision, at one prompt for the whole run; kept in it."""
+        if is_half(self._process.dtype) and self._floors is None:
+            job, nudged = nudged_job(prompt), Nudged(self._process)
+            if not self._run.have(job.a, job.b):
+                squares, _ = run_block(nudged, Network(nudged), [job], self._seed)
+                self._run.add([job], squares)
+            self._floors = floor_of(self._process, self._run.squares(job.a, job.b, [0]))
+        return self._floors
