@@ -9,8 +9,8 @@ import typer
 
 from conjure.cli.options import Antithetic, AsJson, EstimandName, Figure, Samples, Seed
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
+from conjure.cli.prompts import check_outputs
 from conjure.cli.words import near_floor
-from conjure.io.files import check_figure_path
 
 if TYPE_CHECKING:
     from conjure.operations.compare import Comparison
@@ -42,8 +42,7 @@ def compare(
 
     Cost: 4Tk − 2k network calls, or 6Tk − 3k with guidance, for T steps and k samples.
     """
-    if figure is not None:
-        check_figure_path(figure)
+    check_outputs(figure=figure)
     check_request(estimand, seed, samples=samples, antithetic=antithetic)
     process = load()
     from conjure.cli.console import say, show, status

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from conjure.cli.options import (
-    Antithetic,
     AsJson,
     Columns,
-    EstimandName,
     Figure,
-    FirstRound,
-    MaxCalls,
     Out,
     PromptsFile,
-    Seed,
     Table,
-    Tolerance,
+    takes_sampling,
 )
-from conjure.cli.process_options import LoadProcess, check_request, takes_process
-from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
+from conjure.cli.prompts import check_outputs, read_prompts
 from conjure.cli.variations import Loader, at_point, check_points, parse_changes
+from conjure.cli.words import cost, near_floor, took
 from conjure.errors import ConjureError
-from conjure.io.files import check_figure_path
-from conjure.io.tables import check_table_path, open_table, write_table
+from conjure.io.tables import write_table
 
 if TYPE_CHECKING:
+    from conjure.operations.costs import Plan
     from conjure.operations.drift import Drift
+    from conjure.operations.processes import Processes
+    from conjure.process.base import Process
 
 SamplesOfDrift = Annotated[
     int | None,
@@ -58,19 +56,15 @@ Change = Annotated[
 
 
 @takes_process
+@takes_sampling("top", samples=SamplesOfDrift)
 def drift(
     load: LoadProcess,
     file: PromptsFile,
     against: Against = None,
     change: Change = [],  # noqa: B006 - typer copies it
     columns: Columns = None,
-    samples: SamplesOfDrift = None,
-    estimand: EstimandName = "girsanov",
-    seed: Seed = 0,
-    antithetic: Antithetic = False,
-    tolerance: Tolerance = None,
-    first_round: FirstRound = None,
-    max_calls: MaxCalls = None,
+    *,
+    sampling: dict[str, Any],
     out: Out = None,
     table: Table = None,
     figure: Figure = None,
@@ -88,89 +82,83 @@ def drift(
     """
     if against is None and not change:
         raise ConjureError("Say what B is: another model with --against, or a --change.")
-    if table is not None:
-        check_table_path(table)
-        if as_json and str(table) == "-":
-            raise ConjureError("--table - and --json both write to standard output: take one.")
-    if figure is not None:
-        check_figure_path(figure)
+    check_outputs(table=table, figure=figure, as_json=as_json)
     changes = parse_changes(change)
     if against is not None:
         changes["model"] = against
     changes = at_point(load, changes)
-    source = open_table(file)
-    names, guessed = choose_columns(source, columns, 1)
-    prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
-    check_points(load, [{}, changes], estimand)
-    check_request(estimand, seed, out=out)
-    from conjure.operations.budget import make_budget
+    given = read_prompts(file, columns)
+    check_points(load, [{}, changes], sampling["estimand"])
+    from conjure.operations.drift import SAMPLES, compare_by_matrices
+    from conjure.operations.drift import drift as compare_prompts
+    from conjure.operations.sampling import SamplingOptions, with_usual
 
-    most = 4 if samples is None and tolerance is None else samples
-    make_budget(most, tolerance, None, first_round, max_calls, antithetic=antithetic)
+    check_sampling(with_usual(SamplingOptions(**sampling), SAMPLES), out)
     loader = Loader(load)
     first = loader({})
-    from conjure.cli.console import duration, say, show
-    from conjure.cli.processes import screen as matrices_screen
-    from conjure.cli.words import cost
-    from conjure.engine.ends import path_calls
-    from conjure.figures.drift import SAMPLES, SHOWN
-    from conjure.operations.drift import compare_by_matrices
-    from conjure.operations.drift import drift as compare_prompts
+    from conjure.cli.console import say, show
     from conjure.process.wrappers.between import why_apart
 
     second = loader(changes)
-    if guessed:
-        say(f"Comparing the prompts in the column {names[0]!r}.")
+    if remark := given.remark("Comparing"):
+        say(remark)
     reason = why_apart(first, second)
     if reason is not None:
         say(f"A and B have no common paths: {reason}. Comparing their distance matrices instead.")
         if table is not None:
             raise ConjureError("There is no distance for each prompt to write to a table.")
-        if antithetic or tolerance or max_calls:
+        if any(sampling[name] for name in ("antithetic", "tolerance", "max_calls")):
             raise ConjureError("Distance matrices take --samples alone.")
         apart = compare_by_matrices(
-            prompts, first, second, samples=most, seed=seed, estimand=estimand, out=out,
-            announce=lambda name, run: say(f"{name}: {cost(run, most or 4)}"), progress=True,
+            given.prompts, first, second, out=out, progress=True,
+            announce=lambda plan: say(f"{plan.name}: {cost(plan)}"), **sampling,
         )  # fmt: skip
-        if as_json:
-            record = {"compared": "matrices", "reason": reason, **apart.to_dict()}
-            typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
-        else:
-            show(matrices_screen(apart))
-        if figure is not None:
-            apart.figure(figure)
+        _show_matrices(apart, reason, figure, as_json=as_json)
         return
-
-    def announce(calls: int, seconds: float | None) -> None:
-        told = "" if seconds is None else f", about {duration(seconds)}"
-        say(f"{len(prompts):,} prompts, {calls:,} network calls{told}.")
-        if figure is not None and first.has_pictures:
-            paths = SAMPLES * min(SHOWN, len(prompts))
-            more = sum(path_calls(process, paths) for process in (first, second))
-            say(f"The figure's pictures take {more:,} more.")
-
     found = compare_prompts(
-        prompts, first, second, samples=samples, seed=seed, estimand=estimand,
-        antithetic=antithetic, tolerance=tolerance, first_round=first_round,
-        max_calls=max_calls, out=out, announce=announce, progress=True,
+        given.prompts, first, second, out=out, progress=True,
+        announce=lambda plan: _announce(plan, len(given.prompts), [first, second], figure),
+        **sampling,
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
     elif str(table) != "-":
         show(screen(found))
     if table is not None:
-        fields = [
-            "prompt", "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse",
-            "samples", "near_floor",
-        ]  # fmt: skip
-        write_table(table, rows(found), fields)
+        from conjure.operations.drift import COLUMNS
+
+        write_table(table, iter(found.to_dict()["prompts"]), ["prompt", *COLUMNS])
     if figure is not None:  # last, since a picture may fail
+        from conjure.figures.drift import SHOWN
+
         found.figure(figure, count=SHOWN, progress=True)
 
 
-def rows(found: Drift) -> Iterator[dict[str, Any]]:
-    """A row a prompt, the most changed first."""
-    yield from found.to_dict()["prompts"]
+def _announce(plan: Plan, prompts: int, processes: list[Process], figure: Path | None) -> None:
+    """Say what the run takes, and the figure."""
+    from conjure.cli.console import say
+    from conjure.engine.ends import path_calls
+    from conjure.figures.drift import SAMPLES, SHOWN
+
+    say(f"{prompts:,} prompts, {plan.calls:,} network calls{took(plan)}.")
+    if figure is not None and processes[0].has_pictures:
+        paths = SAMPLES * min(SHOWN, prompts)
+        more = sum(path_calls(process, paths) for process in processes)
+        say(f"The figure's pictures take {more:,} more.")
+
+
+def _show_matrices(found: Processes, reason: str, figure: Path | None, *, as_json: bool) -> None:
+    """What there is of two processes without common paths."""
+    from conjure.cli.console import show
+    from conjure.cli.processes import screen as matrices_screen
+
+    if as_json:
+        record = {"compared": "matrices", "reason": reason, **found.to_dict()}
+        typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+    else:
+        show(matrices_screen(found))
+    if figure is not None:
+        found.figure(figure)
 
 
 def screen(found: Drift, most: int = 30) -> Any:
@@ -179,8 +167,6 @@ def screen(found: Drift, most: int = 30) -> Any:
     from rich.padding import Padding
     from rich.table import Table as RichTable
     from rich.text import Text
-
-    from conjure.cli.words import near_floor
 
     ranked = found.ranked()
     kl = ranked[0][1].is_kl

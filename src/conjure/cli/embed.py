@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from conjure.cli.options import OUTPUT, AsJson, Columns, EstimandName, Out, PromptsFile, Seed
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
-from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.prompts import read_prompts
+from conjure.cli.words import took
 from conjure.io.files import check_embeddings_path
-from conjure.io.tables import open_table
+
+if TYPE_CHECKING:
+    from conjure.operations.costs import Plan
 
 Save = Annotated[
     Path,
@@ -56,28 +59,26 @@ def embed(
     take N·M network calls.
     """
     check_embeddings_path(save)
-    source = open_table(file)
-    names, guessed = choose_columns(source, columns, 1)
-    prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
+    given = read_prompts(file, columns)
     check_request(estimand, seed, out=out)
     from conjure.operations.embedding.landmarks import check_landmark_form
 
     check_landmark_form(estimand)
     process = load()
-    from conjure.cli.console import duration, say
+    from conjure.cli.console import say
     from conjure.operations.embedding.embeddings import embed as run
 
-    if guessed:
-        say(f"Embedding the prompts in the column {names[0]!r}.")
+    if remark := given.remark("Embedding"):
+        say(remark)
 
-    def announce(calls: int, each: float | None) -> None:
+    def announce(plan: Plan) -> None:
         marks = paths * len(process.levels)
-        took = "" if each is None else f", about {duration(calls * each)}"
-        say(f"{calls:,} network calls{took}: {marks} a prompt, and once for the landmarks.")
+        text = f"{plan.calls:,} network calls{took(plan)}"
+        say(f"{text}: {marks} a prompt, and once for the landmarks.")
 
     found = run(
-        prompts, process=process, paths=paths, dimensions=dimensions, seed=seed, estimand=estimand,
-        out=out, announce=announce, progress=True,
+        given.prompts, process=process, paths=paths, dimensions=dimensions, seed=seed,
+        estimand=estimand, out=out, announce=announce, progress=True,
     )  # fmt: skip
     found.save(save)
     about = {

@@ -10,44 +10,31 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from conjure.cli.options import (
-    Antithetic,
     AsJson,
     Columns,
-    EstimandName,
     Figure,
-    FirstRound,
-    MaxCalls,
     Out,
     PromptsFile,
-    SamplesOfPairs,
-    Seed,
     Table,
-    Tolerance,
+    takes_sampling,
 )
-from conjure.cli.process_options import LoadProcess, check_request, takes_process
-from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
+from conjure.cli.prompts import check_outputs, read_prompts
 from conjure.cli.words import cost, near_floor, spent
-from conjure.errors import ConjureError
-from conjure.io.files import check_figure_path
-from conjure.io.tables import check_table_path, open_table, write_table
+from conjure.io.tables import write_table
 
 if TYPE_CHECKING:
     from conjure.operations.matrix import Matrix
-    from conjure.operations.pair_run import PairRun
 
 
 @takes_process
+@takes_sampling("top")
 def matrix(
     load: LoadProcess,
     file: PromptsFile,
     columns: Columns = None,
-    samples: SamplesOfPairs = None,
-    estimand: EstimandName = "girsanov",
-    seed: Seed = 0,
-    antithetic: Antithetic = False,
-    tolerance: Tolerance = None,
-    first_round: FirstRound = None,
-    max_calls: MaxCalls = None,
+    *,
+    sampling: dict[str, Any],
     out: Out = None,
     table: Table = None,
     figure: Figure = None,
@@ -59,36 +46,18 @@ def matrix(
     network calls, where pair by pair they would take 2N²Tk. The figure is a heat map in the order
     of a clustering, with its dendrogram.
     """
-    if table is not None:
-        check_table_path(table)
-        if as_json and str(table) == "-":
-            raise ConjureError("--table - and --json both write to standard output: take one.")
-    if figure is not None:
-        check_figure_path(figure)
-    source = open_table(file)
-    names, guessed = choose_columns(source, columns, 1)
-    prompts = [prompt for (prompt,) in texts(source, names)]
-    check_request(estimand, seed, out=out)
-    from conjure.operations.budget import make_budget
-
-    most = make_budget(samples, tolerance, None, first_round, max_calls, antithetic=antithetic)
+    check_outputs(table=table, figure=figure, as_json=as_json)
+    given = read_prompts(file, columns)
+    check_sampling(sampling, out)
     process = load()
     from conjure.cli.console import say, show, status
     from conjure.operations.matrix import matrix as compare_all
 
-    if guessed:
-        say(f"Comparing the prompts in the column {names[0]!r}.")
-    runs: list[PairRun] = []
-
-    def announce(run: PairRun) -> None:
-        runs.append(run)
-        say(cost(run, most.samples))
-
+    if remark := given.remark("Comparing"):
+        say(remark)
     found = compare_all(
-        list(dict.fromkeys(prompts)), announce=announce,
-        process=process, samples=samples, seed=seed, antithetic=antithetic,
-        estimand=estimand, tolerance=tolerance, first_round=first_round, max_calls=max_calls,
-        out=out, progress=True,
+        given.prompts, process=process, out=out, announce=lambda plan: say(cost(plan)),
+        progress=True, **sampling,
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
@@ -101,7 +70,8 @@ def matrix(
     if figure is not None:  # last, since a picture may fail
         with status("Drawing the figure"):
             found.figure(figure)
-    say(f"{spent(runs[0])} {found.seconds:.1f} s.")
+    if found.spent is not None:
+        say(f"{spent(found.spent)} {found.seconds:.1f} s.")
 
 
 def rows(found: Matrix, label: str) -> Iterator[dict[str, Any]]:

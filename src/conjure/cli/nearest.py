@@ -84,7 +84,7 @@ def nearest(
         most = 16 if samples is None else samples
         found = embeddings.rerank(
             query, found, process=process, samples=most, progress=True,
-            announce=lambda run: say(cost(run, most)),
+            announce=lambda plan: say(cost(plan)),
         )  # fmt: skip
     found = found[:count]
     if as_json:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -135,3 +138,61 @@ WithRelative = Annotated[
         "distance by how much both say: 0 for one meaning, 1 for two that have nothing in common.",
     ),
 ]
+
+SAMPLING: dict[str, tuple[Any, Any]] = {
+    "samples": (SamplesOfPairs, None),
+    "estimand": (EstimandName, "girsanov"),
+    "seed": (Seed, 0),
+    "antithetic": (Antithetic, False),
+    "tolerance": (Tolerance, None),
+    "top": (Top, None),
+    "first_round": (FirstRound, None),
+    "max_calls": (MaxCalls, None),
+}
+"""The options of ``conjure.operations.sampling.Sampling``, with their defaults."""
+
+Command = Callable[..., None]
+
+
+def takes_sampling(*without: str, **others: Any) -> Callable[[Command], Command]:
+    """Give a command the options of a run's sampling, which its parameter ``sampling`` receives.
+
+    Args:
+        without: Those that it does not take.
+        others: Annotations of those that mean something else here.
+    """
+    kept = {name: option for name, option in SAMPLING.items() if name not in without}
+    parameters = [
+        option(name, others.get(name, annotation), default)
+        for name, (annotation, default) in kept.items()
+    ]
+    return lambda command: packed(command, "sampling", parameters)
+
+
+def packed(command: Command, name: str, parameters: Sequence[inspect.Parameter]) -> Command:
+    """A command that receives several options as one parameter, in whose place they stand."""
+    listed: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        listed += parameters if parameter.name == name else [parameter]
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        values = {parameter.name: options.pop(parameter.name) for parameter in parameters}
+        command(*args, **{name: values}, **options)
+
+    return with_parameters(run, listed)
+
+
+def option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """A parameter that typer reads as an option."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def with_parameters(run: Command, parameters: Sequence[inspect.Parameter]) -> Command:
+    """A command with another signature, for typer, to which all parameters have names."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    listed = [parameter.replace(kind=kind) for parameter in parameters]
+    run.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in listed}
+    return run

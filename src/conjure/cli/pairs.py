@@ -10,27 +10,20 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from conjure.cli.options import (
-    Antithetic,
     AsJson,
     Columns,
-    EstimandName,
-    FirstRound,
-    MaxCalls,
     Out,
     PairsFile,
-    SamplesOfPairs,
-    Seed,
     Table,
-    Tolerance,
-    Top,
     WithRelative,
+    takes_sampling,
 )
-from conjure.cli.process_options import LoadProcess, check_request, takes_process
-from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
+from conjure.cli.prompts import check_outputs, choose_columns, texts
 from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
 from conjure.io.rows import plain
-from conjure.io.tables import TableFile, check_table_path, open_table, write_table
+from conjure.io.tables import TableFile, open_table, write_table
 
 if TYPE_CHECKING:
     from conjure.operations.compare import Comparison
@@ -38,19 +31,14 @@ if TYPE_CHECKING:
 
 
 @takes_process
+@takes_sampling()
 def pairs(
     load: LoadProcess,
     file: PairsFile,
     columns: Columns = None,
-    samples: SamplesOfPairs = None,
-    estimand: EstimandName = "girsanov",
-    seed: Seed = 0,
-    antithetic: Antithetic = False,
+    *,
+    sampling: dict[str, Any],
     relative: WithRelative = False,
-    tolerance: Tolerance = None,
-    top: Top = None,
-    first_round: FirstRound = None,
-    max_calls: MaxCalls = None,
     out: Out = None,
     table: Table = None,
     as_json: AsJson = False,
@@ -65,10 +53,7 @@ def pairs(
 
     Resume a killed run, or add samples to it, with the same --out RUN.
     """
-    if table is not None:
-        check_table_path(table)
-        if as_json and str(table) == "-":
-            raise ConjureError("--table - and --json both write to standard output: take one.")
+    check_outputs(table=table, as_json=as_json)
     source = open_table(file)
     names, guessed = choose_columns(source, columns, 2)
     there = source.columns()
@@ -79,19 +64,16 @@ def pairs(
             f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
             "rename it."
         )
-    check_request(estimand, seed, out=out)
-    if relative and (tolerance is not None or top is not None):
+    if relative and (sampling["tolerance"] is not None or sampling["top"] is not None):
         raise ConjureError(
             "--relative needs the same samples of all it divides: take it without "
             "--tolerance and --top."
         )
-    from conjure.operations.budget import make_budget
-    from conjure.operations.pairs import compare_pairs
-    from conjure.operations.relative import relate, with_reference
-
-    most = make_budget(samples, tolerance, top, first_round, max_calls, antithetic=antithetic)
+    check_sampling(sampling, out)
     process = load()
     from conjure.cli.console import say, show
+    from conjure.operations.pairs import compare_pairs
+    from conjure.operations.relative import relate, with_reference
     from conjure.store.manifest import versions
 
     if guessed:
@@ -99,11 +81,9 @@ def pairs(
     rows = Rows(source, names)
     run = compare_pairs(
         list(with_reference(rows, process.negative)) if relative else rows,
-        process=process, samples=samples, seed=seed,
-        antithetic=antithetic, estimand=estimand, tolerance=tolerance, top=top,
-        first_round=first_round, max_calls=max_calls, out=out, progress=True,
+        process=process, out=out, progress=True, **sampling,
     )  # fmt: skip
-    say(cost(run, most.samples))
+    say(cost(run.plan))
     found: Any = relate(run) if relative else run
     make = relative_record if relative else record
     records = (make(row, result) for row, result in zip(source, found, strict=True))
@@ -111,10 +91,11 @@ def pairs(
         listed = [plain(r) for r in records]
         records = iter(listed)  # for a table beside it
         about = {
-            "model": process.model, "process": process.describe(), "estimand": estimand,
+            "model": process.model, "process": process.describe(),
+            "estimand": sampling["estimand"],
             "reference": process.negative if relative else None,
-            "seed": seed, "samples": run.samples, "antithetic": antithetic,
-            "tolerance": tolerance, "calls": run.calls, "unfinished": run.unfinished,
+            "seed": sampling["seed"], "samples": run.samples, "antithetic": sampling["antithetic"],
+            "tolerance": sampling["tolerance"], "calls": run.calls, "unfinished": run.unfinished,
             "imprecise": run.imprecise, "pairs": listed, "versions": versions(),
         }  # fmt: skip
         typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
@@ -123,8 +104,8 @@ def pairs(
         if str(table) != "-":
             say(f"{count:,} rows in {table}.")
     elif not as_json:
-        show(screen(records, names, ranked=top is not None))
-    say(spent(run))
+        show(screen(records, names, ranked=sampling["top"] is not None))
+    say(spent(run.spent))
 
 
 class Rows:
@@ -146,12 +127,8 @@ FOUND = (
 
 def record(row: Any, result: Comparison) -> dict[str, Any]:
     """A row of the table with what was found."""
-    interval = result.interval() or (None, None)
-    values = (
-        result.distance, result.standard_error, *interval, result.kl_forward, result.kl_reverse,
-        result.samples, None if result.floor is None else result.floor[result.estimand],
-    )  # fmt: skip
-    return {**row, **dict(zip(FOUND, values, strict=True))}
+    found = result.row()
+    return {**row, **{name: found[name] for name in FOUND}}
 
 
 RELATIVE = (

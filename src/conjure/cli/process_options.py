@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
 from functools import wraps
 from pathlib import Path
@@ -11,14 +11,12 @@ from typing import Annotated, Any, Protocol, get_type_hints
 
 import typer
 
-from conjure.cli.options import MODEL, PROCESS
+from conjure.cli.options import MODEL, PROCESS, Command, option, packed, with_parameters
 from conjure.divergence import ESTIMANDS
 from conjure.process.settings import Settings, about
 
 PANELS = {"process": PROCESS, "model": MODEL}
 """In the order in which ``--help`` shows them."""
-
-Command = Callable[..., None]
 
 
 class LoadProcess(Protocol):
@@ -58,32 +56,32 @@ def takes_process(command: Command) -> Command:
         load.settings = settings  # type: ignore[attr-defined]
         command(load, **options)
 
-    return _with_parameters(run, [*own, *shared])
+    return with_parameters(run, [*own, *shared])
 
 
 def takes_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command the options of some settings, in place of its parameter ``settings``."""
-
-    def decorate(command: Command) -> Command:
-        shared = [_option(one) for one in fields(Settings) if one.name in names]
-        shared.sort(key=lambda parameter: names.index(parameter.name))
-        parameters: list[inspect.Parameter] = []
-        for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            parameters += shared if parameter.name == "settings" else [parameter]
-
-        @wraps(command)
-        def run(**options: Any) -> None:
-            settings = {name: options.pop(name) for name in names}
-            command(settings=settings, **options)
-
-        return _with_parameters(run, parameters)
-
-    return decorate
+    chosen = {one.name: _option(one) for one in fields(Settings)}
+    return lambda command: packed(command, "settings", [chosen[name] for name in names])
 
 
 def named(options: dict[str, Any]) -> dict[str, Any]:
     """Options as settings: where no model is named, the usual one is meant."""
     return {**options, "model": options["model"] or "emoji"}
+
+
+def check_sampling(options: Mapping[str, Any], out: Path | None) -> None:
+    """Refuse a way of sampling, and a place for a run, before any model is loaded.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    from conjure.io.files import check_folder
+    from conjure.operations.sampling import Sampling
+
+    Sampling(**options)
+    if out is not None:
+        check_folder(out)
 
 
 def check_request(
@@ -95,11 +93,11 @@ def check_request(
         ConjureError: With what to do instead.
     """
     from conjure.io.files import check_folder
-    from conjure.operations.arguments import check_antithetic, check_sampling
+    from conjure.operations import sampling
 
     ESTIMANDS[estimand]
-    check_sampling(samples, seed)
-    check_antithetic(samples, antithetic=antithetic)
+    sampling.check_sampling(samples, seed)
+    sampling.check_antithetic(samples, antithetic=antithetic)
     if out is not None:
         check_folder(out)
 
@@ -112,19 +110,5 @@ def _option(one: Field[Any]) -> inspect.Parameter:
     """A setting as a parameter that typer reads."""
     known = about(one)
     kind = get_type_hints(Settings)[one.name] if known.type is None else known.type
-    option = typer.Option(*known.flags, help=known.help, rich_help_panel=PANELS[known.panel])
-    return inspect.Parameter(
-        one.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=known.default,
-        annotation=Annotated[kind, option],
-    )
-
-
-def _with_parameters(run: Command, parameters: list[inspect.Parameter]) -> Command:
-    """A command as typer is to see it: all of its parameters are options or arguments by name."""
-    kind = inspect.Parameter.KEYWORD_ONLY
-    listed = [parameter.replace(kind=kind) for parameter in parameters]
-    run.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in listed}
-    return run
+    made = typer.Option(*known.flags, help=known.help, rich_help_panel=PANELS[known.panel])
+    return option(one.name, Annotated[kind, made], known.default)

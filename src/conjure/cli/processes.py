@@ -19,11 +19,10 @@ from conjure.cli.options import (
     Seed,
 )
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
-from conjure.cli.prompts import choose_columns, texts
+from conjure.cli.prompts import check_outputs, read_prompts
 from conjure.cli.variations import PROMPT, WEIGHTS, Loader, at_point, check_points, parse_vary
+from conjure.cli.words import cost, near_floor
 from conjure.errors import ConjureError
-from conjure.io.files import check_figure_path
-from conjure.io.tables import open_table
 
 if TYPE_CHECKING:
     from conjure.operations.processes import Processes
@@ -61,25 +60,20 @@ def processes(
 
     Try:  conjure processes PROMPTS --vary guidance=1,3,7.5 --figure out.png
     """
-    if figure is not None:
-        check_figure_path(figure)
+    check_outputs(figure=figure)
     axes = parse_vary(vary, PROMPT)
     if unknown := [v for v in axes.get("prompt", []) if v not in ("read", "ignored")]:
         raise ConjureError(f"prompt is read or ignored, not {unknown[0]!r}.")
     check_request(estimand, seed, samples=samples, out=out)
-    source = open_table(file)
-    names, guessed = choose_columns(source, columns, 1)
-    prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
-    if len(prompts) < 3:
+    given = read_prompts(file, columns)
+    if len(given.prompts) < 3:
         raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
     from conjure.cli.console import say, show, status
-    from conjure.cli.words import cost
     from conjure.operations.processes import compare_processes
     from conjure.process.wrappers.blind import Blind
 
-    if guessed:
-        say(f"Comparing the prompts in the column {names[0]!r}.")
-
+    if remark := given.remark("Comparing"):
+        say(remark)
     loader = Loader(load)
 
     def starter(point: dict[str, Any]) -> Any:
@@ -97,12 +91,9 @@ def processes(
     if not any(name in axes for name in WEIGHTS):  # all on the same weights: then all at once
         named = {name: start() for name, start in named.items()}
 
-    def announce(name: str, run: Any) -> None:
-        say(f"{name}: {cost(run, samples)}")
-
     found = compare_processes(
-        prompts, named, samples=samples, seed=seed, estimand=estimand, out=out,
-        announce=announce, progress=True,
+        given.prompts, named, samples=samples, seed=seed, estimand=estimand, out=out,
+        announce=lambda plan: say(f"{plan.name}: {cost(plan)}"), progress=True,
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
@@ -127,8 +118,6 @@ def screen(found: Processes) -> Any:
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
-
-    from conjure.cli.words import near_floor
 
     agreement = found.agreement()
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

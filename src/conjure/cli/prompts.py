@@ -1,12 +1,15 @@
-"""Which columns of a table hold the prompts, and the prompts."""
+"""What commands read and where they write: prompts, columns, and outputs that do not collide."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from conjure.errors import ConjureError
-from conjure.io.tables import TableFile
+from conjure.io.files import check_figure_path
+from conjure.io.tables import TableFile, check_table_path, open_table
 
 PAIRS_OF_COLUMNS = (
     ("a", "b"),
@@ -19,6 +22,54 @@ PAIRS_OF_COLUMNS = (
 
 
 SINGLE_COLUMNS = ("prompt", "text", "sentence", "caption", "label", "word")
+
+
+class Prompts(NamedTuple):
+    """The prompts of a file.
+
+    Args:
+        prompts: Each once, in the order of the file.
+        column: Whose name was guessed; None where the user named it.
+    """
+
+    prompts: list[str]
+    column: str | None
+
+    def remark(self, verb: str) -> str | None:
+        """What is to be said of a guess."""
+        return None if self.column is None else f"{verb} the prompts in the column {self.column!r}."
+
+
+def read_prompts(file: str, columns: str | None) -> Prompts:
+    """The prompts of a table or list.
+
+    Args:
+        file: Where; ``-`` is standard input.
+        columns: The column that the user named, or None to guess.
+
+    Raises:
+        ConjureError: There is no such file or column, or a row has no text.
+    """
+    source = open_table(file)
+    names, guessed = choose_columns(source, columns, 1)
+    prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
+    return Prompts(prompts, names[0] if guessed else None)
+
+
+def check_outputs(
+    *, table: Path | None = None, figure: Path | None = None, as_json: bool = False
+) -> None:
+    """Refuse outputs that cannot be written, or not both, before any work.
+
+    Raises:
+        ConjureError: With what to do instead.
+    """
+    if table is not None:
+        check_table_path(table)
+        if as_json and str(table) == "-":
+            raise ConjureError("--table - and --json both write to standard output: take one.")
+    if figure is not None:
+        check_figure_path(figure)
 
 
 def choose_columns(table: TableFile, named: str | None, count: int) -> tuple[list[str], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conjure.operations.pair_run import PairRun
+    from conjure.operations.costs import Plan, Spent
 
 
 def near_floor(floor: float) -> str:
@@ -16,31 +16,38 @@ def near_floor(floor: float) -> str:
     )
 
 
-def cost(run: PairRun, asked: int) -> str:
+def cost(plan: Plan) -> str:
     """What a run will take, said before it starts."""
     from conjure.cli.console import duration
 
-    if run.planned == 0:
+    if plan.calls == 0:
         return "Nothing to compute: every sample is there."
-    said = f"At most {run.planned:,} network calls"
-    if run.seconds_per_call is not None:
-        each = 1000 * run.seconds_per_call
-        said += (
-            f", about {duration(run.planned * run.seconds_per_call)} ({each:.2g} ms a call in "
-            f"batches of {run.batch_size})"
+    text = f"At most {plan.calls:,} network calls"
+    if plan.seconds is not None:
+        each = 1000 * plan.seconds / plan.calls
+        text += (
+            f", about {duration(plan.seconds)} ({each:.2g} ms a call in batches of "
+            f"{plan.batch_size})"
         )
-    if run.samples < asked:
-        said += f"; {run.samples} samples a pair instead of {asked}, to keep to the budget"
-    return said + "."
+    if plan.samples < plan.wanted:
+        text += f"; {plan.samples} samples a pair instead of {plan.wanted}, to keep to the budget"
+    return text + "."
 
 
-def spent(run: PairRun) -> str:
-    """What it took, said at the end."""
-    said = f"{run.calls:,} network calls"
-    if run.rewalked:
-        said += f"; {run.rewalked:,} paths were walked again"
-    if run.imprecise:
-        said += f"; {run.imprecise:,} pairs took all samples and are not within the tolerance"
-    if run.unfinished:
-        said += f"; {run.unfinished:,} pairs would have taken more, had --max-calls allowed it"
-    return said + "."
+def took(plan: Plan) -> str:
+    """`` , about 2 min`` where that was measured, to put behind a number of calls."""
+    from conjure.cli.console import duration
+
+    return "" if plan.seconds is None else f", about {duration(plan.seconds)}"
+
+
+def spent(what: Spent) -> str:
+    """What a run took, said at the end."""
+    text = f"{what.calls:,} network calls"
+    if what.rewalked:
+        text += f"; {what.rewalked:,} paths were walked again"
+    if what.imprecise:
+        text += f"; {what.imprecise:,} pairs took all samples and are not within the tolerance"
+    if what.unfinished:
+        text += f"; {what.unfinished:,} pairs would have taken more, had --max-calls allowed it"
+    return text + "."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -36,6 +35,7 @@ from conjure.process.samplers import SAMPLERS
 from conjure.process.samplers.schedules import lay_out, spaced
 from conjure.process.samplers.spacings import LCM_SPACING, TIMESTEP_SPACINGS
 from conjure.process.settings import Settings, arguments_from, names_of
+from conjure.signatures import shows
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,13 +52,7 @@ def _takes(settings: Callable[P, Settings]) -> Callable[[Callable[[Settings], R]
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             return function(settings(*args, **kwargs))
 
-        returned = inspect.signature(function).return_annotation
-        explained = inspect.signature(settings).replace(return_annotation=returned)
-        call.__signature__ = explained  # type: ignore[attr-defined]
-        arguments = (settings.__doc__ or "").partition("    Args:\n")[2]
-        head, raises, tail = (function.__doc__ or "").partition("    Raises:\n")
-        call.__doc__ = f"{head}    Args:\n{arguments.partition('    Raises:')[0]}{raises}{tail}"
-        return call
+        return shows(Settings, of=function)(call)
 
     return decorate
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import chain
 
-from conjure.checks import is_whole
 from conjure.divergence import ESTIMANDS
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError, EstimandUnavailableError
+from conjure.operations.sampling import check_sampling
 from conjure.process.base import Process
 
 
@@ -41,18 +41,6 @@ def why_without(estimand: str, steps: int, sampler: str, *, draws_noise: bool) -
     return None
 
 
-def check_sampling(samples: int, seed: int) -> None:
-    """Refuse what nothing can be drawn with.
-
-    Raises:
-        ConjureError: With what to do instead.
-    """
-    if not is_whole(samples, 1):
-        raise ConjureError(f"samples is a whole number, at least 1, not {samples!r}.")
-    if not is_whole(seed, 0):
-        raise ConjureError(f"seed is a whole number, at least 0, not {seed!r}.")
-
-
 def check_arguments(process: Process, samples: int, seed: int, estimand: str) -> None:
     """Refuse what no run can be made with, before any work.
 
@@ -63,19 +51,6 @@ def check_arguments(process: Process, samples: int, seed: int, estimand: str) ->
     reason = why_unavailable(process, estimand)
     if reason is not None:
         raise EstimandUnavailableError(reason)
-
-
-def check_antithetic(samples: int, *, antithetic: bool) -> None:
-    """Refuse half a pair.
-
-    Raises:
-        ConjureError: Antithetic samples in an odd number.
-    """
-    if antithetic and samples % 2:
-        raise ConjureError(
-            f"Antithetic samples come in pairs of opposite noise: {samples} is odd, take "
-            f"{samples + 1}."
-        )
 
 
 def check_prompt(process: Process | None, prompt: str) -> None:

@@ -19,12 +19,9 @@ from conjure.engine.plan import Limits, plan_blocks
 from conjure.engine.trace import Trace
 from conjure.io.progress import progress_bar
 from conjure.loading.load import default_process
-from conjure.operations.arguments import (
-    check_antithetic,
-    check_arguments,
-    check_prompt,
-)
+from conjure.operations.arguments import check_arguments, check_prompt
 from conjure.operations.estimates import estimate_all, floor_of, nudged_job
+from conjure.operations.sampling import check_antithetic
 from conjure.process.base import Process
 from conjure.process.wrappers.nudged import Nudged, is_half
 from conjure.store.manifest import versions
@@ -150,7 +147,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the paths, as JSON values."""
-        interval = self.interval()
+        row, interval = self.row(), self.interval()
         log_snr = self.process.levels.log_snr
         return {
             "prompts": list(self.prompts),
@@ -161,12 +158,10 @@ class Comparison:
                 "kl": {n: e.is_kl(self.process) for n, e in ESTIMANDS.items() if e.of},
             },
             "estimand": self.estimand,
-            "distance": self.distance,
-            "standard_error": self.standard_error,
+            "distance": row["distance"],
+            "standard_error": row["standard_error"],
             "interval": None if interval is None else list(interval),
-            "kl_forward": self.kl_forward,
-            "kl_reverse": self.kl_reverse,
-            "floor": None if self.floor is None else self.floor[self.estimand],
+            **{name: row[name] for name in ("kl_forward", "kl_reverse", "floor")},
             "estimands": {
                 name: {
                     key: None if value is None else getattr(value, key)
@@ -182,6 +177,21 @@ class Comparison:
             "calls": self.calls,
             "seconds": self.seconds,
             "versions": versions(),
+        }
+
+    def row(self) -> dict[str, Any]:
+        """The chosen estimand as a row of a table."""
+        low, high = self.interval() or (None, None)
+        return {
+            "distance": self.distance,
+            "standard_error": self.standard_error,
+            "low": low,
+            "high": high,
+            "kl_forward": self.kl_forward,
+            "kl_reverse": self.kl_reverse,
+            "samples": self.samples,
+            "floor": None if self.floor is None else self.floor[self.estimand],
+            "near_floor": self.near_floor,
         }
 
     def figure(self, path: str | Path | None = None, *, columns: int = 10) -> Figure:

@@ -10,7 +10,7 @@ from itertools import accumulate, islice
 from conjure.engine.jobs import Job, Pair, count_calls, ordered
 from conjure.engine.speed import MEASURED_FROM, Speed, find_pace
 from conjure.errors import ConjureError
-from conjure.operations.budget import Budget
+from conjure.operations.sampling import Sampling
 from conjure.process.base import Process
 from conjure.store.run import Run
 
@@ -24,6 +24,7 @@ class Plan:
         seconds: They will take, where that was measured.
         batch_size: Rows of a network pass.
         samples: Samples a pair, at most; 0 where none are drawn.
+        wanted: Those that were wanted, if the budget of calls allowed.
         name: Of the process, where there are several.
     """
 
@@ -31,7 +32,25 @@ class Plan:
     seconds: float | None = None
     batch_size: int = 0
     samples: int = 0
+    wanted: int = 0
     name: str = ""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run took.
+
+    Args:
+        calls: Network calls that were made.
+        rewalked: Paths that had to be walked again.
+        unfinished: Pairs that the budget of calls left short of their tolerance or their rank.
+        imprecise: Pairs that took all samples and are not within their tolerance.
+    """
+
+    calls: int
+    rewalked: int = 0
+    unfinished: int = 0
+    imprecise: int = 0
 
 
 class Costs:
@@ -40,8 +59,7 @@ class Costs:
     Args:
         process: The process.
         run: What it holds need not be computed.
-        budget: What may be spent.
-        replicate: Samples of an independent replicate.
+        sampling: What may be spent.
 
     Attributes:
         samples: Samples a pair, at most: those of the budget, or what its calls allow.
@@ -50,14 +68,13 @@ class Costs:
         pace: How fast the network is, where that was measured.
     """
 
-    def __init__(self, process: Process, run: Run, budget: Budget, replicate: int) -> None:
-        self._process, self._run, self._budget = process, run, budget
-        self._replicate = replicate
+    def __init__(self, process: Process, run: Run, sampling: Sampling) -> None:
+        self._process, self._run, self._sampling = process, run, sampling
         self._first_rounds: deque[int] = deque()  # what the first round of each window takes
         self._reserved = 0  # what those of the windows to come take
         self._measured_at = 0
-        self.samples, self.planned = budget.samples, 0
-        self.first = budget.first_round if budget.in_rounds else budget.samples
+        self.samples, self.planned = sampling.most, 0
+        self.first = sampling.first
         self.pace: Speed | None = None
 
     def plan(self, pairs: Iterable[Pair], window: int) -> None:
@@ -66,19 +83,19 @@ class Costs:
         Raises:
             ConjureError: It does not allow the first of them.
         """
-        each, count = [0] * self._budget.samples, 0
+        each, count = [0] * self._sampling.most, 0
         seen: set[int] = set()  # hashes: a pair that returns in another window costs nothing there
         for some in windows(pairs, window):
             fresh = [pair for pair in distinct(some) if hash(pair) not in seen]
             seen.update(map(hash, fresh))
             count += len(fresh)
-            found = self._by_sample(fresh, self._budget.samples)
+            found = self._by_sample(fresh, self._sampling.most)
             self._first_rounds.append(sum(found[: self.first]))
             each = [total + more for total, more in zip(each, found, strict=True)]
         totals = list(accumulate(each))
         self._fit(totals, count)
         self.planned = totals[self.samples - 1]
-        allowed = self._budget.max_calls
+        allowed = self._sampling.max_calls
         if allowed is not None:
             self.planned = min(self.planned, 2 * allowed // self._process.calls_for(2))
         if self.planned:
@@ -109,15 +126,15 @@ class Costs:
             count: Samples of each.
             spent: Predictions made so far.
         """
-        if self._budget.max_calls is None:
+        if self._sampling.max_calls is None:
             return True
         rows = spent + sum(self._by_sample(pairs, count)) + self._reserved
-        return self._process.calls_for(rows) <= self._budget.max_calls
+        return self._process.calls_for(rows) <= self._sampling.max_calls
 
     def _fit(self, totals: Sequence[int], count: int) -> None:
         """Find the samples that the budget allows, given what the first 1, 2, … of them take."""
-        in_rounds, allowed = self._budget.in_rounds, self._budget.max_calls
-        first = min(self.first, len(totals)) if in_rounds else self._replicate
+        in_rounds, allowed = self._sampling.in_rounds, self._sampling.max_calls
+        first = min(self.first, len(totals)) if in_rounds else self._sampling.replicate
         calls_for = self._process.calls_for
         if allowed is not None and calls_for(totals[first - 1]) > allowed:
             some = "One sample" if first == 1 else f"The first {first} samples"
@@ -130,7 +147,7 @@ class Costs:
             self._reserved = totals[first - 1]
         elif allowed is not None:
             fit = sum(calls_for(total) <= allowed for total in totals)
-            self.samples = self.first = fit - fit % self._replicate
+            self.samples = self.first = fit - fit % self._sampling.replicate
 
     def _by_sample(self, pairs: Sequence[Pair], samples: int) -> list[int]:
         """Predictions that distinct pairs still need for each of the first samples."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.operations.arguments import check_texts
 from conjure.operations.compare import Comparison
-from conjure.operations.pair_run import PairRun
+from conjure.operations.costs import Plan
 from conjure.operations.pairs import compare_pairs
 from conjure.operations.processes import Processes, compare_processes
+from conjure.operations.sampling import Sampling, SamplingOptions, with_usual
 from conjure.process.base import Process
 from conjure.process.wrappers.between import FIRST, SECOND, Between, why_apart
+from conjure.signatures import shows
 from conjure.store.manifest import versions
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 
 SAMPLES = 4
 """Samples a prompt, where nothing is said."""
+
+COLUMNS = (
+    "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse", "samples",
+    "near_floor",
+)  # fmt: skip
+"""Of a table of prompts, what is told of each."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +119,8 @@ class Drift:
             "processes": [self.first.describe(), self.second.describe()],
             "estimand": self.results[0].estimand,
             "prompts": [
-                {
-                    "prompt": prompt,
-                    "distance": result.distance,
-                    "standard_error": result.standard_error,
-                    **dict(zip(("low", "high"), result.interval() or (None, None), strict=True)),
-                    "kl_forward": result.kl_forward,
-                    "kl_reverse": result.kl_reverse,
-                    "samples": result.samples,
-                    "near_floor": result.near_floor,
-                }
-                for prompt, result in self.ranked()
+                {"prompt": prompt, **{name: row[name] for name in COLUMNS}}
+                for prompt, row in ((p, found.row()) for p, found in self.ranked())
             ],
             "seed": self.seed,
             "calls": self.calls,
@@ -145,44 +144,31 @@ class Drift:
         return made
 
 
+@shows(Sampling)
 def drift(
     prompts: Sequence[str],
     process: Process,
     against: Process,
     *,
-    samples: int | None = None,
-    seed: int = 0,
-    estimand: str = "girsanov",
-    antithetic: bool = False,
-    tolerance: float | None = None,
-    first_round: int | None = None,
-    max_calls: int | None = None,
     out: str | Path | None = None,
-    announce: Callable[[int, float | None], None] | None = None,
+    announce: Callable[[Plan], None] | None = None,
     progress: bool = False,
+    **sampling: Unpack[SamplingOptions],
 ) -> Drift:
     """Which prompts mean something else under another process, and by how much.
 
     For one and the same prompt, the divergence between the two processes: both denoise the same
     noise, and along both paths both are asked. N prompts at T steps and k samples take
-    N(4T − 2)k network calls, and twice that with guidance, of which nothing cancels.
+    N(4T − 2)k network calls, and twice that with guidance, of which nothing cancels. Where no
+    tolerance is given, a prompt has 4 samples unless another number is.
 
     Args:
         prompts: Distinct.
         process: A, from ``conjure.load``.
         against: B: other weights, adapters, precision or guidance, with the same sampler and noise
             levels over the same latents.
-        samples: Monte Carlo samples a prompt, at most; None for 4, or with a tolerance 256.
-        seed: Of the noise.
-        estimand: What the distances are.
-        antithetic: Draw samples in pairs of opposite noise.
-        tolerance: Stop sampling a prompt where its standard error is at most this times its
-            distance.
-        first_round: Samples before that is looked at.
-        max_calls: Network calls that the run may make.
         out: A run directory to go on from and to keep what is computed.
-        announce: Called with the planned calls and, if that was measured, the seconds that they
-            will take, before the run starts.
+        announce: Called with what the run takes before it starts.
         progress: Show a bar on standard error.
 
     Raises:
@@ -208,25 +194,25 @@ def drift(
             "distance matrices can be compared instead (conjure.drifting.compare_by_matrices)."
         )
     both = Between(process, against)
-    if samples is None and tolerance is None:
-        samples = SAMPLES
-    run: PairRun = compare_pairs(
-        [(FIRST + name, SECOND + name) for name in names], process=both, samples=samples,
-        seed=seed, estimand=estimand, antithetic=antithetic, tolerance=tolerance,
-        first_round=first_round, max_calls=max_calls, out=out, progress=progress,
+    sampling = with_usual(sampling, SAMPLES)
+    chosen = Sampling(**sampling)
+    if chosen.top is not None:
+        raise ConjureError("top looks for the nearest, and a drift for the most changed: leave it.")
+    run = compare_pairs(
+        [(FIRST + name, SECOND + name) for name in names], process=both, out=out,
+        progress=progress, **sampling,
     )  # fmt: skip
     if announce is not None:
-        pace = run.seconds_per_call  # of a guided prediction
-        announce(both.calls_for(run.planned), None if pace is None else pace * run.planned)
+        announce(run.plan)
     results = tuple(run)
-    return Drift(names, process, against, results, seed, both.calls_for(run.calls))
+    return Drift(names, process, against, results, chosen.seed, both.calls_for(run.calls))
 
 
 def compare_by_matrices(
-    prompts: Sequence[str], process: Process, against: Process, **asked: Any
+    prompts: Sequence[str], process: Process, against: Process, **how: Any
 ) -> Processes:
     """How two processes that share no paths place the same prompts: their distance matrices.
 
     Arguments are those of ``conjure.compare_processes``.
     """
-    return compare_processes(prompts, {"A": process, "B": against}, **asked)
+    return compare_processes(prompts, {"A": process, "B": against}, **how)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.loading.load import default_process
 from conjure.operations.arguments import check_texts
-from conjure.operations.budget import SAMPLES
-from conjure.operations.pair_run import PairRun
+from conjure.operations.costs import Plan, Spent
 from conjure.operations.pairs import compare_pairs
+from conjure.operations.sampling import Sampling, SamplingOptions
 from conjure.process.base import Described, Process
+from conjure.signatures import shows
 from conjure.store.manifest import versions
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Matrix:
         floor: Of half precision, what its rounding adds to a distance; None in others.
         per_sample: Each sample's distances, shape ``(k, N, N)``; None where pairs have different
             numbers of samples.
+        spent: What the run took; None where nothing was run.
     """
 
     prompts: tuple[str, ...]
@@ -60,6 +62,7 @@ class Matrix:
     seconds: float
     floor: float | None = None
     per_sample: Floats | None = field(default=None, repr=False)
+    spent: Spent | None = field(default=None, repr=False)
 
     def order(self) -> list[int]:
         """The rows in an order that brings near prompts together: the dendrogram's leaves."""
@@ -120,38 +123,26 @@ class Matrix:
         return made
 
 
+@shows(Sampling)
 def matrix(
     prompts: Sequence[str],
     *,
     process: Process | None = None,
-    samples: int | None = None,
-    seed: int = 0,
-    estimand: str = "girsanov",
-    antithetic: bool = False,
-    tolerance: float | None = None,
-    first_round: int | None = None,
-    max_calls: int | None = None,
     out: str | Path | None = None,
-    announce: Callable[[PairRun], None] | None = None,
+    announce: Callable[[Plan], None] | None = None,
     progress: bool = False,
+    **sampling: Unpack[SamplingOptions],
 ) -> Matrix:
     """Compare all prompts with all others; each walks one path a sample, whoever it is compared to.
 
     N prompts at T steps and k samples take N²(T − 1)k + Nk network calls, and with guidance
-    N(T − 1)k + k more. Arguments are those of ``conjure.compare_pairs``.
+    N(T − 1)k + k more.
 
     Args:
         prompts: Distinct.
         process: From ``conjure.load``; None for the embedded model with its defaults.
-        samples: Monte Carlo samples a pair, at most; None for 16, or with a tolerance 256.
-        seed: Of the noise.
-        estimand: What the distances are.
-        antithetic: Draw samples in pairs of opposite noise.
-        tolerance: Stop sampling a pair where its standard error is at most this times its distance.
-        first_round: Samples before that is looked at.
-        max_calls: Network calls that the run may make.
         out: A run directory to go on from and to keep what is computed.
-        announce: Called with the run before it starts, when its cost is known.
+        announce: Called with what the run takes before it starts.
         progress: Show a bar on standard error.
 
     Raises:
@@ -166,7 +157,7 @@ def matrix(
     >>> bool(found.distances[0, 2] > found.distances[0, 1])
     True
     """
-    process = process or default_process()
+    process, chosen = process or default_process(), Sampling(**sampling)
     names = check_texts(process, prompts)
     twice = next((p for n, p in enumerate(names) if p in names[:n]), None)
     if twice is not None:
@@ -174,20 +165,20 @@ def matrix(
     if not names:
         raise ConjureError("A matrix needs at least one prompt.")
     if not process.reads_prompts:
-        return _meaningless(names, process, estimand, samples or SAMPLES, seed)
+        return _meaningless(names, process, chosen)
     pairs = list(combinations(names, 2))
     started = time.perf_counter()
+    window = None if chosen.top is not None else max(1, len(pairs))
     run = compare_pairs(
-        pairs, process=process, samples=samples, seed=seed, estimand=estimand,
-        antithetic=antithetic, tolerance=tolerance, first_round=first_round,
-        max_calls=max_calls, out=out, window=max(1, len(pairs)), progress=progress,
-    )  # fmt: skip
+        pairs, process=process, out=out, window=window, progress=progress, **sampling
+    )
     if announce is not None:
-        announce(run)
+        announce(run.plan)
     count = len(names)
     distances, errors = np.zeros((count, count)), np.zeros((count, count))
     kl, taken = np.zeros((count, count)), np.zeros((count, count), dtype=int)
-    has_kl, floor = ESTIMANDS[estimand].is_kl(process), None
+    estimand, floor = chosen.estimand, None
+    has_kl = ESTIMANDS[estimand].is_kl(process)
     drawn: list[Floats] = []
     for (i, j), found in zip(combinations(range(count), 2), run, strict=True):
         distances[i, j] = distances[j, i] = found.distance
@@ -199,21 +190,19 @@ def matrix(
         if found.kl_forward is not None and found.kl_reverse is not None:
             kl[i, j], kl[j, i] = found.kl_forward, found.kl_reverse
     return Matrix(
-        names, process, estimand, distances, errors, kl if has_kl else None, taken, seed,
-        run.calls, time.perf_counter() - started, floor, _per_sample(drawn, count),
+        names, process, estimand, distances, errors, kl if has_kl else None, taken, chosen.seed,
+        run.calls, time.perf_counter() - started, floor, _per_sample(drawn, count), run.spent,
     )  # fmt: skip
 
 
-def _meaningless(
-    names: tuple[str, ...], process: Process, estimand: str, samples: int, seed: int
-) -> Matrix:
+def _meaningless(names: tuple[str, ...], process: Process, sampling: Sampling) -> Matrix:
     """That of a process that does not read its prompts: 0, by what it is and not by measuring."""
     zeros = np.zeros((len(names), len(names)))
-    taken = np.where(np.eye(len(names), dtype=bool), 0, samples)
-    kl = zeros if ESTIMANDS[estimand].is_kl(process) else None
+    taken = np.where(np.eye(len(names), dtype=bool), 0, sampling.most)
+    kl = zeros if ESTIMANDS[sampling.estimand].is_kl(process) else None
     return Matrix(
-        names, process, estimand, zeros, zeros, kl, taken, seed, 0, 0.0,
-        per_sample=np.zeros((samples, *zeros.shape)),
+        names, process, sampling.estimand, zeros, zeros, kl, taken, sampling.seed, 0, 0.0,
+        per_sample=np.zeros((sampling.most, *zeros.shape)),
     )  # fmt: skip
 
 

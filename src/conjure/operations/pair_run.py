@@ -13,10 +13,10 @@ from conjure.engine.paths import PathCache
 from conjure.engine.precision import further_half, rounds
 from conjure.io.progress import ProgressBar, progress_bar
 from conjure.operations.arguments import MOST_JOBS, check_prompts, is_repeatable
-from conjure.operations.budget import Budget
 from conjure.operations.compare import Comparison
-from conjure.operations.costs import Costs, Plan, distinct, windows
+from conjure.operations.costs import Costs, Plan, Spent, distinct, windows
 from conjure.operations.results import Results
+from conjure.operations.sampling import Sampling
 from conjure.process.base import Process
 from conjure.store.run import Run
 
@@ -35,22 +35,18 @@ class PairRun(Iterator[Comparison]):
         pairs: Iterable[Pair],
         process: Process,
         run: Run,
-        budget: Budget,
+        sampling: Sampling,
         *,
-        seed: int,
-        antithetic: bool,
-        estimand: str,
         in_order: bool,
         window: int,
         progress: bool,
     ) -> None:
         self.rewalked = self.unfinished = self.imprecise = 0
-        self._pairs, self._process, self._run, self._budget = pairs, process, run, budget
-        self._seed, self._antithetic = seed, antithetic
+        self._pairs, self._process, self._run, self._sampling = pairs, process, run, sampling
         self._in_order, self._window, self._shown = in_order, window, progress
         self._network, self._cache = Network(process), PathCache(run.folder)
-        self._costs = Costs(process, run, budget, replicate=2 if antithetic else 1)
-        self._found = Results(process, run, seed=seed, estimand=estimand, antithetic=antithetic)
+        self._costs = Costs(process, run, sampling)
+        self._found = Results(process, run, sampling)
         self._foreseen = is_repeatable(pairs)
         if self._foreseen:
             self._costs.plan(pairs, window)
@@ -103,7 +99,13 @@ class PairRun(Iterator[Comparison]):
             seconds=None if pace is None else pace * self.planned,
             batch_size=self.batch_size,
             samples=self.samples,
+            wanted=self._sampling.most,
         )
+
+    @property
+    def spent(self) -> Spent:
+        """What the run took so far."""
+        return Spent(self.calls, self.rewalked, self.unfinished, self.imprecise)
 
     def _work(self) -> Generator[Comparison]:
         calls = self._process.calls_for(self.planned) or None
@@ -132,7 +134,7 @@ class PairRun(Iterator[Comparison]):
 
     def _settled(self, active: list[Pair]) -> Iterator[tuple[Pair, int]]:
         """Sample distinct pairs in rounds; each, with its samples, as soon as it has enough."""
-        before, tolerance = 0, self._budget.tolerance
+        before, tolerance = 0, self._sampling.tolerance
         for count in rounds(self._costs.first, self.samples):
             if before and not self._costs.affords(active, count, self.calls):
                 self.unfinished += len(active)
@@ -148,9 +150,9 @@ class PairRun(Iterator[Comparison]):
                     left.append(pair)
             remaining = set(left)
             active, before = [pair for pair in active if pair in remaining], count
-            if self._budget.top is not None and active:
+            if self._sampling.top is not None and active:
                 near = [self._found.estimate(pair, count).distance for pair in active]
-                out = further_half(active, near, self._budget.top)
+                out = further_half(active, near, self._sampling.top)
                 yield from [(pair, count) for pair in out]
                 gone = set(out)
                 active = [pair for pair in active if pair not in gone]
@@ -171,8 +173,8 @@ class PairRun(Iterator[Comparison]):
             some = range(start, min(start + together, count))
             jobs = [Job(*pair, sample) for pair in pairs for sample in some]
             for block in run_jobs(
-                self._process, self._network, jobs, self._seed, self._cache, self._run.missing,
-                antithetic=self._antithetic,
+                self._process, self._network, jobs, self._sampling.seed, self._cache,
+                self._run.missing, antithetic=self._sampling.antithetic,
             ):  # fmt: skip
                 self._run.add(block.jobs, block.squares)
                 self.rewalked += self._run.walked(block.walked)

@@ -6,22 +6,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from conjure.errors import ConjureError
 from conjure.io.files import check_folder
 from conjure.levels import Floats
-from conjure.operations.arguments import check_arguments, check_sampling, check_texts
+from conjure.operations.arguments import check_arguments, check_texts
+from conjure.operations.costs import Plan
 from conjure.operations.matrix import Matrix, matrix
+from conjure.operations.sampling import Sampling, SamplingOptions, with_usual
 from conjure.process.base import Description, Process
+from conjure.signatures import shows
 from conjure.statistics import jackknife_error, spearman
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Load = Callable[[], Process]
+
+SAMPLES = 4
+"""Samples a pair, where nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -151,28 +157,27 @@ class Processes:
         return made
 
 
+@shows(Sampling)
 def compare_processes(
     prompts: Sequence[str],
     processes: Mapping[str, Process | Load],
     *,
-    samples: int = 4,
-    seed: int = 0,
-    estimand: str = "girsanov",
     out: str | Path | None = None,
-    announce: Callable[[str, Any], None] | None = None,
+    announce: Callable[[Plan], None] | None = None,
     progress: bool = False,
+    **sampling: Unpack[SamplingOptions],
 ) -> Processes:
     """How the distances between prompts change from process to process.
+
+    All processes over states of one shape share the noise. Where no tolerance is given, a pair has
+    4 samples unless another number is; the estimand must be one that each process has.
 
     Args:
         prompts: Distinct, at least three.
         processes: By name; or functions that load them, called one after another, of whose models
             none is kept.
-        samples: Monte Carlo samples a pair.
-        seed: Of the noise, which all processes over states of one shape share.
-        estimand: What the distances are; one that each process has.
         out: A folder, with a run directory for each process.
-        announce: Called with each name and its run before it starts.
+        announce: Called with what each process takes, and its name, before it starts.
         progress: Show a bar for each.
 
     Raises:
@@ -183,10 +188,11 @@ def compare_processes(
         raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
     if len(processes) < 2:
         raise ConjureError("There is one process only: vary something.")
-    check_sampling(samples, seed)
+    sampling = with_usual(sampling, SAMPLES)
+    chosen = Sampling(**sampling)
     for given in processes.values():
         if not callable(given):  # the others are seen when their turn comes
-            check_arguments(given, samples, seed, estimand)
+            check_arguments(given, chosen.most, chosen.seed, chosen.estimand)
             check_texts(given, prompts)
     if out is not None:
         check_folder(Path(out))
@@ -194,16 +200,20 @@ def compare_processes(
     matrices: list[Matrix] = []
     for name, given in processes.items():
         process = given() if callable(given) else given
-        told = None if announce is None else (lambda run, name=name: announce(name, run))
         folder = None if out is None else Path(out) / name.replace("/", "_").replace(", ", "_")
         found = matrix(
-            prompts, process=process, samples=samples, seed=seed, estimand=estimand, out=folder,
-            announce=told, progress=progress,
+            prompts, process=process, out=folder, announce=_named(announce, name),
+            progress=progress, **sampling,
         )  # fmt: skip
         # A matrix remembers its process; a model that was loaded for it alone need not stay.
         kept = Description.of(process) if callable(given) else process
         matrices.append(replace(found, process=kept))
     return Processes(tuple(processes), tuple(matrices))
+
+
+def _named(announce: Callable[[Plan], None] | None, name: str) -> Callable[[Plan], None] | None:
+    """Announce plans of one process with its name."""
+    return None if announce is None else lambda plan: announce(replace(plan, name=name))
 
 
 def _listed(values: Iterable[float]) -> list[float | None]:

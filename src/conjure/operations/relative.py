@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -23,7 +24,9 @@ from conjure.operations.arguments import CheckedPairs, is_repeatable
 from conjure.operations.compare import Comparison
 from conjure.operations.pair_run import PairRun
 from conjure.operations.pairs import compare_pairs
+from conjure.operations.sampling import Sampling, SamplingOptions
 from conjure.process.base import Process
+from conjure.signatures import shows
 from conjure.statistics import independent, log_t_interval, standard_error
 
 
@@ -117,18 +120,15 @@ class RelativeRun(Iterator[Relative]):
         return next(self._related)
 
 
+@shows(Sampling)
 def relative_pairs(
     pairs: Iterable[Pair],
     *,
     process: Process | None = None,
     reference: str | None = None,
-    samples: int | None = None,
-    seed: int = 0,
-    estimand: str = "girsanov",
-    antithetic: bool = False,
-    max_calls: int | None = None,
     out: str | Path | None = None,
     progress: bool = False,
+    **sampling: Unpack[SamplingOptions],
 ) -> RelativeRun:
     """Compare pairs of prompts for how much they say.
 
@@ -140,11 +140,6 @@ def relative_pairs(
         process: From ``conjure.load``; None for the embedded model with its defaults.
         reference: What says nothing; None for the process' negative prompt, the empty one by
             default.
-        samples: Monte Carlo samples of each comparison; None for 16.
-        seed: Of the noise.
-        estimand: What is divided.
-        antithetic: Draw samples in pairs of opposite noise, see ``conjure.compare``.
-        max_calls: See ``conjure.compare_pairs``.
         out: A run directory of ``conjure.compare_pairs``: what it holds already is not run again.
         progress: Show a bar on standard error.
 
@@ -152,7 +147,8 @@ def relative_pairs(
         An iterator of ``Relative``, in the order of the pairs, which also says what it costs.
 
     Raises:
-        ConjureError: As ``conjure.compare_pairs``.
+        ConjureError: As ``conjure.compare_pairs``; a tolerance or a ranking, by which some pairs
+            would have fewer samples than others.
 
     >>> import numpy as np
     >>> from conjure import Gaussian, GaussianProcess
@@ -164,11 +160,15 @@ def relative_pairs(
     [0.2, 1.0, 2.0]
     """
     process = default_process() if process is None else process
+    if Sampling(**sampling).in_rounds:
+        raise ConjureError(
+            "A ratio needs the same samples of all that it is made of: take it without tolerance "
+            "and top."
+        )
     listed = with_reference(pairs, process.negative if reference is None else reference)
     run = compare_pairs(
-        list(listed) if is_repeatable(pairs) else listed, process=process, samples=samples,
-        seed=seed, estimand=estimand, antithetic=antithetic, max_calls=max_calls, out=out,
-        progress=progress,
+        list(listed) if is_repeatable(pairs) else listed, process=process, out=out,
+        progress=progress, **sampling,
     )  # fmt: skip
     return RelativeRun(run)
 

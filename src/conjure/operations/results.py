@@ -10,6 +10,7 @@ from conjure.engine.network import Network
 from conjure.engine.precision import precise_enough
 from conjure.operations.compare import Comparison
 from conjure.operations.estimates import estimate_all, floor_of, nudged_job
+from conjure.operations.sampling import Sampling
 from conjure.process.base import Process
 from conjure.process.wrappers.nudged import Nudged, is_half
 from conjure.store.run import Run
@@ -21,25 +22,19 @@ class Results:
     Args:
         process: The process.
         run: The samples.
-        seed: Of the noise.
-        estimand: Which is reported first.
-        antithetic: Whether samples come in pairs of opposite noise.
+        sampling: How they were drawn, and which estimand is reported first.
     """
 
-    def __init__(
-        self, process: Process, run: Run, *, seed: int, estimand: str, antithetic: bool
-    ) -> None:
-        self._process, self._run = process, run
-        self._seed, self._estimand, self._antithetic = seed, estimand, antithetic
-        self._replicate = 2 if antithetic else 1
+    def __init__(self, process: Process, run: Run, sampling: Sampling) -> None:
+        self._process, self._run, self._sampling = process, run, sampling
         self._floors: dict[str, float] | None = None
         self._errors = (0.0, 0)
 
     def estimate(self, pair: Pair, count: int) -> Estimate:
         """The chosen estimand, by the first so many samples."""
-        squares, chosen = self._run.squares(*pair, range(count)), ESTIMANDS[self._estimand]
+        squares, chosen = self._run.squares(*pair, range(count)), ESTIMANDS[self._sampling.estimand]
         levels = self._process.levels
-        return estimate(chosen, squares, levels, kl=False, replicate=self._replicate)
+        return estimate(chosen, squares, levels, kl=False, replicate=self._sampling.replicate)
 
     def is_precise(self, pair: Pair, count: int, tolerance: float | None) -> bool:
         """Whether a pair needs no more samples to keep to a tolerance."""
@@ -53,11 +48,11 @@ class Results:
             floor=self._floor(pair[0]),
             prompts=pair,
             process=self._process,
-            estimand=self._estimand,
-            estimands=estimate_all(self._process, squares, self._replicate),
+            estimand=self._sampling.estimand,
+            estimands=estimate_all(self._process, squares, self._sampling.replicate),
             squares=squares,
-            seed=self._seed,
-            antithetic=self._antithetic,
+            seed=self._sampling.seed,
+            antithetic=self._sampling.antithetic,
             calls=self._process.calls_for(count_calls(self._process, jobs)),
         )
 
@@ -75,7 +70,7 @@ class Results:
         if is_half(self._process.dtype) and self._floors is None:
             job, nudged = nudged_job(prompt), Nudged(self._process)
             if not self._run.have(job.a, job.b):
-                squares, _ = run_block(nudged, Network(nudged), [job], self._seed)
+                squares, _ = run_block(nudged, Network(nudged), [job], self._sampling.seed)
                 self._run.add([job], squares)
             self._floors = floor_of(self._process, self._run.squares(job.a, job.b, [0]))
         return self._floors

@@ -19,6 +19,7 @@ from conjure.io.progress import progress_bar
 from conjure.levels import Floats
 from conjure.loading.load import default_process
 from conjure.operations.arguments import check_arguments, check_prompt, check_texts
+from conjure.operations.costs import Plan
 from conjure.operations.embedding.landmarks import (
     Landmarks,
     draw_landmarks,
@@ -31,7 +32,6 @@ from conjure.operations.embedding.rerank import rerank
 from conjure.operations.embedding.saved import Saved, read, write
 from conjure.operations.embedding.search import Neighbour, build_index, nearest_rows
 from conjure.operations.embedding.vectors import embed_vectors
-from conjure.operations.pair_run import PairRun
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest, process_digest
 from conjure.store.run import open_run
@@ -165,7 +165,7 @@ class Embeddings:
         *,
         process: Process,
         samples: int = 16,
-        announce: Callable[[PairRun], None] | None = None,
+        announce: Callable[[Plan], None] | None = None,
         progress: bool = False,
     ) -> list[Neighbour]:
         """Order candidates by the exact estimand, each with its standard error.
@@ -175,7 +175,7 @@ class Embeddings:
             candidates: From ``nearest``.
             process: The process of these embeddings.
             samples: Monte Carlo samples a pair.
-            announce: Called with the run before it starts, when its cost is known.
+            announce: Called with what the run takes before it starts.
             progress: Show a bar on standard error.
 
         Raises:
@@ -215,7 +215,7 @@ def embed(
     estimand: str = "girsanov",
     landmarks: Landmarks | None = None,
     out: str | Path | None = None,
-    announce: Callable[[int, float | None], None] | None = None,
+    announce: Callable[[Plan], None] | None = None,
     progress: bool = False,
 ) -> Embeddings:
     """One vector a prompt, whose squared Euclidean distances estimate the divergence.
@@ -237,8 +237,7 @@ def embed(
             and ``seed``.
         out: A run directory in which landmarks and finished vectors are kept, so that a killed run
             goes on.
-        announce: Called before the work with the network calls it takes and, of a long run, the
-            seconds that one was measured to take.
+        announce: Called with what the run takes before it starts.
         progress: Show a bar on standard error.
 
     Raises:
@@ -279,7 +278,8 @@ def embed(
         if pace is not None:
             network.batch_size = pace.batch_size
         if announce is not None:
-            announce(planned, None if pace is None else pace.seconds_per_call)
+            seconds = None if pace is None else pace.seconds_per_call * planned
+            announce(Plan(planned, seconds, network.batch_size))
         with progress_bar("Embedding", planned, shown=progress) as bar:
             network.on_calls = bar.advance
             if landmarks is None:

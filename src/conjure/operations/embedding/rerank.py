@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from conjure.errors import ConjureError
+from conjure.operations.costs import Plan
 from conjure.operations.embedding.search import Neighbour
-from conjure.operations.pair_run import PairRun
 from conjure.operations.pairs import compare_pairs
 from conjure.process.base import Process
 from conjure.store.manifest import differences, make_manifest, process_digest
@@ -21,7 +21,7 @@ def rerank(
     manifest: Mapping[str, Any],
     *,
     samples: int,
-    announce: Callable[[PairRun], None] | None = None,
+    announce: Callable[[Plan], None] | None = None,
     progress: bool = False,
 ) -> list[Neighbour]:
     """The nearest first by the exact estimand, each with its standard error.
@@ -32,7 +32,7 @@ def rerank(
         process: The process that embedded them.
         manifest: Theirs, which says what process that was.
         samples: Monte Carlo samples a pair.
-        announce: Called with the run before it starts, when its cost is known.
+        announce: Called with what the run takes before it starts.
         progress: Show a bar on standard error.
 
     Raises:
@@ -50,6 +50,6 @@ def rerank(
         estimand=manifest["embedding"]["estimand"], progress=progress,
     )  # fmt: skip
     if announce is not None:
-        announce(run)
+        announce(run.plan)
     found = [Neighbour(r.prompts[1], r.distance, r.standard_error) for r in run]
     return sorted(found, key=lambda neighbour: neighbour.distance)
