@@ -25,7 +25,7 @@ from conjure.errors import ConjureError
 from conjure.evaluate import Examples, evaluate
 from conjure.evaluate.run import build_methods
 from conjure.methods import METHODS
-from conjure.methods.base import Asked, folder_name
+from conjure.methods.base import Request, folder_name
 from conjure.methods.trajectories import TEMPLATE, Trajectories
 
 PAIRS = [("cat", "dog"), ("dog", "cat"), ("cat", "cat"), ("a red car", "dog")]
@@ -37,7 +37,7 @@ def pipeline(pipeline_folder):
 
 
 def measure(name, process, folder, **asked):
-    (method,) = build_methods([name], Asked(lambda: process, **asked))
+    (method,) = build_methods([name], Request(lambda: process, **asked))
     return method.measure(PAIRS, folder / folder_name(method))
 
 
@@ -51,7 +51,7 @@ def test_every_method_of_ours_is_a_distance(name, pipeline, tmp_path):
         assert np.allclose(values[0], values[1], rtol=1e-9), column
         assert np.all(values[2] == 0), column
         assert np.all(values[[0, 3]] > 0), column
-    (method,) = build_methods([name], Asked(lambda: pipeline))
+    (method,) = build_methods([name], Request(lambda: pipeline))
     assert found.calls == method.cost(PAIRS)
     again = measure(name, pipeline, tmp_path)
     assert again.calls == 0
@@ -184,7 +184,7 @@ def test_a_batch_whose_pictures_are_all_there(tmp_path, samples):
     meanings = {name: Gaussian(np.full(2, n / 9), np.eye(2)) for n, name in enumerate(names)}
     process = GaussianProcess.build(meanings | {"": meanings["t0"]}, steps=3)
     pairs = list(combinations(names, 2))
-    (method,) = build_methods(["direct-output"], Asked(lambda: process, samples=samples))
+    (method,) = build_methods(["direct-output"], Request(lambda: process, samples=samples))
     assert method.measure(pairs, tmp_path).calls == method.cost(pairs)
 
 
@@ -195,10 +195,10 @@ def test_a_model_is_loaded_for_methods_that_ask_for_it(pipeline):
         loads.append(1)
         return pipeline
 
-    asked = Asked(load)
+    asked = Request(load)
     build_methods(["conjuring", "initial-timestep"], asked)
     assert loads == [1]
-    asked = Asked(load)
+    asked = Request(load)
     with pytest.raises(ConjureError, match="Name the model"):
         build_methods(["sentence-transformers"], asked)
     assert asked.loaded is None
@@ -252,13 +252,13 @@ def test_sentence_transformers_of_a_folder(tmp_path):
     first.save(str(tmp_path / "cls" / "model"))
     kind = "sentence-transformers"
     names = [f"{kind}:{tmp_path / place}" for place in ("model", "cls/model")]
-    built = build_methods(names, Asked())
+    built = build_methods(names, Request())
     assert [method.name for method in built] == names
     assert len({str(method.settings) for method in built}) == 2
     values = [m.measure([("cat", "dog")], tmp_path).distances["cosine"] for m in built]
     assert values[0] != values[1]
     with pytest.raises(ConjureError, match="stands twice"):
-        build_methods([names[0], names[0]], Asked())
+        build_methods([names[0], names[0]], Request())
 
 
 class Toy(torch.nn.Module):
@@ -293,7 +293,9 @@ def toy(tokens: int, continuations: int, end: int | None = None) -> Trajectories
         def __call__(self, text):
             return SimpleNamespace(input_ids=[{"u": 0, "v": 1}[text]])
 
-    return Trajectories(Asked(), Toy(table), Tokenizer(), "toy", "toy", None, continuations, tokens)
+    return Trajectories(
+        Request(), Toy(table), Tokenizer(), "toy", "toy", None, continuations, tokens
+    )
 
 
 def test_trajectories_of_a_toy_language_in_closed_form(tmp_path):
@@ -348,7 +350,7 @@ def language_model(tmp_path_factory):
 
 
 def test_trajectories_of_a_real_model_equal_the_slow_way(language_model, tmp_path):
-    method = METHODS["trajectories"](Asked(), str(language_model))
+    method = METHODS["trajectories"](Request(), str(language_model))
     assert isinstance(method, Trajectories)
     method = replace(method, continuations=5, tokens=4)
     a, b = "a red cat", "dog"
@@ -377,7 +379,7 @@ def test_trajectories_of_a_real_model_equal_the_slow_way(language_model, tmp_pat
 
 
 def test_continuations_follow_the_model(language_model):
-    method = METHODS["trajectories"](Asked(), str(language_model))
+    method = METHODS["trajectories"](Request(), str(language_model))
     assert isinstance(method, Trajectories)
     many = replace(method, continuations=3000, tokens=1)
     drawn = many.sample("a cat").tokens[:, 0].numpy()
@@ -395,9 +397,9 @@ def test_a_language_model_in_half_precision_computes_in_single(language_model, t
     half = tmp_path / "half"
     AutoModelForCausalLM.from_pretrained(language_model).bfloat16().save_pretrained(half)
     AutoTokenizer.from_pretrained(language_model).save_pretrained(half)
-    loaded = METHODS["trajectories"](Asked(), str(half))
+    loaded = METHODS["trajectories"](Request(), str(half))
     assert loaded.settings["dtype"] == "torch.float32"
-    asked = METHODS["trajectories"](Asked(dtype="bfloat16"), str(half))
+    asked = METHODS["trajectories"](Request(dtype="bfloat16"), str(half))
     assert asked.settings["dtype"] == "torch.bfloat16"
 
 
@@ -425,7 +427,7 @@ def test_a_killed_evaluation_by_a_language_model_goes_on(language_model, tmp_pat
 
 
 def test_another_tokenizer_or_configuration_is_another_folder(language_model, tmp_path):
-    found = METHODS["trajectories"](Asked(), str(language_model))
+    found = METHODS["trajectories"](Request(), str(language_model))
     assert isinstance(found, Trajectories)
     before = found.settings
     found.tokenizer.add_tokens(["new"])
@@ -436,7 +438,7 @@ def test_another_tokenizer_or_configuration_is_another_folder(language_model, tm
 
 
 def test_a_trajectory_counts_its_passes(language_model, tmp_path):
-    method = METHODS["trajectories"](Asked(), str(language_model))
+    method = METHODS["trajectories"](Request(), str(language_model))
     assert isinstance(method, Trajectories)
     method = replace(method, continuations=20, tokens=4)
     made = []
@@ -447,7 +449,7 @@ def test_a_trajectory_counts_its_passes(language_model, tmp_path):
 
 def test_pictures_of_another_decoder_are_other_pictures(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=2)
-    (method,) = build_methods(["direct-output"], Asked(lambda: process))
+    (method,) = build_methods(["direct-output"], Request(lambda: process))
     before, of_noise = folder_name(method), process.fingerprint()
     with torch.no_grad():
         next(process.family.pipeline.vae.parameters()).add_(1.0)
@@ -463,14 +465,14 @@ def test_a_copy_of_a_model_has_the_same_values(pipeline_folder, tmp_path):
         found = set()
         for folder in (pipeline_folder, copy):
             process = conjure.load(folder, steps=2)
-            (method,) = build_methods([name], Asked(lambda p=process: p))
+            (method,) = build_methods([name], Request(lambda p=process: p))
             found.add(folder_name(method))
         assert len(found) == 1
 
 
 def test_one_window_cannot_stand_for_several(pipeline_folder):
     process = conjure.load(pipeline_folder, steps=2, long="chunk")
-    (method,) = build_methods(["text-encoder"], Asked(lambda: process))
+    (method,) = build_methods(["text-encoder"], Request(lambda: process))
     method.check(["a cat"])
     with pytest.raises(ConjureError, match="reads in windows"):
         method.check(["cat " * 200])
@@ -478,7 +480,7 @@ def test_one_window_cannot_stand_for_several(pipeline_folder):
 
 def test_the_initial_timestep_counts_texts_that_return(pipeline, tmp_path, monkeypatch):
     monkeypatch.setattr("conjure.methods.initial_timestep.TOGETHER", 2)
-    (method,) = build_methods(["initial-timestep"], Asked(lambda: pipeline, samples=1))
+    (method,) = build_methods(["initial-timestep"], Request(lambda: pipeline, samples=1))
     found = method.measure(PAIRS, tmp_path)
     assert found.calls == method.cost(PAIRS) == 2 + 2  # "dog", twice
 
@@ -493,8 +495,8 @@ def test_a_model_without_a_cache_is_refused_before_any_work(tmp_path):
 
 
 def test_the_prompted_variant_and_its_limits(language_model, tmp_path):
-    prompted = METHODS["trajectories+prompt"](Asked(), str(language_model))
-    plain = METHODS["trajectories"](Asked(), str(language_model))
+    prompted = METHODS["trajectories+prompt"](Request(), str(language_model))
+    plain = METHODS["trajectories"](Request(), str(language_model))
     assert isinstance(prompted, Trajectories)
     assert isinstance(plain, Trajectories)
     assert prompted.settings["template"] == TEMPLATE
@@ -504,7 +506,7 @@ def test_the_prompted_variant_and_its_limits(language_model, tmp_path):
     with pytest.raises(ConjureError, match="makes nothing of"):
         plain.check([""])
     with pytest.raises(ConjureError, match="cannot be loaded"):
-        METHODS["trajectories"](Asked(), str(tmp_path / "none"))
+        METHODS["trajectories"](Request(), str(tmp_path / "none"))
 
 
 def test_the_documentations_example_is_a_method(tmp_path, monkeypatch):
@@ -512,7 +514,7 @@ def test_the_documentations_example_is_a_method(tmp_path, monkeypatch):
     code = text.split("How many letters longer")[1].split("```")[0]
     (tmp_path / "letters.py").write_text('"""How many letters longer' + code)
     monkeypatch.syspath_prepend(tmp_path)
-    method = import_module("letters").build(Asked(), None)
+    method = import_module("letters").build(Request(), None)
     assert method.measure(PAIRS, tmp_path).distances["letters"].tolist() == [[0], [0], [0], [6]]
     assert "length" in folder_name(method)
 
@@ -524,6 +526,6 @@ def test_settings_name_the_folder(pipeline):
         process = GaussianProcess.build(meanings, guidance=guidance)
         for seed in (0, 1):
             for method in ("conjuring", "initial-timestep"):
-                (built,) = build_methods([method], Asked(lambda p=process: p, seed=seed))
+                (built,) = build_methods([method], Request(lambda p=process: p, seed=seed))
                 names.add(folder_name(built))
     assert len(names) == 8

@@ -50,7 +50,7 @@ class RunMismatchError(ConjureError):
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an allocator gave up; those of the CPU and of MPS have no class of their own."""
-    said = str(error).lower()
+    message = str(error).lower()
     return type(error).__name__ == "OutOfMemoryError" or any(
-        sign in said for sign in ("out of memory", "can't allocate memory", "not enough memory")
+        sign in message for sign in ("out of memory", "can't allocate memory", "not enough memory")
     )

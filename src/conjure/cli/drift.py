@@ -190,7 +190,7 @@ def screen(found: Drift, most: int = 30) -> Any:
             cells[0] = f"≲ {cells[0]}"
         bar = Text("█" * round(24 * result.distance / peak), style="cyan")
         shown.add_row(Text(prompt or "(empty)", style="bold"), *cells, bar)
-    heads = (Text(f"{name}: {said}") for name, said in zip("AB", found.named, strict=True))
+    heads = (Text(f"{letter}: {name}") for letter, name in zip("AB", found.named, strict=True))
     parts: list[Any] = [*heads, Text(), shown]
     if len(ranked) > most:
         parts.append(Text(f"and {len(ranked) - most:,} more: --table FILE writes all", style="dim"))

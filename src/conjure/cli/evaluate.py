@@ -162,7 +162,7 @@ def evaluate(
     check_request(estimand, seed, samples=samples, out=out)
     conventions = Conventions(pooling, full_stop, template, limit, limit_seed)
     names = [name.strip() for name in methods.split(",") if name.strip()]
-    asked = {
+    options = {
         "data": data, "samples": samples, "seed": seed, "estimand": estimand,
         "conventions": conventions,
         **{name: load.settings[name] for name in ("device", "dtype", "offline", "allow_pickle")},
@@ -172,17 +172,17 @@ def evaluate(
     if vary and (kind is not None or full):
         raise ConjureError("--vary prints a table of its own: leave --format and --full out.")
     if vary:
-        run_sweep(vary, load, changes, expand(tasks), names, asked, out, figure, as_json=as_json)
+        run_sweep(vary, load, changes, expand(tasks), names, options, out, figure, as_json=as_json)
         return
     start = Start(Loader(load), changes)
     found = run(
         expand(tasks), names, process=start, out=out, announce=start.announce, progress=True,
-        **asked,
+        **options,
     )  # fmt: skip
     table = make_table(found, full=full or kind == "csv")
     if as_json:
-        said = {**found.to_dict(), "published": [asdict(row) for row in PUBLISHED]}
-        typer.echo(json.dumps(said, ensure_ascii=False))
+        record = {**found.to_dict(), "published": [asdict(row) for row in PUBLISHED]}
+        typer.echo(json.dumps(record, ensure_ascii=False))
     elif kind is not None:
         typer.echo(render(table, kind), nl=False)
     else:

@@ -57,8 +57,8 @@ def remarks(evaluation: Evaluation) -> list[str]:
     for score in evaluation.scores:
         if not score.headline or score.method != lead:
             continue
-        said = f"to [{100 * score.low:.1f}, {100 * score.high:.1f}] by other pairs"
+        text = f"to [{100 * score.low:.1f}, {100 * score.high:.1f}] by other pairs"
         if score.monte_carlo is not None:
-            said += f", by ±{100 * score.monte_carlo:.1f} by other samples (k = {score.samples})"
-        found.append(f"{score.task}: {lead} would move {said}")
+            text += f", by ±{100 * score.monte_carlo:.1f} by other samples (k = {score.samples})"
+        found.append(f"{score.task}: {lead} would move {text}")
     return found

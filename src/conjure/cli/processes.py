@@ -107,8 +107,8 @@ def processes(
 def _name(point: dict[str, Any]) -> str:
     """``guidance 3, sampler ddim``."""
     shown = {k: v for k, v in point.items() if v is not None}
-    said = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown.items())
-    return ", ".join(said)
+    parts = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown.items())
+    return ", ".join(parts)
 
 
 def screen(found: Processes) -> Any:

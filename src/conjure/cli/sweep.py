@@ -62,7 +62,7 @@ def run_sweep(
     changes: dict[str, Any],
     tasks: list[str],
     methods: list[str],
-    asked: dict[str, Any],
+    options: dict[str, Any],
     out: Path | None,
     figure: Path | None,
     *,
@@ -88,7 +88,7 @@ def run_sweep(
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     check_points(load, [settings_at(point) for point in points])
     for point in points:
-        check_sampling(point.get("samples", asked["samples"]), asked["seed"])
+        check_sampling(point.get("samples", options["samples"]), options["seed"])
 
     def run_at(point: dict[str, Any]) -> Any:
         say("At " + ", ".join(f"{name} = {value}" for name, value in point.items()) + ":")
@@ -97,14 +97,14 @@ def run_sweep(
             started[:] = [Start(loader, own)]
         return started[0]
 
-    def announce(calls: int) -> None:
-        started[0].announce(calls)
-
-    found = sweep(tasks, methods, axes, run_at, out=out, announce=announce, progress=True, **asked)
+    found = sweep(
+        tasks, methods, axes, run_at, out=out, progress=True,
+        announce=lambda plan: started[0].announce(plan), **options,
+    )  # fmt: skip
     if as_json:
         gaps = [asdict(gap) for gap in gaps_to_first(found)]
-        said = {"points": [point.to_dict() for point in found], "gaps_to_first": gaps}
-        typer.echo(json.dumps(said, ensure_ascii=False))
+        record = {"points": [point.to_dict() for point in found], "gaps_to_first": gaps}
+        typer.echo(json.dumps(record, ensure_ascii=False))
     else:
         show(sweep_table(found))
     if figure is not None:  # last, since a picture may fail

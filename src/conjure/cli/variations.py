@@ -7,12 +7,14 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from conjure.cli.process_options import LoadProcess, named
+from conjure.cli.words import took
 from conjure.errors import ConjureError
 from conjure.loading.settings import other_weights, without_old_eta
 from conjure.process.samplers import SAMPLERS
 from conjure.process.settings import Settings, about, names_of
 
 if TYPE_CHECKING:
+    from conjure.operations.costs import Plan
     from conjure.process.base import Process
 
 Kind = Callable[[str], Any]
@@ -113,22 +115,13 @@ class Start:
             self.process = self.loader(self.changes)
         return self.process
 
-    def announce(self, calls: int) -> None:
+    def announce(self, plan: Plan) -> None:
         """What an evaluation will take, said before it starts."""
         from conjure.cli.console import say
 
-        if calls and self.process is not None:
-            say(planned(calls, self.process))
-
-
-def planned(calls: int, process: Process) -> str:
-    """What an evaluation will take, said before it starts."""
-    from conjure.cli.console import duration
-    from conjure.engine.speed import MEASURED_FROM, find_pace
-
-    pace = find_pace(process, ("",), min(calls, MEASURED_FROM - 1))
-    took = "" if pace is None else f", about {duration(calls * pace.seconds_per_call)}"
-    return f"About {calls:,} network calls{took}, less what the run directory holds."
+        if plan.calls and self.process is not None:
+            calls = f"About {plan.calls:,} network calls{took(plan)}"
+            say(f"{calls}, less what the run directory holds.")
 
 
 def check_points(

@@ -68,36 +68,36 @@ class Recall:
         Args:
             answers: Those of the ``unstarted``.
         """
-        asked = self.unstarted.tolist()
-        new = {self._samples[n]: answers[row : row + 1] for row, n in enumerate(asked)}
+        numbers = self.unstarted.tolist()
+        new = {self._samples[n]: answers[row : row + 1] for row, n in enumerate(numbers)}
         found = [new[s] if s in new else self._cache.starts[s] for s in self._samples]
         for sample, prediction in new.items():
             self._cache.begin(sample, prediction)
         return Prediction.concatenate(found)
 
-    def complete(self, visit: int, asked: Answers) -> Answers:
+    def complete(self, visit: int, fresh: Answers) -> Answers:
         """The answers at all paths, in their order, given those at the fresh ones.
 
         What is to be kept of them is written down.
         """
-        whole = asked
+        whole = fresh
         if self._known:
             keys = [self._keys[p] for p in self._known]
             rows = self._cache.read(keys, visit, self._visits)
-            guided = asked.unconditional is not None
-            whole = self._merge(asked, Answers(*from_rows(rows, asked.own.noise, guided=guided)))
+            guided = fresh.unconditional is not None
+            whole = self._merge(fresh, Answers(*from_rows(rows, fresh.own.noise, guided=guided)))
         if len(self._kept):
             self._write(visit, whole.rows(self._kept))
         return whole
 
-    def _merge(self, asked: Answers, known: Answers) -> Answers:
+    def _merge(self, fresh: Answers, known: Answers) -> Answers:
         places = torch.cat([self.fresh, torch.tensor(self._known)])
         order = torch.empty(len(places), dtype=torch.long)
         order[places] = torch.arange(len(places))
-        own = Prediction.concatenate([asked.own, known.own])[order]
-        if asked.unconditional is None or known.unconditional is None:
+        own = Prediction.concatenate([fresh.own, known.own])[order]
+        if fresh.unconditional is None or known.unconditional is None:
             return Answers(own, None)
-        free = Prediction.concatenate([asked.unconditional, known.unconditional])
+        free = Prediction.concatenate([fresh.unconditional, known.unconditional])
         return Answers(own, free[order])
 
     def _write(self, visit: int, kept: Answers) -> None:

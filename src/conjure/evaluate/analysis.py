@@ -135,8 +135,8 @@ def disagreements(
     found = []
     for i in worst:
         a, b = examples.pairs[i]
-        said = (examples.scores[i], distances[i], by_people[i], by_method[i])
-        found.append(Disagreement(a, b, *map(float, said)))
+        numbers = (examples.scores[i], distances[i], by_people[i], by_method[i])
+        found.append(Disagreement(a, b, *map(float, numbers)))
     return found
 
 

@@ -161,11 +161,11 @@ def pair_rows(result: TaskResult) -> list[dict[str, Any]]:
     rows = []
     for i, (a, b) in enumerate(examples.pairs):
         more = plain({name: values[i] for name, values in examples.more.items()})
-        said = {f"{m}/{c}": float(values[i]) for (m, c), values in result.distances.items()}
+        distances = {f"{m}/{c}": float(values[i]) for (m, c), values in result.distances.items()}
         rows.append(
             {
                 "task": examples.task, "a": a, "b": b, "score": float(examples.scores[i]),
-                "words": examples.words, "more": more, "distances": said,
+                "words": examples.words, "more": more, "distances": distances,
             }
         )  # fmt: skip
     return rows
@@ -179,11 +179,11 @@ def open_evaluation(folder: str | Path) -> Evaluation:
     """
     place = Path(folder)
     try:
-        said = json.loads((place / "evaluation.json").read_text(encoding="utf-8"))
+        record = json.loads((place / "evaluation.json").read_text(encoding="utf-8"))
         lines = (place / "pairs.jsonl").read_text(encoding="utf-8").split("\n")
         rows = [json.loads(line) for line in lines if line]
-        scores = [Score(**_numbers(score)) for score in said["scores"]]
-        gaps = [Difference(**_numbers(gap)) for gap in said["differences"]]
+        scores = [Score(**_numbers(score)) for score in record["scores"]]
+        gaps = [Difference(**_numbers(gap)) for gap in record["differences"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConjureError(
             f"{str(place)!r} holds no finished evaluation: {error}. Run conjure evaluate with "
@@ -204,7 +204,7 @@ def open_evaluation(folder: str | Path) -> Evaluation:
             for name in own[0]["distances"]
         }
         results[task] = TaskResult(examples, distances)
-    return Evaluation(said["settings"], scores, gaps, results, said["calls"], said["seconds"])
+    return Evaluation(record["settings"], scores, gaps, results, record["calls"], record["seconds"])
 
 
 def _key(name: str) -> tuple[str, str]:

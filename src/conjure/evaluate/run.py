@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conjure.divergence import ESTIMANDS
+from conjure.engine.speed import MEASURED_FROM, find_pace
 from conjure.errors import ConjureError
 from conjure.evaluate.examples import Conventions, Examples
 from conjure.evaluate.results import (
@@ -40,8 +41,9 @@ from conjure.io.files import check_folder
 from conjure.levels import Floats
 from conjure.loading.load import default_process
 from conjure.methods import METHODS
-from conjure.methods.base import Asked, Measured, Method, folder_name, host, place_of
+from conjure.methods.base import Measured, Method, Request, folder_name, host, place_of
 from conjure.operations.arguments import check_sampling
+from conjure.operations.costs import Plan
 from conjure.process.base import Process
 from conjure.statistics import jackknife_error, pearson
 
@@ -64,7 +66,7 @@ def evaluate(
     dtype: str = "float32",
     offline: bool = False,
     allow_pickle: bool = False,
-    announce: Callable[[int], None] | None = None,
+    announce: Callable[[Plan], None] | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """How well methods agree with human judgements of similarity.
@@ -85,7 +87,7 @@ def evaluate(
         dtype: In which those compute.
         offline: Read only what is on this machine.
         allow_pickle: Whether those may have weights that are not safetensors.
-        announce: Called before the work with the network calls it takes if nothing is kept yet.
+        announce: Called before the work with what it takes if nothing is kept yet.
         progress: Show bars.
 
     Raises:
@@ -104,8 +106,8 @@ def evaluate(
     if out is not None:
         check_folder(Path(out))
     load = default_process if process is None else process if callable(process) else lambda: process
-    asked = Asked(load, samples, seed, estimand, device, dtype, offline, allow_pickle, progress)
-    built = build_methods(methods, asked)
+    request = Request(load, samples, seed, estimand, device, dtype, offline, allow_pickle, progress)
+    built = build_methods(methods, request)
     kept = {method.name: folder_name(host(method)) for method in built}
     in_turn = sorted(built, key=lambda method: host(method) is method)  # who asks for more, first
     planned = 0
@@ -120,7 +122,7 @@ def evaluate(
                 planned += method.cost(prompts)
             begun.add(kept[method.name])
     if announce is not None:
-        announce(planned)
+        announce(_plan(planned, request.loaded))
     place = nullcontext(Path(out)) if out is not None else tempfile.TemporaryDirectory()
     drawn = Drawn({}, {})
     scores: list[Score] = []
@@ -133,18 +135,26 @@ def evaluate(
             prompts = conventions.prompts(examples)
             by_name = {m.name: m.measure(prompts, folder / kept[m.name]) for m in in_turn}
             measured = [(method, by_name[method.name]) for method in built]
-            calls += sum(said.calls for _, said in measured)
+            calls += sum(one.calls for _, one in measured)
             found, means = _score_task(examples, conventions, measured, drawn)
             scores += found
             results[examples.task] = TaskResult(examples, means)
         scores += _averages(scores, drawn)
         evaluation = Evaluation(
-            _settings(asked, conventions, built, chosen), scores, _differences(scores, drawn),
+            _settings(request, conventions, built, chosen), scores, _differences(scores, drawn),
             results, calls, time.perf_counter() - started, drawn.samples,
         )  # fmt: skip
         if out is not None:
             save(evaluation, folder)
     return evaluation
+
+
+def _plan(calls: int, process: Process | None) -> Plan:
+    """So many network calls, and how long they take, if that matters."""
+    pace = None
+    if process is not None:
+        pace = find_pace(process, ("",), min(calls, MEASURED_FROM - 1))
+    return Plan(calls, None if pace is None else calls * pace.seconds_per_call)
 
 
 class Drawn(NamedTuple):
@@ -170,17 +180,17 @@ def _score_task(
     scores, human = [], examples.scores
     means = {
         (method.name, column): values.mean(1)
-        for method, said in measured
-        for column, values in said.distances.items()
+        for method, outcome in measured
+        for column, values in outcome.distances.items()
     }
     control = next((mean for key, mean in means.items() if key[0] == CONTROL), None)
-    for method, said in measured:
-        for number, (column, values) in enumerate(said.distances.items()):
+    for method, outcome in measured:
+        for number, (column, values) in enumerate(outcome.distances.items()):
             near, key = -means[method.name, column], (examples.task, method.name, column)
             drawn.pairs[key] = bootstrap(near, human, examples.task, subsets)
             low, high = interval(drawn.pairs[key])
             error, beyond, ends = None, None, (None, None)
-            if said.samples > 1:
+            if outcome.samples > 1:
                 drawn.samples[key] = leave_one_out(values, human, subsets)
                 error = float(jackknife_error(drawn.samples[key]))
             if control is not None and method.name != CONTROL:
@@ -191,13 +201,13 @@ def _score_task(
                 Score(
                     examples.task, method.name, method.group, column, number == 0,
                     correlation(near, human, subsets), low, high, float(pearson(near, human)),
-                    error, beyond, *ends, len(examples), said.samples,
+                    error, beyond, *ends, len(examples), outcome.samples,
                 )
             )  # fmt: skip
     return scores, means
 
 
-def build_methods(names: Sequence[str], asked: Asked) -> list[Method]:
+def build_methods(names: Sequence[str], request: Request) -> list[Method]:
     """Methods by name, each loaded.
 
     Raises:
@@ -205,7 +215,7 @@ def build_methods(names: Sequence[str], asked: Asked) -> list[Method]:
     """
     parts = [name.partition(":") for name in names]
     ways = [(METHODS[kind], argument or None) for kind, _, argument in parts]
-    built = _told_apart([build(asked, argument) for build, argument in ways])
+    built = _told_apart([build(request, argument) for build, argument in ways])
     for name, count in Counter(method.name for method in built).items():
         if count > 1:
             raise ConjureError(f"The method {name} stands twice: take one out.")
@@ -274,12 +284,15 @@ def _differences(scores: list[Score], drawn: Drawn) -> list[Difference]:
 
 
 def _settings(
-    asked: Asked, conventions: Conventions, methods: Sequence[Method], chosen: Sequence[Examples]
+    request: Request,
+    conventions: Conventions,
+    methods: Sequence[Method],
+    chosen: Sequence[Examples],
 ) -> dict[str, Any]:
-    process = asked.loaded
-    told: dict[str, Any] = dict.fromkeys(("model", "revision", "variant", "process", "weights"))
+    process = request.loaded
+    about: dict[str, Any] = dict.fromkeys(("model", "revision", "variant", "process", "weights"))
     if process is not None:
-        told = {
+        about = {
             "model": process.model,
             "revision": process.revision,
             "variant": process.variant,
@@ -288,15 +301,15 @@ def _settings(
         }
     return {
         "conjure": importlib.metadata.version("conjure"),
-        **told,
+        **about,
         "methods": {method.name: method.settings for method in methods},
         "tasks": {
             examples.task: {"pairs": len(examples), "checksum": examples.checksum()}
             for examples in chosen
         },
-        "samples": asked.samples,
-        "seed": asked.seed,
-        "estimand": asked.estimand,
+        "samples": request.samples,
+        "seed": request.seed,
+        "estimand": request.estimand,
         "conventions": asdict(conventions),
         "torch": importlib.metadata.version("torch"),
     }

@@ -71,7 +71,7 @@ def sweep(
     *,
     samples: int = 2,
     out: str | Path | None = None,
-    **asked: Any,
+    **options: Any,
 ) -> list[Point]:
     """Evaluate at every combination of some settings.
 
@@ -83,7 +83,7 @@ def sweep(
         samples: Where they are not varied.
         out: A run directory for all of them: a point whose process is that of another shares its
             samples, so that ``samples=1,2,4`` costs what 4 does.
-        asked: Other arguments of ``evaluate``.
+        options: Other arguments of ``evaluate``.
     """
     found = []
     for values in product(*axes.values()):
@@ -91,7 +91,7 @@ def sweep(
         count = at.get("samples", samples)
         process = load(at)
         found.append(
-            Point(at, evaluate(tasks, methods, process=process, samples=count, out=out, **asked))
+            Point(at, evaluate(tasks, methods, process=process, samples=count, out=out, **options))
         )
         if out is not None:  # evaluation.json is that of the last point
             with written_whole(Path(out) / "sweep.json") as draft:

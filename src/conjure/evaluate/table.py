@@ -12,6 +12,7 @@ from conjure.errors import UnknownNameError
 from conjure.evaluate.published import PUBLISHED, SOURCE
 from conjure.evaluate.results import AVERAGE, Evaluation, Score
 from conjure.evaluate.tasks import SEVEN
+from conjure.io.markdown import markdown_table
 from conjure.methods.base import place_of
 
 POSTER = ("STS-B", "SICK-R", AVERAGE)
@@ -124,12 +125,12 @@ def cell(row: Row, task: str, *, full: bool) -> str:
         return "–"
     if figure != figure:
         return "undefined"
-    said = f"{figure:.1f}"
+    text = f"{figure:.1f}"
     if full and score is not None:
         if score.pearson is not None:
-            said += f" / {100 * score.pearson:.1f}"
-        said += f" [{100 * score.low:.1f}, {100 * score.high:.1f}]"
-    return said
+            text += f" / {100 * score.pearson:.1f}"
+        text += f" [{100 * score.low:.1f}, {100 * score.high:.1f}]"
+    return text
 
 
 def render(table: Table, kind: str) -> str:
@@ -152,30 +153,24 @@ def render(table: Table, kind: str) -> str:
 
 
 def _markdown(table: Table) -> str:
-    lines = [
-        f"| {table.corner} | " + " | ".join(table.headings) + " |",
-        "|---|" + "---:|" * len(table.headings),
-    ]
-    for group, rows in table.groups(table.rows):
-        lines.append(f"| *{group}* |" + " |" * len(table.headings))
-        for row in rows:
+    blank, rows = [None] * len(table.headings), []
+    for group, some in table.groups(table.rows):
+        rows.append([f"*{group}*", *blank])
+        for row in some:
             cells = [cell(row, t, full=table.full) for t in table.headings]
             marked = [
                 f"**{c}**" if t in row.best else c
                 for c, t in zip(cells, table.headings, strict=True)
             ]
-            lines.append(f"| {_escaped(row.name)} | " + " | ".join(marked) + " |")
+            rows.append([row.name, *marked])
     if table.published:
-        lines.append(f"| *Published: {SOURCE}* |" + " |" * len(table.headings))
+        rows.append([f"*Published: {SOURCE}*", *blank])
         for row in table.published:
             cells = [cell(row, t, full=False) for t in table.headings]
-            lines.append(f"| {row.name} (published) | " + " | ".join(cells) + " |")
+            rows.append([f"{row.name} (published)", *cells])
+    lines = [markdown_table([table.corner, *table.headings], rows, text=1)]
     lines += [line for note in table.notes for line in ("", note)]
     return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _latex(table: Table) -> str:

@@ -81,9 +81,9 @@ def drift_figure(found: Drift, *, count: int = SHOWN, progress: bool = False) ->
     def write(x: float, y: float, text: str, **how) -> None:
         figure.text(x / width, y / height, text, parse_math=False, **{"color": INK, **how})
 
-    for name, said, y in zip("AB", found.named, (0.2, 0.38), strict=True):
+    for name, letter, y in zip("AB", found.named, (0.2, 0.38), strict=True):
         most = int((width - 0.2) / (8 * LETTER))
-        write(0.1, height - y, shorten(f"{name}: {said}", most), fontsize=8, va="center")
+        write(0.1, height - y, shorten(f"{name}: {letter}", most), fontsize=8, va="center")
     axes = figure.add_axes(
         (label / width, (top - listing + 0.3) / height, BAR / width, (listing - 0.3) / height)
     )
@@ -115,9 +115,9 @@ def drift_figure(found: Drift, *, count: int = SHOWN, progress: bool = False) ->
         axes.spines[name].set_visible(False)
     if drawn is not None:
         left = label + BAR + 0.45
-        for half, said in enumerate("AB"):
+        for half, letter in enumerate("AB"):
             x = left + half * (SAMPLES * CELL + 0.3) + SAMPLES * CELL / 2
-            write(x, top + 0.12, said, fontsize=9, weight="bold", ha="center")
+            write(x, top + 0.12, letter, fontsize=9, weight="bold", ha="center")
         for row, (prompt, pictures) in enumerate(zip(*drawn, strict=True)):
             y = top - row * (CELL + 0.24)
             write(left, y - 0.08, shorten(prompt, 40), fontsize=7, va="center", color=GREY)

@@ -88,9 +88,9 @@ def processes_figure(found: Processes) -> Figure:
     axes.tick_params(length=0)
     for i, j in np.ndindex(count, count):
         value = agreement[i, j]
-        said = "–" if np.isnan(value) else f"{value:.2f}"
+        text = "–" if np.isnan(value) else f"{value:.2f}"
         ink = INK if np.isnan(value) or value > 0.6 else "white"
-        axes.text(j, i, said, ha="center", va="center", fontsize=7, color=ink)
+        axes.text(j, i, text, ha="center", va="center", fontsize=7, color=ink)
     axes.set_title("Spearman of the distances", fontsize=8, color=INK)
     for edge in axes.spines.values():
         edge.set_visible(False)

@@ -22,10 +22,12 @@ LETTER = 0.0074
 
 def process_line(process: Described) -> str:
     """What a process is, in a line for a figure."""
-    said = process.describe()
-    line = f"{shorten(process.model, 60)}, {said.get('sampler', '')}, T = {len(process.levels)}"
-    if said.get("eta") not in (None, 1.0):
-        line += f", η = {said['eta']:g}"
+    description = process.describe()
+    line = (
+        f"{shorten(process.model, 60)}, {description.get('sampler', '')}, T = {len(process.levels)}"
+    )
+    if description.get("eta") not in (None, 1.0):
+        line += f", η = {description['eta']:g}"
     return line + (f", guidance {process.guidance:g}" if process.guidance > 1 else "")
 
 

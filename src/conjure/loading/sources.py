@@ -135,8 +135,8 @@ UNREAD = ("safety_checker", "feature_extractor", "watermarker")
 
 def refuse_incomplete(folder: Path, index: Mapping[str, Any], name: str) -> None:
     """Refuse a folder that lacks a component."""
-    for component, said in index.items():
-        wanted = isinstance(said, list) and len(said) == 2 and said[0] is not None
+    for component, value in index.items():
+        wanted = isinstance(value, list) and len(value) == 2 and value[0] is not None
         if wanted and component not in UNREAD and not (folder / component).is_dir():
             raise ModelError(
                 f"{name!r} lacks its component {component!r}, which its model_index.json names. "

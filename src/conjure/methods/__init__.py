@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from conjure.registry import Registry, imported_when_used
 
 if TYPE_CHECKING:
-    from conjure.methods.base import Asked, Measured, Method
+    from conjure.methods.base import Measured, Method, Request
 
-__all__ = ["METHODS", "Asked", "Measured", "Method"]
+__all__ = ["METHODS", "Measured", "Method", "Request"]
 
-METHODS: Registry[Callable[[Asked, str | None], Method]] = Registry(
+METHODS: Registry[Callable[[Request, str | None], Method]] = Registry(
     "method",
     {
         "conjuring": "conjure.methods.conjuring:build",
@@ -34,7 +34,7 @@ METHODS: Registry[Callable[[Asked, str | None], Method]] = Registry(
 __getattr__ = imported_when_used(
     __name__,
     {
-        "Asked": "conjure.methods.base",
+        "Request": "conjure.methods.base",
         "Measured": "conjure.methods.base",
         "Method": "conjure.methods.base",
     },

@@ -21,7 +21,7 @@ from conjure.store.manifest import without_names
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What an evaluation asks all methods for.
 
     Args:
@@ -141,10 +141,10 @@ def folder_name(method: Method) -> str:
 
     Where a process' weights were found does not matter: a copy elsewhere has the same values.
     """
-    said = method.settings
-    if "weights" in said:  # a process' manifest: elsewhere "model" is what tells models apart
-        said = without_names(said)
-    text = json.dumps(said, sort_keys=True, ensure_ascii=False)
+    settings = method.settings
+    if "weights" in settings:  # a process' manifest: elsewhere "model" is what tells models apart
+        settings = without_names(settings)
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
     digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     plain = "".join(c if c.isalnum() or c in "-." else "-" for c in method.name)
     return f"{plain[-40:].strip('-.')}-{digest}"

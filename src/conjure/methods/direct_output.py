@@ -19,11 +19,11 @@ from conjure.engine.plan import neighbours_first
 from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
-from conjure.methods.base import DIFFUSION, Asked, Measured
+from conjure.methods.base import DIFFUSION, Measured, Request
 from conjure.methods.shared import distinct_texts
 from conjure.operations.arguments import check_prompt
 from conjure.process.base import Process
-from conjure.process.fingerprint import hash_said, hash_weights
+from conjure.process.fingerprint import hash_config, hash_weights
 from conjure.store.manifest import make_manifest
 from conjure.store.values import kept_values
 
@@ -42,7 +42,7 @@ class DirectOutput:
     guidance) for each prompt and sample, more where a prompt returns after many others.
     """
 
-    asked: Asked
+    request: Request
     process: Process
     encoder: ImageEncoder | None
     name: str
@@ -51,13 +51,13 @@ class DirectOutput:
     @property
     def settings(self) -> dict[str, Any]:
         """The process, what makes its last state a picture, and the image encoder."""
-        manifest = make_manifest(self.process, self.asked.seed)
-        said = {"method": "direct-output", "encoder": None, **manifest}
+        manifest = make_manifest(self.process, self.request.seed)
+        settings = {"method": "direct-output", "encoder": None, **manifest}
         if self.encoder is not None:
             weights = hash_weights({"encoder": self.encoder.model})
-            said |= {"encoder": weights, "processor": hash_said(self.encoder.processor)}
+            settings |= {"encoder": weights, "processor": hash_config(self.encoder.processor)}
         pictures = self.process.picture_fingerprint()
-        return said if pictures is None else {**said, "pictures": pictures}
+        return settings if pictures is None else {**settings, "pictures": pictures}
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
@@ -69,7 +69,7 @@ class DirectOutput:
 
         More where a text returns after its picture was forgotten.
         """
-        return self._path_calls * self.asked.samples * distinct_texts(pairs)
+        return self._path_calls * self.request.samples * distinct_texts(pairs)
 
     @property
     def _path_calls(self) -> int:
@@ -82,13 +82,13 @@ class DirectOutput:
         features = self.encoder
         if features is not None:
             columns.append("features")
-        network, k = Network(self.process), self.asked.samples
+        network, k = Network(self.process), self.request.samples
         made: OrderedDict[PathKey, tuple[Tensor, np.ndarray | None, np.ndarray | None]] = (
             OrderedDict()
         )
 
         def prepare(keys: Sequence[PathKey]) -> None:
-            latents = finished_pictures(self.process, network, keys, self.asked.seed)
+            latents = finished_pictures(self.process, network, keys, self.request.seed)
             pixels = None if decode is None else decode(latents)
             seen = features(pixels) if features is not None and pixels is not None else None
             for n, key in enumerate(keys):
@@ -122,7 +122,7 @@ class DirectOutput:
         jobs = all_jobs(pairs, k)
         # The encoder that was named is what the table shows.
         shown = sorted(columns, key=lambda column: column != "features")
-        with progress_bar("Direct output", None, shown=self.asked.progress) as bar:
+        with progress_bar("Direct output", None, shown=self.request.progress) as bar:
             network.on_calls = bar.advance
             # Once in an order that brings common prompts together, then in that of the pairs.
             kept_values(
@@ -160,18 +160,18 @@ class ImageEncoder:
             images = [Image.fromarray((255 * picture).round().astype(np.uint8)) for picture in part]
             inputs = self.processor(images=images, return_tensors="pt")
             inputs = inputs.to(self.model.device, self.model.dtype)
-            said: Any = project(**inputs) if project is not None else self.model(**inputs)
-            if isinstance(said, Tensor):
-                found.append(said)
+            output: Any = project(**inputs) if project is not None else self.model(**inputs)
+            if isinstance(output, Tensor):
+                found.append(output)
             elif self.pooled or project is not None:
-                found.append(said.pooler_output)
+                found.append(output.pooler_output)
             else:
-                found.append(said[0][:, 0])
+                found.append(output[0][:, 0])
         every = torch.cat(found).double().cpu()
         return (every / every.norm(dim=1, keepdim=True)).numpy()
 
 
-def load_encoder(name: str, asked: Asked) -> ImageEncoder:
+def load_encoder(name: str, request: Request) -> ImageEncoder:
     """An image encoder of transformers.
 
     Raises:
@@ -179,12 +179,12 @@ def load_encoder(name: str, asked: Asked) -> ImageEncoder:
     """
     from transformers import AutoImageProcessor, AutoModel
 
-    safe = None if asked.allow_pickle else True
+    safe = None if request.allow_pickle else True
     try:
-        processor = AutoImageProcessor.from_pretrained(name, local_files_only=asked.offline)
+        processor = AutoImageProcessor.from_pretrained(name, local_files_only=request.offline)
         model, about = AutoModel.from_pretrained(
-            name, use_safetensors=safe, output_loading_info=True, dtype=asked.torch_dtype,
-            local_files_only=asked.offline,
+            name, use_safetensors=safe, output_loading_info=True, dtype=request.torch_dtype,
+            local_files_only=request.offline,
         )  # fmt: skip
     except (OSError, ValueError, KeyError) as error:
         raise ConjureError(f"The image encoder {name!r} cannot be loaded: {error}") from error
@@ -192,14 +192,14 @@ def load_encoder(name: str, asked: Asked) -> ImageEncoder:
     # A pooler that the checkpoint lacks would be drawn at random.
     if [key for key in missing if "pooler" not in key]:
         raise ConjureError(f"{name!r} lacks weights that its network needs: {missing[0]}, …")
-    model.to(asked.torch_device)
+    model.to(request.torch_device)
     return ImageEncoder(model.eval(), processor, pooled=not missing)
 
 
-def build(asked: Asked, argument: str | None) -> DirectOutput:
+def build(request: Request, argument: str | None) -> DirectOutput:
     """The method ``direct-output`` or ``direct-output:IMAGE_ENCODER``."""
     name = "direct-output" if argument is None else f"direct-output:{argument}"
-    if argument is not None and not asked.process.has_pictures:
+    if argument is not None and not request.process.has_pictures:
         raise ConjureError("This process has no pictures for an image encoder to look at.")
-    encoder = None if argument is None else load_encoder(argument, asked)
-    return DirectOutput(asked, asked.process, encoder, name)
+    encoder = None if argument is None else load_encoder(argument, request)
+    return DirectOutput(request, request.process, encoder, name)

@@ -17,7 +17,7 @@ from conjure.engine.network import Network
 from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
-from conjure.methods.base import DIFFUSION, Asked, Measured
+from conjure.methods.base import DIFFUSION, Measured, Request
 from conjure.operations.arguments import check_prompt
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest
@@ -37,7 +37,7 @@ class InitialTimestep:
     Guidance only scales it. A call for each prompt and sample.
     """
 
-    asked: Asked
+    request: Request
     process: Process
     name: str = "initial-timestep"
     group: str = DIFFUSION
@@ -45,7 +45,7 @@ class InitialTimestep:
     @property
     def settings(self) -> dict[str, Any]:
         """The process, of which only the first state matters."""
-        return {"method": self.name, **make_manifest(self.process, self.asked.seed)}
+        return {"method": self.name, **make_manifest(self.process, self.request.seed)}
 
     @property
     def column(self) -> str:
@@ -60,7 +60,7 @@ class InitialTimestep:
     def cost(self, pairs: Sequence[Pair]) -> int:
         """One a text and sample, in each part of the pairs that it is in."""
         distinct = list(dict.fromkeys(ordered(*pair) for pair in pairs))
-        jobs = all_jobs(distinct, self.asked.samples)
+        jobs = all_jobs(distinct, self.request.samples)
         parts = range(0, len(jobs), self._together)
         return sum(len(paths_of(jobs[start : start + self._together])) for start in parts)
 
@@ -74,17 +74,17 @@ class InitialTimestep:
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Prompts in a part of the pairs are asked once; across parts, again."""
-        network, k = Network(self.process), self.asked.samples
+        network, k = Network(self.process), self.request.samples
 
         def compute(jobs: Sequence[Job]) -> np.ndarray:
             rows = {path: row for row, path in enumerate(paths_of(jobs))}
-            said = first_predictions(self.process, network, list(rows), self.asked.seed)
-            values = said.noise if self.column == "noise" else said.picture
+            prediction = first_predictions(self.process, network, list(rows), self.request.seed)
+            values = prediction.noise if self.column == "noise" else prediction.picture
             a = torch.tensor([rows[job.a, job.sample] for job in jobs])
             b = torch.tensor([rows[job.b, job.sample] for job in jobs])
             return squared_norm(values[a] - values[b])[:, None]
 
-        with progress_bar("Initial timestep", None, shown=self.asked.progress) as bar:
+        with progress_bar("Initial timestep", None, shown=self.request.progress) as bar:
             network.on_calls = bar.advance
             found = kept_values(
                 folder, all_jobs(pairs, k), 1, compute, self._together,
@@ -93,8 +93,8 @@ class InitialTimestep:
         return Measured({self.column: found.reshape(len(pairs), k)}, network.calls, k)
 
 
-def build(asked: Asked, argument: str | None) -> InitialTimestep:
+def build(request: Request, argument: str | None) -> InitialTimestep:
     """The method ``initial-timestep``."""
     if argument is not None:
         raise ConjureError("initial-timestep takes no name: the model is that of --model.")
-    return InitialTimestep(asked, asked.process)
+    return InitialTimestep(request, request.process)

@@ -12,7 +12,7 @@ import numpy as np
 
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
-from conjure.methods.base import DIFFUSION, Asked, Measured
+from conjure.methods.base import DIFFUSION, Measured, Request
 from conjure.methods.shared import distinct_texts
 from conjure.operations.arguments import check_arguments, check_prompt
 from conjure.operations.embedding.embeddings import embed
@@ -27,7 +27,7 @@ PATHS = 2
 class LandmarkDistance:
     """Column: the estimand under the reference measure, at so many unconditional paths' states."""
 
-    asked: Asked
+    request: Request
     process: Process
     paths: int
     name: str
@@ -39,8 +39,8 @@ class LandmarkDistance:
         return {
             "method": "landmarks",
             "paths": self.paths,
-            "estimand": self.asked.estimand,
-            **make_manifest(self.process, self.asked.seed),
+            "estimand": self.request.estimand,
+            **make_manifest(self.process, self.request.seed),
         }
 
     def check(self, texts: Iterable[str]) -> None:
@@ -58,20 +58,21 @@ class LandmarkDistance:
         folder.mkdir(parents=True, exist_ok=True)
         prompts = list(dict.fromkeys(chain.from_iterable(pairs)))
         found = embed(
-            prompts, process=self.process, paths=self.paths, seed=self.asked.seed,
-            estimand=self.asked.estimand, out=folder / "embeddings", progress=self.asked.progress,
+            prompts, process=self.process, paths=self.paths, seed=self.request.seed,
+            estimand=self.request.estimand, out=folder / "embeddings",
+            progress=self.request.progress,
         )  # fmt: skip
         rows = {prompt: row for row, prompt in enumerate(found.prompts)}
         ends = np.array([[rows[a], rows[b]] for a, b in pairs])
         gap = found.vectors[ends[:, 0]].astype(np.float64) - found.vectors[ends[:, 1]]
-        return Measured({self.asked.estimand: (gap**2).sum(1, keepdims=True)}, found.calls, 0)
+        return Measured({self.request.estimand: (gap**2).sum(1, keepdims=True)}, found.calls, 0)
 
 
-def build(asked: Asked, argument: str | None) -> LandmarkDistance:
+def build(request: Request, argument: str | None) -> LandmarkDistance:
     """The method ``landmarks`` or ``landmarks:PATHS``."""
     if argument is not None and not (argument.isdigit() and int(argument) > 0):
         raise ConjureError(f"landmarks:PATHS takes a whole number of paths, not {argument!r}.")
     paths = PATHS if argument is None else int(argument)
-    check_arguments(asked.process, 1, asked.seed, asked.estimand)
-    estimand_weights(asked.estimand, asked.process.levels)  # refuses what is no weighting
-    return LandmarkDistance(asked, asked.process, paths, f"landmarks:{paths}")
+    check_arguments(request.process, 1, request.seed, request.estimand)
+    estimand_weights(request.estimand, request.process.levels)  # refuses what is no weighting
+    return LandmarkDistance(request, request.process, paths, f"landmarks:{paths}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from conjure.engine.jobs import Pair
-from conjure.methods.base import DIFFUSION, Asked, Measured
+from conjure.methods.base import DIFFUSION, Measured, Request
 from conjure.methods.conjuring import Conjuring
 from conjure.methods.conjuring import build as build_conjuring
 from conjure.operations.relative import samples_of_ratio, with_reference
@@ -62,9 +62,9 @@ class RelativeDistance:
         )
 
 
-def build(asked: Asked, argument: str | None) -> RelativeDistance:
+def build(request: Request, argument: str | None) -> RelativeDistance:
     """The method ``relative``, or ``relative:REFERENCE``."""
-    conjuring = build_conjuring(asked, None)
-    reference = asked.process.negative if argument is None else argument
+    conjuring = build_conjuring(request, None)
+    reference = request.process.negative if argument is None else argument
     name = "relative" if argument is None else f"relative:{argument}"
     return RelativeDistance(conjuring, reference, name)

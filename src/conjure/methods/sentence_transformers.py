@@ -13,7 +13,7 @@ import numpy as np
 
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
-from conjure.methods.base import CONTRASTIVE, Asked, Measured
+from conjure.methods.base import CONTRASTIVE, Measured, Request
 from conjure.methods.shared import cosine_distances, short_name
 from conjure.process.fingerprint import hash_weights
 
@@ -23,13 +23,13 @@ class SentenceTransformers:
     """Column: 1 − cosine.
 
     Args:
-        asked: Device and precision.
+        request: Device and precision.
         model: Of the library.
         argument: The hub id or folder that was named.
         label: What the table calls it.
     """
 
-    asked: Asked
+    request: Request
     model: Any
     argument: str
     label: str
@@ -48,7 +48,7 @@ class SentenceTransformers:
             "model": self.argument,
             "weights": hash_weights({"model": self.model}),
             "modules": [repr(module) for module in list(self.model)[1:]],
-            "dtype": str(self.asked.torch_dtype),
+            "dtype": str(self.request.torch_dtype),
         }
 
     def check(self, texts: Iterable[str]) -> None:
@@ -61,12 +61,12 @@ class SentenceTransformers:
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """Encodes every text once; fast enough that nothing is kept."""
         texts = list(dict.fromkeys(chain.from_iterable(pairs)))
-        shown = self.asked.progress and sys.stderr.isatty()
+        shown = self.request.progress and sys.stderr.isatty()
         vectors = self.model.encode(texts, show_progress_bar=shown)
         return Measured(cosine_distances(texts, pairs, {"cosine": np.asarray(vectors)}), 0, 0)
 
 
-def build(asked: Asked, argument: str | None) -> SentenceTransformers:
+def build(request: Request, argument: str | None) -> SentenceTransformers:
     """The method ``sentence-transformers:NAME``.
 
     Raises:
@@ -80,14 +80,14 @@ def build(asked: Asked, argument: str | None) -> SentenceTransformers:
         raise ConjureError(
             "sentence-transformers:NAME needs the library: pip install 'conjure[evaluate]'."
         ) from error
-    how: dict[str, Any] = {"dtype": asked.torch_dtype}
-    if not asked.allow_pickle:
+    how: dict[str, Any] = {"dtype": request.torch_dtype}
+    if not request.allow_pickle:
         how["use_safetensors"] = True
     try:
         model = SentenceTransformer(
-            argument, device=str(asked.torch_device), trust_remote_code=False, model_kwargs=how,
-            local_files_only=asked.offline,
+            argument, device=str(request.torch_device), trust_remote_code=False, model_kwargs=how,
+            local_files_only=request.offline,
         )  # fmt: skip
     except (OSError, ValueError, TypeError) as error:
         raise ConjureError(f"The model {argument!r} cannot be loaded: {error}") from error
-    return SentenceTransformers(asked, model, argument, short_name(argument))
+    return SentenceTransformers(request, model, argument, short_name(argument))

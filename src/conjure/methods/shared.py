@@ -11,7 +11,7 @@ import numpy as np
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
 from conjure.levels import Floats
-from conjure.methods.base import Asked
+from conjure.methods.base import Request
 from conjure.process.pipeline import PipelineProcess
 
 
@@ -20,15 +20,15 @@ def distinct_texts(pairs: Sequence[Pair]) -> int:
     return len(set(chain.from_iterable(pairs)))
 
 
-def needs_pipeline(asked: Asked, method: str) -> PipelineProcess:
+def needs_pipeline(request: Request, method: str) -> PipelineProcess:
     """The process, if it is a loaded pipeline.
 
     Raises:
         ConjureError: It is not.
     """
-    if not isinstance(asked.process, PipelineProcess):
+    if not isinstance(request.process, PipelineProcess):
         raise ConjureError(f"{method} needs a diffusion pipeline: name one with --model.")
-    return asked.process
+    return request.process
 
 
 def cosine_distances(

@@ -10,7 +10,7 @@ from typing import Any
 
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
-from conjure.methods.base import CONTROL, Asked, Measured
+from conjure.methods.base import CONTROL, Measured, Request
 from conjure.methods.shared import cosine_distances, needs_pipeline
 from conjure.operations.arguments import check_prompt
 from conjure.process.pipeline import PipelineProcess
@@ -53,10 +53,10 @@ class TextEncoder:
         return Measured(cosine_distances(prompts, pairs, vectors), 0, 0)
 
 
-def build(asked: Asked, argument: str | None) -> TextEncoder:
+def build(request: Request, argument: str | None) -> TextEncoder:
     """The method ``text-encoder``."""
     if argument is not None:
         raise ConjureError(
             "text-encoder is that of --model; for another one take sentence-transformers:NAME."
         )
-    return TextEncoder(needs_pipeline(asked, "text-encoder"))
+    return TextEncoder(needs_pipeline(request, "text-encoder"))

@@ -25,7 +25,7 @@ from torch import Tensor
 from conjure.engine.jobs import Job, Pair
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
-from conjure.methods.base import AUTOREGRESSIVE, Asked, Measured
+from conjure.methods.base import AUTOREGRESSIVE, Measured, Request
 from conjure.methods.shared import short_name
 from conjure.process.fingerprint import hash_tokenizer, hash_weights
 from conjure.store.manifest import versions
@@ -62,7 +62,7 @@ class Trajectories:
     A sample is one continuation from either text, so that k = ``continuations`` in its errors.
     """
 
-    asked: Asked
+    request: Request
     model: Any
     tokenizer: Any
     argument: str
@@ -87,7 +87,7 @@ class Trajectories:
             "template": self.template,
             "continuations": self.continuations,
             "tokens": self.tokens,
-            "seed": self.asked.seed,
+            "seed": self.request.seed,
             "dtype": str(self.model.dtype),
             "tokenizer": hash_tokenizer(self.tokenizer),
             "versions": versions(),
@@ -107,8 +107,8 @@ class Trajectories:
                     f"{self.argument} reads {limit}."
                 )
             if not cached:
-                said = getattr(self._read(text), "past_key_values", None)
-                cached = hasattr(said, "batch_repeat_interleave")
+                cache = getattr(self._read(text), "past_key_values", None)
+                cached = hasattr(cache, "batch_repeat_interleave")
                 if not cached:
                     raise ConjureError(
                         f"{self.argument} keeps no cache of keys and values, by which the same "
@@ -123,7 +123,7 @@ class Trajectories:
         """A pair at a time, its n continuations in a batch; each pair is kept when it is done."""
         passes = 0
         made: dict[str, Continuations] = {}
-        with progress_bar("Continuations", None, shown=self.asked.progress) as bar:
+        with progress_bar("Continuations", None, shown=self.request.progress) as bar:
 
             def compute(jobs: Sequence[Job]) -> np.ndarray:
                 nonlocal passes
@@ -146,8 +146,8 @@ class Trajectories:
                 folder, jobs, columns, compute, 1, lambda missing: bar.expect(2 * len(missing))
             )
         shaped = found.reshape(len(pairs), 2, self.continuations)
-        said = {name: shaped[:, n] for n, name in enumerate(COLUMNS)}
-        return Measured(said, passes, self.continuations)
+        distances = {name: shaped[:, n] for n, name in enumerate(COLUMNS)}
+        return Measured(distances, passes, self.continuations)
 
     def _ids(self, text: str) -> Tensor:
         put = text if self.template is None else self.template.replace("{}", text)
@@ -162,13 +162,13 @@ class Trajectories:
         """
         n, end = self.continuations, self.tokenizer.eos_token_id
         ids = self._ids(text).to(self.model.device).expand(n, -1)
-        said = self.model(ids, use_cache=True)
+        output = self.model(ids, use_cache=True)
         tokens = torch.full((n, self.tokens), 0 if end is None else end, dtype=torch.long)
         lengths = torch.full((n,), self.tokens, dtype=torch.long)
         alive = torch.ones(n, dtype=torch.bool)
         for place in range(self.tokens):
-            logits = said.logits[:, -1].double().cpu()
-            noise = gumbel(self.asked.seed, n, place, logits.shape[1])
+            logits = output.logits[:, -1].double().cpu()
+            noise = gumbel(self.request.seed, n, place, logits.shape[1])
             drawn = (logits.log_softmax(-1) + noise).argmax(-1)
             tokens[alive, place] = drawn[alive]
             if end is not None:
@@ -178,7 +178,7 @@ class Trajectories:
             if not alive.any() or place + 1 == self.tokens:
                 break
             step = tokens[:, place : place + 1].to(self.model.device)
-            said = self.model(step, past_key_values=said.past_key_values, use_cache=True)
+            output = self.model(step, past_key_values=output.past_key_values, use_cache=True)
         return Continuations(tokens, lengths)
 
     def compare(self, a: str, b: str, from_a: Continuations, from_b: Continuations) -> np.ndarray:
@@ -188,9 +188,9 @@ class Trajectories:
         lengths = torch.cat([from_a.lengths, from_b.lengths])
         inside = torch.arange(self.tokens) < lengths[:, None]
         gaps, jeffreys = [], []
-        said_a, said_b = self._read(a), self._read(b)
+        after_a, after_b = self._read(a), self._read(b)
         for rows in self._parts():
-            under_a, under_b = (self._score(said, tokens[rows]) for said in (said_a, said_b))
+            under_a, under_b = (self._score(output, tokens[rows]) for output in (after_a, after_b))
             chosen_a, chosen_b = (
                 logs.gather(2, tokens[rows, :, None])[:, :, 0] for logs in (under_a, under_b)
             )
@@ -215,14 +215,14 @@ class Trajectories:
         return self.model(self._ids(text).to(self.model.device), use_cache=True)
 
     @torch.inference_mode()
-    def _score(self, said: Any, tokens: Tensor) -> Tensor:
+    def _score(self, output: Any, tokens: Tensor) -> Tensor:
         """The log p of every next token along the continuations, shape ``(n, m, vocabulary)``."""
         count = len(tokens)
         given = tokens[:, :-1].to(self.model.device)
-        first = said.logits[:, -1:].expand(count, -1, -1)
+        first = output.logits[:, -1:].expand(count, -1, -1)
         if given.shape[1] == 0:
             return first.double().log_softmax(-1).cpu()
-        kept = copy.deepcopy(said.past_key_values)
+        kept = copy.deepcopy(output.past_key_values)
         kept.batch_repeat_interleave(count)
         rest = self.model(given, past_key_values=kept, use_cache=True).logits
         return torch.cat([first, rest], 1).double().log_softmax(-1).cpu()
@@ -238,7 +238,7 @@ def gumbel(seed: int, continuations: int, place: int, count: int) -> Tensor:
     return torch.from_numpy(np.stack(rows))
 
 
-def load(asked: Asked, argument: str | None, template: str | None) -> Trajectories:
+def load(request: Request, argument: str | None, template: str | None) -> Trajectories:
     """A causal language model and its tokenizer.
 
     Raises:
@@ -248,12 +248,12 @@ def load(asked: Asked, argument: str | None, template: str | None) -> Trajectori
         raise ConjureError("Name the model: trajectories:NAME, a hub id or a folder.")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    safe = None if asked.allow_pickle else True
+    safe = None if request.allow_pickle else True
     try:
-        tokenizer = AutoTokenizer.from_pretrained(argument, local_files_only=asked.offline)
+        tokenizer = AutoTokenizer.from_pretrained(argument, local_files_only=request.offline)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            argument, use_safetensors=safe, output_loading_info=True, dtype=asked.torch_dtype,
-            local_files_only=asked.offline,
+            argument, use_safetensors=safe, output_loading_info=True, dtype=request.torch_dtype,
+            local_files_only=request.offline,
         )  # fmt: skip
         model, about = loaded
     except (OSError, ValueError, KeyError) as error:
@@ -261,16 +261,16 @@ def load(asked: Asked, argument: str | None, template: str | None) -> Trajectori
     if about["missing_keys"]:
         lacks = next(iter(about["missing_keys"]))
         raise ConjureError(f"{argument!r} lacks weights that its network needs: {lacks}, …")
-    model.to(asked.torch_device)
+    model.to(request.torch_device)
     model.eval()
-    return Trajectories(asked, model, tokenizer, argument, short_name(argument), template)
+    return Trajectories(request, model, tokenizer, argument, short_name(argument), template)
 
 
-def build(asked: Asked, argument: str | None) -> Trajectories:
+def build(request: Request, argument: str | None) -> Trajectories:
     """The method ``trajectories:NAME``."""
-    return load(asked, argument, None)
+    return load(request, argument, None)
 
 
-def build_prompted(asked: Asked, argument: str | None) -> Trajectories:
+def build_prompted(request: Request, argument: str | None) -> Trajectories:
     """The method ``trajectories+prompt:NAME``."""
-    return load(asked, argument, TEMPLATE)
+    return load(request, argument, TEMPLATE)

@@ -64,12 +64,12 @@ class Drift:
             {"revision": p.revision, "variant": p.variant} | p.describe()
             for p in (self.first, self.second)
         ]
-        told = []
+        names = []
         for process, own, other in zip((self.first, self.second), apart, apart[::-1], strict=True):
-            said = {k: v for k, v in own.items() if other.get(k) != v and k != "device"}
-            listed = ", ".join(f"{name} {value}" for name, value in said.items())
-            told.append(process.model + (f" ({listed})" if listed else ""))
-        return told[0], told[1]
+            differences = {k: v for k, v in own.items() if other.get(k) != v and k != "device"}
+            listed = ", ".join(f"{name} {value}" for name, value in differences.items())
+            names.append(process.model + (f" ({listed})" if listed else ""))
+        return names[0], names[1]
 
     @property
     def distances(self) -> np.ndarray:

@@ -228,9 +228,9 @@ def _meant(rows: Floats) -> np.ndarray:
 
 def _agreement(rows: Floats) -> Floats:
     """Spearman's correlations of some rows; NaN with one without meaning."""
-    said = _meant(rows)
-    found = np.where(said[:, None] & said, spearman(rows[:, None], rows), np.nan)
-    found[said, said] = 1.0  # not a rounding less
+    meant = _meant(rows)
+    found = np.where(meant[:, None] & meant, spearman(rows[:, None], rows), np.nan)
+    found[meant, meant] = 1.0  # not a rounding less
     return found
 
 

@@ -22,7 +22,7 @@ def hash_weights(networks: Mapping[str, torch.nn.Module]) -> str:
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         for line in adapters({name: network}):
             digest.update(line.encode())
-        digest.update(hash_said(getattr(network, "config", None)).encode())
+        digest.update(hash_config(getattr(network, "config", None)).encode())
     return digest.hexdigest()
 
 
@@ -37,9 +37,9 @@ def adapters(networks: Mapping[str, torch.nn.Module]) -> Iterable[str]:
                 yield f"{name}.{key} {sorted(scales.items())} {active} {off}"
 
 
-def hash_said(said: Any) -> str:
+def hash_config(config: Any) -> str:
     """Of a configuration, whatever kind of object it is."""
-    plain = said.to_dict() if hasattr(said, "to_dict") else dict(said or {})
+    plain = config.to_dict() if hasattr(config, "to_dict") else dict(config or {})
     kept = {k: v for k, v in plain.items() if k[:1] != "_" and k not in IRRELEVANT}
     text = json.dumps(kept, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -52,10 +52,10 @@ def hash_tokenizer(tokenizer: Any) -> str:
     for call in ("truncation", "padding"):  # of the last call
         rules.pop(call, None)
     special = getattr(tokenizer, "special_tokens_map", None)
-    said = {
+    described = {
         "class": type(tokenizer).__name__,
         "special": special,
         "longest": getattr(tokenizer, "model_max_length", None),
         "backend": rules,
     }
-    return hash_said(said)
+    return hash_config(described)

@@ -166,8 +166,8 @@ class PipelineProcess(Defaults):
     def picture_fingerprint(self) -> str:
         """Of what the last step leads to, and of the network that makes it a picture."""
         weights = "" if self.codec is None else hash_weights({"vae": self.codec})
-        said = f"{weights} {self.grid.final}"
-        return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+        parts = f"{weights} {self.grid.final}"
+        return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
     def check(self, prompt: str) -> None:
         """Refuse a prompt that the text encoder would cut.
@@ -205,8 +205,8 @@ class PipelineProcess(Defaults):
         output, variance = self._denoise(seen, step, prompts), None
         if output.shape[1] == 2 * x.shape[1]:  # with a learned variance
             output, variance = output.to(x.dtype).chunk(2, dim=1)
-        said = to_prediction(kind, output.to(x.dtype), x, alpha, sigma)
-        return Prediction(said.noise, said.picture, variance)
+        prediction = to_prediction(kind, output.to(x.dtype), x, alpha, sigma)
+        return Prediction(prediction.noise, prediction.picture, variance)
 
     def _denoise(self, x: Tensor, step: int, prompts: Sequence[str]) -> Tensor:
         """The network's output, asked once for each length that the encoded prompts have."""

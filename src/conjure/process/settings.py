@@ -39,8 +39,8 @@ class About:
         decides: Which weights are loaded and how, or a path on loaded weights, which
             ``conjure.loading.vary`` can change.
         read: How one of its values is read from text, where it can be varied on the command line.
-        said_as: Its name in ``Process.describe``, from which the process can be loaded again; None
-            where it changes no number.
+        described_as: Its name in ``Process.describe``, from which the process can be loaded again;
+            None where it changes no number.
         type: Of its option, where that is another than the setting's.
         default: Likewise.
     """
@@ -50,7 +50,7 @@ class About:
     panel: Panel
     decides: Decides
     read: Callable[[str], Any] | None
-    said_as: str | None
+    described_as: str | None
     type: Any
     default: Any
 
@@ -62,16 +62,16 @@ def setting(
     panel: Panel = "process",
     decides: Decides = "path",
     read: Callable[[str], Any] | None = None,
-    said: bool | str = False,
+    described_as: bool | str = False,
     type: Any = None,
     option_default: Any = USUAL,
 ) -> Any:
     """A field of ``Settings``; see ``About``.
 
-    ``said`` is True where ``Process.describe`` has it under its own name.
+    ``described_as`` is True where ``Process.describe`` has it under its own name.
     """
     usual = default if option_default is USUAL else option_default
-    about = About(help, flags, panel, decides, read, said or None, type, usual)  # type: ignore[arg-type]
+    about = About(help, flags, panel, decides, read, described_as or None, type, usual)  # type: ignore[arg-type]
     return field(default=default, metadata={"about": about})
 
 
@@ -131,51 +131,52 @@ class Settings:
         panel="model", decides="weights", read=str, type=str | None, option_default=None,
     )  # fmt: skip
     _: KW_ONLY
-    sampler: str = setting("ddim", f"One of {', '.join(SAMPLERS)}.", read=str, said=True)
+    sampler: str = setting("ddim", f"One of {', '.join(SAMPLERS)}.", read=str, described_as=True)
     eta: float | None = setting(
         None,
         "η of ddim: 0 deterministic, 1 ancestral.  [dim]\\[default: 1, of own 0][/dim]",
-        read=float, said=True,
+        read=float, described_as=True,
     )  # fmt: skip
     spacing: str | None = setting(
         None,
         "Spacing of the steps: leading, trailing, linspace, karras, exponential, beta.  "
         "[dim]\\[default: the pipeline's own][/dim]",
-        read=str, said=True,
+        read=str, described_as=True,
     )  # fmt: skip
     shift: float | None = setting(
         None,
         "Timestep shift of a flow's noise levels.  [dim]\\[default: the pipeline's own][/dim]",
-        read=float, said=True,
+        read=float, described_as=True,
     )  # fmt: skip
     steps: int = setting(
-        20, "States of a path that are scored.", "--steps", "-T", read=int, said=True
+        20, "States of a path that are scored.", "--steps", "-T", read=int, described_as=True
     )
     guidance: float | None = setting(
         1.0, "Classifier-free guidance, at least 1 (none).", "--guidance", "-w",
-        read=float, said=True, type=float,
+        read=float, described_as=True, type=float,
     )  # fmt: skip
-    negative: str = setting("", "Prompt of the unconditional branch.", read=str, said=True)
+    negative: str = setting("", "Prompt of the unconditional branch.", read=str, described_as=True)
     embedded_guidance: float | None = setting(
         None,
         "Guidance that is an input of the network, as in Flux and LCMs.  "
         "[dim]\\[default: the pipeline's own][/dim]",
-        decides="weights", read=float, said=True,
+        decides="weights", read=float, described_as=True,
     )  # fmt: skip
     long: str = setting(
         "refuse",
         "Prompts beyond the text encoder's length: refuse, truncate, or chunk (read in windows).",
-        said=True,
+        described_as=True,
     )
     lora: Any = setting(
         (),
         "LoRA weights to put on the model: file, folder or hub id, with its scale after a "
         "colon if that is not 1. May be repeated.",
-        panel="model", decides="weights", read=str, said="loras", type=list[str], option_default=[],
+        panel="model", decides="weights", read=str, described_as="loras", type=list[str],
+        option_default=[],
     )  # fmt: skip
     size: Any = setting(
         None, "Side of the picture in pixels.  [dim]\\[default: the model's own][/dim]",
-        panel="model", decides="weights", said=True, type=int | None,
+        panel="model", decides="weights", described_as=True, type=int | None,
     )  # fmt: skip
     config: str | Path | None = setting(
         None,
@@ -199,7 +200,8 @@ class Settings:
     )  # fmt: skip
     dtype: Any = setting(
         None, "Network precision: float32, bfloat16, float16, float64.",
-        panel="model", decides="weights", read=str, said=True, type=str, option_default="float32",
+        panel="model", decides="weights", read=str, described_as=True, type=str,
+        option_default="float32",
     )  # fmt: skip
     batch_size: int | None = setting(
         None,
@@ -272,7 +274,7 @@ def arguments_from(description: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for one in fields(Settings):
         value = description.get(_key(one))
-        if about(one).said_as and value not in (None, []):
+        if about(one).described_as and value not in (None, []):
             found[one.name] = value
     return found
 
@@ -286,13 +288,13 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         _key(one): values[one.name]
         for one in fields(Settings)
-        if about(one).said_as and values.get(one.name) not in (None, [])
+        if about(one).described_as and values.get(one.name) not in (None, [])
     }
 
 
 def _key(one: Field[Any]) -> str:
-    said = about(one).said_as
-    return said if isinstance(said, str) else one.name
+    name = about(one).described_as
+    return name if isinstance(name, str) else one.name
 
 
 def dtype_name(dtype: Any) -> str:

@@ -8,10 +8,18 @@ import json
 import platform
 from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
+from conjure.divergence.base import FIELDS
 from conjure.process.base import Process
+
+FIRST_FIELDS = ("noise", "picture", "step", "printed")
+"""The squares that runs of format 1 hold of a sample."""
+
+FORMAT = 1 if FIELDS == FIRST_FIELDS else 2 + crc32(" ".join(FIELDS).encode())
+"""Of what a run stores: another number by itself where it holds other squares."""
 
 LIBRARIES = ("conjure", "torch", "diffusers", "transformers", "numpy")
 FREE = frozenset({"device"})
@@ -33,7 +41,7 @@ def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
     """
     settings = {k: v for k, v in process.describe().items() if k not in FREE}
     return {
-        "format": 1,
+        "format": FORMAT,
         "model": process.model,
         "revision": process.revision,
         "variant": process.variant,
@@ -61,8 +69,8 @@ def hash_levels(process: Process) -> str:
 
 def process_digest(manifest: Mapping[str, Any]) -> str:
     """A hash of what a manifest says of the process: of all that decides a prediction."""
-    said = {key: manifest[key] for key in ("weights", "process", "levels")}
-    text = json.dumps(said, sort_keys=True)
+    identity = {key: manifest[key] for key in ("weights", "process", "levels")}
+    text = json.dumps(identity, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -35,7 +35,7 @@ def kept_values(
         folder: Made if it is not there.
         jobs: Pairs and samples; a pair's two orders are one.
         columns: Numbers a job.
-        compute: Asked for what is missing, some jobs at a time, each of which is kept when done.
+        compute: Called with what is missing, some jobs at a time, each of which is kept when done.
         together: How many.
         announce: Told what is missing, before it is computed.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
 
 from conjure.evaluate.analysis import disagreements
 from conjure.evaluate.report.rows import (
@@ -20,6 +18,7 @@ from conjure.evaluate.report.rows import (
 )
 from conjure.evaluate.results import Evaluation
 from conjure.evaluate.table import make_table
+from conjure.io.markdown import markdown_table
 
 
 def markdown_report(evaluation: Evaluation, chosen: tuple[str, str] | None = None) -> str:
@@ -34,30 +33,21 @@ def markdown_report(evaluation: Evaluation, chosen: tuple[str, str] | None = Non
     chosen = chosen or pick_column(evaluation)
     parts = ["# Agreement with people", render(make_table(evaluation, full=True), "markdown")]
     parts += ["## How sure that is", ABOUT_ERRORS]
-    parts.append(_markdown(ERRORS, error_rows(evaluation), text=2))
+    parts.append(markdown_table(ERRORS, error_rows(evaluation), text=2))
     if rows := difference_rows(evaluation):
         parts += ["## Differences between methods", ABOUT_DIFFERENCES]
-        parts.append(_markdown(DIFFERENCES, rows, text=2))
+        parts.append(markdown_table(DIFFERENCES, rows, text=2))
     for task, result in evaluation.results.items():
         parts.append(f"## {task}: {', '.join(chosen)}")
         for respect, rows in kind_rows(evaluation, result, chosen).items():
-            parts.append(_markdown((respect, *KINDS), rows, text=1))
+            parts.append(markdown_table((respect, *KINDS), rows, text=1))
         rows = [
             [d.a, d.b, f"{100 * d.human_rank:.0f}", f"{100 * d.method_rank:.0f}"]
             for d in disagreements(result, chosen)
         ]
-        parts.append(_markdown(("first", "second", "rank by people", "rank by it"), rows, text=2))
-    said = json.dumps(evaluation.settings, indent=1, ensure_ascii=False)
-    parts += ["## Settings", f"```json\n{said}\n```"]
+        parts.append(
+            markdown_table(("first", "second", "rank by people", "rank by it"), rows, text=2)
+        )
+    settings = json.dumps(evaluation.settings, indent=1, ensure_ascii=False)
+    parts += ["## Settings", f"```json\n{settings}\n```"]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(names: Sequence[str], rows: Iterable[Sequence[Any]], text: int) -> str:
-    """A table whose first ``text`` columns are words."""
-    signs = ["---" if n < text else "---:" for n in range(len(names))]
-    lines = [names, signs, *rows]
-    return "\n".join("| " + " | ".join(_cell(str(c)) for c in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -71,8 +71,8 @@ def report_page(
     chosen = chosen or pick_column(evaluation)
     for task, result in evaluation.results.items():
         parts.append(_task(evaluation, task, result, chosen, process, progress=progress))
-    said = json.dumps(settings, indent=1, ensure_ascii=False)
-    parts.append(f"<h2>Settings</h2><pre>{html.escape(said)}</pre>")
+    listed = json.dumps(settings, indent=1, ensure_ascii=False)
+    parts.append(f"<h2>Settings</h2><pre>{html.escape(listed)}</pre>")
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>'
@@ -196,10 +196,10 @@ def _table(names: Iterable[str], rows: Iterable[Sequence[Any]], text: int) -> st
     """The first ``text`` columns to the left, numbers to the right."""
 
     def line(cells: Iterable[Any], tag: str) -> str:
-        said = [c if isinstance(c, _Raw) else html.escape(str(c)) for c in cells]
+        texts = [c if isinstance(c, _Raw) else html.escape(str(c)) for c in cells]
         marked = [
             f"<{tag}{' class=text dir=auto' if n < text else ''}>{c}</{tag}>"
-            for n, c in enumerate(said)
+            for n, c in enumerate(texts)
         ]
         return f"<tr>{''.join(marked)}</tr>"
 

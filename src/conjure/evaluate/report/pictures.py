@@ -40,8 +40,8 @@ def draw(
         image = Image.fromarray((255 * picture).round().astype(np.uint8))
         image.thumbnail((THUMBNAIL, THUMBNAIL))
         image.save(stream, "PNG")
-        said = base64.b64encode(stream.getvalue()).decode()
-        found.append(f'<img alt="" src="data:image/png;base64,{said}">')
+        encoded = base64.b64encode(stream.getvalue()).decode()
+        found.append(f'<img alt="" src="data:image/png;base64,{encoded}">')
     return found
 
 
@@ -73,5 +73,5 @@ def scatter(result: TaskResult, chosen: tuple[str, str]) -> Figure:
 def as_image(figure: Figure, name: str) -> str:
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
-    said = base64.b64encode(stream.getvalue()).decode()
-    return f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{said}"></figure>'
+    encoded = base64.b64encode(stream.getvalue()).decode()
+    return f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{encoded}"></figure>'

@@ -70,10 +70,10 @@ def error_rows(evaluation: Evaluation) -> list[list[Any]]:
 def _beyond(score: Score) -> str:
     if score.beyond_text is None:
         return "–"
-    said = f"{100 * score.beyond_text:.1f}"
+    text = f"{100 * score.beyond_text:.1f}"
     if score.beyond_low is None or score.beyond_high is None:
-        return said
-    return f"{said} [{100 * score.beyond_low:.1f}, {100 * score.beyond_high:.1f}]"
+        return text
+    return f"{text} [{100 * score.beyond_low:.1f}, {100 * score.beyond_high:.1f}]"
 
 
 def difference_rows(evaluation: Evaluation) -> list[list[Any]]:
@@ -111,8 +111,8 @@ def kind_rows(
 
 
 def _with_ends(kind: Kind) -> str:
-    said = _hundred(kind.spearman)
-    return said if said == "–" else f"{said} [{_hundred(kind.low)}, {_hundred(kind.high)}]"
+    text = _hundred(kind.spearman)
+    return text if text == "–" else f"{text} [{_hundred(kind.low)}, {_hundred(kind.high)}]"
 
 
 def _hundred(value: float) -> str:

@@ -76,18 +76,18 @@ def draw_landmarks(
         return process.place(noise.batch(seed, range(paths), step, process.shape))
 
     x, memory = process.prior(drawn(0)), None
-    states, said = [], []
+    states, predictions = [], []
     scored = scored_visits(process.visits)
     for i in range(len(process.visits)):
         prediction = network.predict(x, i, [process.negative] * paths)
         if i in scored:
             states.append(x)
-            said.append(prediction)
+            predictions.append(prediction)
         if i + 1 < len(process.visits):
             move = process.transition(x, i, prediction, memory)
             memory = move.memory
             x = move.draw(drawn(i + 1))
-    noises, pictures = ([getattr(p, name) for p in said] for name in ("noise", "picture"))
+    noises, pictures = ([getattr(p, name) for p in predictions] for name in ("noise", "picture"))
     parts = (torch.stack(part) for part in (states, noises, pictures))
     return Landmarks(*parts, seed=seed, origin=origin)
 
@@ -157,9 +157,9 @@ def differences(
     count, shape = landmarks.paths, landmarks.states.shape[2:]
     x = landmarks.states[step].repeat(len(prompts), *(1 for _ in shape))
     rows = [prompt for prompt in prompts for _ in range(count)]
-    said = network.predict(x, visit, rows)
+    prediction = network.predict(x, visit, rows)
     repeats = (len(prompts), *(1 for _ in shape))
     return Prediction(
-        said.noise - landmarks.noise[step].repeat(*repeats),
-        said.picture - landmarks.picture[step].repeat(*repeats),
+        prediction.noise - landmarks.noise[step].repeat(*repeats),
+        prediction.picture - landmarks.picture[step].repeat(*repeats),
     )

@@ -39,9 +39,9 @@ def embed_vectors(
     total = 0.0
     kept = []
     for step, visit in enumerate(scored_visits(process.visits)):
-        said = differences(landmarks, network, step, visit, prompts)
+        gap = differences(landmarks, network, step, visit, prompts)
         for kind, (part, weight) in enumerate(
-            ((said.noise, weights[0][step]), (said.picture, weights[1][step]))
+            ((gap.noise, weights[0][step]), (gap.picture, weights[1][step]))
         ):
             if weight == 0:
                 continue

@@ -44,8 +44,8 @@ def load(source: Source) -> Family:
         return {"mean": encode(prompts)["encoder_hidden_states"].mean(1)}
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
-        told = (times(timestep, x) / 1000).to(x.dtype)
-        return pipeline.transformer(x, timestep=told, **condition, return_dict=False)[0]
+        time = (times(timestep, x) / 1000).to(x.dtype)
+        return pipeline.transformer(x, timestep=time, **condition, return_dict=False)[0]
 
     return Family(
         pipeline=pipeline,

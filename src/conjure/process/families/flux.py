@@ -52,10 +52,10 @@ def load(source: Source) -> Family:
 
     def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
         """``pooled``, of CLIP; ``mean``, over T5's states."""
-        said = encode(prompts)
+        encoded = encode(prompts)
         return {
-            "pooled": said["pooled_projections"],
-            "mean": said["encoder_hidden_states"].mean(1),
+            "pooled": encoded["pooled_projections"],
+            "mean": encoded["encoder_hidden_states"].mean(1),
         }
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
@@ -65,11 +65,11 @@ def load(source: Source) -> Family:
             count, height // 2, width // 2, x.device, x.dtype
         )
         words = torch.zeros(condition["encoder_hidden_states"].shape[1], 3).to(x)
-        told = None
+        guided = None
         if guidance is not None:
-            told = torch.full((count,), guidance, dtype=torch.float32, device=x.device)
+            guided = torch.full((count,), guidance, dtype=torch.float32, device=x.device)
         output = pipeline.transformer(
-            hidden_states=packed, timestep=times(timestep, x).to(x.dtype) / 1000, guidance=told,
+            hidden_states=packed, timestep=times(timestep, x).to(x.dtype) / 1000, guidance=guided,
             txt_ids=words, img_ids=where, **condition, return_dict=False,
         )[0]  # fmt: skip
         scale = pipeline.vae_scale_factor

@@ -62,11 +62,11 @@ def load(source: Source) -> Family:
 
     def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
         """``mean`` over the prompt's own tokens, of T5 and of BERT."""
-        said = encode(prompts)
+        encoded = encode(prompts)
         states, mask = "encoder_hidden_states", "text_embedding_mask"
         return {
-            "mean": masked_mean(said[f"{states}_t5"], said[f"{mask}_t5"]),
-            "mean-bert": masked_mean(said[states], said[mask]),
+            "mean": masked_mean(encoded[f"{states}_t5"], encoded[f"{mask}_t5"]),
+            "mean-bert": masked_mean(encoded[states], encoded[mask]),
         }
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:

@@ -55,8 +55,10 @@ def _family(source: Source, kind: Any, length: int) -> Family:
 
     def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
         """``mean``, over the prompt's own tokens."""
-        said = encode(prompts)
-        return {"mean": masked_mean(said["encoder_hidden_states"], said["encoder_attention_mask"])}
+        encoded = encode(prompts)
+        return {
+            "mean": masked_mean(encoded["encoder_hidden_states"], encoded["encoder_attention_mask"])
+        }
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
         size, ratio = None, None

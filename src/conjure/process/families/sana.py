@@ -56,8 +56,10 @@ def load(source: Source) -> Family:
 
     def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
         """``mean``, over the tokens that the network reads."""
-        said = encode(prompts)
-        return {"mean": masked_mean(said["encoder_hidden_states"], said["encoder_attention_mask"])}
+        encoded = encode(prompts)
+        return {
+            "mean": masked_mean(encoded["encoder_hidden_states"], encoded["encoder_attention_mask"])
+        }
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
         output = pipeline.transformer(

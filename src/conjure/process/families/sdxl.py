@@ -74,13 +74,13 @@ def load(source: Source) -> Family:
 
     def encode_windows(prompt: str) -> Condition:
         """Each window by both encoders; the pooled vector is that of the first."""
-        said = [
+        outputs = [
             encoder(clip_windows(tokenizer, prompt).to(source.device), output_hidden_states=True)
             for tokenizer, encoder in pairs
         ]
-        pooled = said[-1][0][:1]
+        pooled = outputs[-1][0][:1]
         return {
-            "encoder_hidden_states": concatenated(part.hidden_states[-2] for part in said),
+            "encoder_hidden_states": concatenated(part.hidden_states[-2] for part in outputs),
             "text_embeds": pooled,
             "time_ids": sizes(1, pooled.dtype),
         }

@@ -24,18 +24,18 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
     Raises:
         ModelError: An adapter does not fit.
     """
-    said = {"dtype": source.dtype, "local_files_only": source.settings.offline, **components}
+    options = {"dtype": source.dtype, "local_files_only": source.settings.offline, **components}
     if source.pipeline is not None:
         pipeline = source.pipeline
     elif isinstance(source.location, Path) and source.location.is_file():
-        pipeline = kind.from_single_file(str(source.location), config=source.config, **said)
+        pipeline = kind.from_single_file(str(source.location), config=source.config, **options)
     else:
         pipeline = kind.from_pretrained(
             source.location,
             revision=source.settings.revision,
             variant=source.settings.variant,
             use_safetensors=None if source.settings.allow_pickle else True,
-            **said,
+            **options,
         )
     if any(p.is_meta for p in parameters_of(pipeline)):
         raise ModelError(
@@ -168,9 +168,9 @@ def state_size(
         height, width = (own, own) if isinstance(own, int) else own
         return int(height) // step * step, int(width) // step * step
     if any(side < 1 or side % (scale * step) for side in source.settings.size):
-        asked = "×".join(map(str, source.settings.size))
+        size = "×".join(map(str, source.settings.size))
         raise ConjureError(
-            f"{source.name!r} draws sizes that are multiples of {scale * step}, not {asked}."
+            f"{source.name!r} draws sizes that are multiples of {scale * step}, not {size}."
         )
     height, width = (side // scale for side in source.settings.size)
     return height, width
@@ -178,9 +178,9 @@ def state_size(
 
 def clip_windows(tokenizer: Any, prompt: str) -> Tensor:
     """A prompt's tokens in windows of CLIP's length, each with start, end and padding."""
-    said = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    tokens = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
     room = tokenizer.model_max_length - 2
-    parts = [said[at : at + room] for at in range(0, max(1, len(said)), room)]
+    parts = [tokens[at : at + room] for at in range(0, max(1, len(tokens)), room)]
     pad = tokenizer.pad_token_id
     rows = [
         [tokenizer.bos_token_id, *part, tokenizer.eos_token_id, *[pad] * (room - len(part))]

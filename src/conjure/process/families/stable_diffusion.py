@@ -72,20 +72,20 @@ def _family(source: Source, kind: Any) -> Family:
         tokens = tokenizer(
             list(prompts), padding="max_length", truncation=True, return_tensors="pt"
         )
-        said = encoder(tokens.input_ids.to(source.device))
+        output = encoder(tokens.input_ids.to(source.device))
         own = tokens.attention_mask.clone()
         own[:, 0] = 0  # the start
         own[torch.arange(len(own)), own.sum(1)] = 0  # the end
         own[own.sum(1) == 0, 1] = 1  # of the empty prompt, the end is all there is
-        weight = own.to(said.last_hidden_state)[:, :, None]
-        mean = (said.last_hidden_state * weight).sum(1) / weight.sum(1)
-        return {"pooled": said.pooler_output, "mean": mean}
+        weight = own.to(output.last_hidden_state)[:, :, None]
+        mean = (output.last_hidden_state * weight).sum(1) / weight.sum(1)
+        return {"pooled": output.pooler_output, "mean": mean}
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        told = guidance_input(pipeline, guidance, x)
+        guided = guidance_input(pipeline, guidance, x)
         return pipeline.unet(
-            x, times(timestep, x), timestep_cond=told, **condition, return_dict=False
+            x, times(timestep, x), timestep_cond=guided, **condition, return_dict=False
         )[0]
 
     return Family(

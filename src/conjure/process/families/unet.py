@@ -38,5 +38,7 @@ def guidance_input(pipeline: Any, guidance: float | None, x: Tensor) -> Tensor |
         return None
     size = pipeline.unet.config.time_cond_proj_dim
     # diffusers subtracts 1: its guidance is Imagen's, that of LCM counts from 0.
-    told = torch.full((len(x),), guidance - 1)
-    return pipeline.get_guidance_scale_embedding(told, embedding_dim=size).to(x.device, x.dtype)
+    guidances = torch.full((len(x),), guidance - 1)
+    return pipeline.get_guidance_scale_embedding(guidances, embedding_dim=size).to(
+        x.device, x.dtype
+    )

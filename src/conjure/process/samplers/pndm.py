@@ -68,20 +68,20 @@ class Pndm:
         self, grid: Grid, x: Tensor, step: int, prediction: Prediction, memory: Memory
     ) -> Transition:
         """Remembers the last predictions, newest first, and where the first step began."""
-        said, begin = ([], None) if memory is None else memory
+        history, begin = ([], None) if memory is None else memory
         alpha, sigma = grid.at(step)
         new = prediction.noise
         if self.velocity:
             new = alpha * prediction.noise - sigma * prediction.picture
         if begin is not None:  # back to the first state, with the mean of here and there
-            used, place = (new + said[0]) / 2, 0
-            x, kept = begin, (said, None)
+            used, place = (new + history[0]) / 2, 0
+            x, kept = begin, (history, None)
         else:
-            said = [new, *said][:4]
-            weights = ADAMS_BASHFORTH[len(said)]
-            used = torch.stack([w * part for w, part in zip(weights, said, strict=True)]).sum(0)
+            history = [new, *history][:4]
+            weights = ADAMS_BASHFORTH[len(history)]
+            used = torch.stack([w * part for w, part in zip(weights, history, strict=True)]).sum(0)
             again = step == 0 and len(grid.visits) > 1
-            place, kept = step, (said, x if again else None)
+            place, kept = step, (history, x if again else None)
         alpha, sigma = grid.at(place)
         kind = "v_prediction" if self.velocity else "epsilon"
         move = ddim_step(grid, place, to_prediction(kind, used, x, alpha, sigma), eta=0.0)

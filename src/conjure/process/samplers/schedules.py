@@ -78,8 +78,8 @@ def make_scheduler(name: str, config: SchedulerConfig, **changes: Any) -> Any:
 
     kind: Any = getattr(diffusers, name)
     known = inspect.signature(kind.__init__).parameters
-    for key, said in LEVEL_SPACINGS.items():
-        if config.get(said) is True and said not in known:
+    for key, switch in LEVEL_SPACINGS.items():
+        if config.get(switch) is True and switch not in known:
             raise ConjureError(
                 f"diffusers' {name} has no {key} spacing. Take a sampler that has (euler, heun, "
                 "dpm++, dpm++-sde, unipc), or, where the model's file asks for it and not you, "
@@ -189,7 +189,7 @@ def flow_solver_grid(
     """
     flow = is_flow(config)
     if flow:
-        spacing = next((key for key, said in LEVEL_SPACINGS.items() if config.get(said)), None)
+        spacing = next((key for key, switch in LEVEL_SPACINGS.items() if config.get(switch)), None)
         if spacing is not None:
             raise ConjureError(
                 f"diffusers' {name} has no {spacing} spacing for flows. Take euler or heun."
