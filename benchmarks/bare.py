@@ -26,7 +26,8 @@ class Recorded(PipelineProcess):
 
     @staticmethod
     def of(process: PipelineProcess) -> Recorded:
-        return Recorded(**{f.name: getattr(process, f.name) for f in fields(process)})
+        given = (f.name for f in fields(process) if f.init)
+        return Recorded(**{name: getattr(process, name) for name in given})
 
     @property
     def sizes(self) -> list[int]:
@@ -44,7 +45,7 @@ def repeat_bare(recorded: Recorded) -> float:
     spent = 0.0
     recorded.prepare(dict.fromkeys(chain.from_iterable(p for _, _, p in recorded.passes)))
     for x, step, prompts in recorded.passes:
-        rows = [recorded._encoded[prompt] for prompt in prompts]
+        rows = recorded._prompts.conditions(prompts)
         condition = {
             k: torch.cat([row[k] for row in rows]).to(recorded.device, recorded.dtype)
             for k in rows[0]

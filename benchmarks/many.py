@@ -35,7 +35,8 @@ import conjure
 from benchmarks.bare import Recorded, bare_calls, repeat_bare, seconds
 from benchmarks.naive import naive_distances
 from conjure.engine.speed import measure_speed
-from conjure.process.pipeline import ENCODED_TOGETHER, PipelineProcess
+from conjure.process.pipeline import PipelineProcess
+from conjure.process.prompts import ENCODED_TOGETHER
 
 ADJECTIVES = ("red", "blue", "small", "old", "happy", "sleeping", "golden", "broken")
 NOUNS = (

@@ -260,7 +260,7 @@ def test_a_prompt_that_is_used_again_holds_no_more_than_itself(pipeline_folder):
     x = process.place(torch.ones(1, *process.shape, dtype=torch.float64))
     before = process.predict(x, 0, ["cat"]).noise
     process.prepare(["cat", "fox"])
-    (row,) = process._encoded["cat"].values()
+    (row,) = process._prompts.conditions(["cat"])[0].values()
     assert row.untyped_storage().nbytes() == row.nbytes
     assert torch.equal(process.predict(x, 0, ["cat"]).noise, before)
 

@@ -72,7 +72,6 @@ def comparison_screen(result: Comparison) -> Any:
     """What a person sees."""
     from rich.console import Group
     from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
     a, b = result.prompts
@@ -99,8 +98,16 @@ def comparison_screen(result: Comparison) -> Any:
             Text(f"KL(“{b}” ‖ “{a}”) {result.kl_reverse:.4g}"),
         ]
 
-    # A process without a path divergence is not even given the column.
     has_kl = any(record["process"]["kl"].values())
+    parts: list[Any] = [*lines, Text(), _estimands(record, has_kl=has_kl), Text()]
+    parts += [_profile(result), Text(), _details(result, record, has_kl=has_kl)]
+    return Padding(Group(*parts), (1, 2))
+
+
+def _estimands(record: dict[str, Any], *, has_kl: bool) -> Any:
+    """Every estimand; a process without a path divergence is not even given the column of a KL."""
+    from rich.table import Table
+
     fields = ["distance", "standard_error", *(["kl_forward", "kl_reverse"] if has_kl else [])]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("estimand")
@@ -108,7 +115,14 @@ def comparison_screen(result: Comparison) -> Any:
         table.add_column(heading, justify="right")
     for name, values in record["estimands"].items():
         cells = ["–" if values[key] is None else f"{values[key]:.4g}" for key in fields]
-        table.add_row(name, *cells, style="bold" if name == result.estimand else "")
+        table.add_row(name, *cells, style="bold" if name == record["estimand"] else "")
+    return table
+
+
+def _profile(result: Comparison) -> Any:
+    """Where along the paths the distance comes about."""
+    from rich.table import Table
+    from rich.text import Text
 
     profile = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     profile.add_column("log-SNR", justify="right")
@@ -119,6 +133,12 @@ def comparison_screen(result: Comparison) -> Any:
         log_snr = "−∞" if row["log_snr"] is None else f"{row['log_snr']:+.1f}"
         bar = "█" * round(28 * row["share"] / peak)
         profile.add_row(log_snr, f"{100 * row['share']:.1f}%", Text(bar, style="cyan"))
+    return profile
+
+
+def _details(result: Comparison, record: dict[str, Any], *, has_kl: bool) -> Any:
+    """The process, and what the comparison took."""
+    from rich.text import Text
 
     settings = {k: v for k, v in record["process"].items() if v is not None and v != ""}
     low, high = settings.pop("log_snr")
@@ -129,9 +149,7 @@ def comparison_screen(result: Comparison) -> Any:
     settings = {"model": result.process.model, **settings, "samples": result.samples}
     settings |= {"seed": result.seed, "calls": f"{result.calls:,}"}
     settings["time"] = f"{result.seconds:.1f} s"
-    details = Text("   ".join(f"{k} {_plain(v)}" for k, v in settings.items()), style="dim")
-    parts: list[Any] = [*lines, Text(), table, Text(), profile, Text(), details]
-    return Padding(Group(*parts), (1, 2))
+    return Text("   ".join(f"{k} {_plain(v)}" for k, v in settings.items()), style="dim")
 
 
 def _plain(value: Any) -> str:

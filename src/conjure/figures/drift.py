@@ -12,6 +12,7 @@ from conjure.figures.style import INK, LETTER, shorten
 from conjure.process.base import Process
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CELL, BAR, ROW = 0.85, 3.2, 0.2
@@ -77,16 +78,25 @@ def drift_figure(found: Drift, *, count: int = SHOWN, progress: bool = False) ->
     width, height = label + BAR + 0.5 + side, max(listing, gallery) + 0.95
     figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
     top = height - 0.62
-
-    def write(x: float, y: float, text: str, **how) -> None:
-        figure.text(x / width, y / height, text, parse_math=False, **{"color": INK, **how})
-
-    for name, letter, y in zip("AB", found.named, (0.2, 0.38), strict=True):
-        most = int((width - 0.2) / (8 * LETTER))
-        write(0.1, height - y, shorten(f"{name}: {letter}", most), fontsize=8, va="center")
+    for letter, name, y in zip("AB", found.named, (0.2, 0.38), strict=True):
+        text = shorten(f"{letter}: {name}", int((width - 0.2) / (8 * LETTER)))
+        _write(figure, 0.1, height - y, text, fontsize=8, va="center")
     axes = figure.add_axes(
         (label / width, (top - listing + 0.3) / height, BAR / width, (listing - 0.3) / height)
     )
+    _bars(axes, ranked, names)
+    rest = len(found.prompts) - len(ranked)
+    more = f"; the first {len(ranked)} of {len(found.prompts):,} prompts" if rest else ""
+    unit = "nats" if ranked[0][1].is_kl else "score distance"
+    lines = "" if ranked[0][1].interval() is None else "; lines: 95% intervals"
+    axes.set_xlabel(f"{ranked[0][1].estimand}, {unit}{lines}{more}", fontsize=7, color=INK)
+    if drawn is not None:
+        _gallery(figure, *drawn, left=label + BAR + 0.45, top=top)
+    return figure
+
+
+def _bars(axes: Axes, ranked: Sequence[tuple[str, Distance]], names: Sequence[str]) -> None:
+    """A bar a prompt, with the interval of its distance."""
     values = [result.distance for _, result in ranked]
     places = np.arange(len(ranked))
     axes.barh(places, values, height=0.7, color=BLUE)
@@ -106,28 +116,31 @@ def drift_figure(found: Drift, *, count: int = SHOWN, progress: bool = False) ->
     axes.set_yticks(places, names, fontsize=7, parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=7)
-    unit = "nats" if ranked[0][1].is_kl else "score distance"
-    rest = len(found.prompts) - len(ranked)
-    more = f"; the first {len(ranked)} of {len(found.prompts):,} prompts" if rest else ""
-    lines = "" if ranked[0][1].interval() is None else "; lines: 95% intervals"
-    axes.set_xlabel(f"{ranked[0][1].estimand}, {unit}{lines}{more}", fontsize=7, color=INK)
     for name in ("top", "right", "left"):
         axes.spines[name].set_visible(False)
-    if drawn is not None:
-        left = label + BAR + 0.45
-        for half, letter in enumerate("AB"):
-            x = left + half * (SAMPLES * CELL + 0.3) + SAMPLES * CELL / 2
-            write(x, top + 0.12, letter, fontsize=9, weight="bold", ha="center")
-        for row, (prompt, pictures) in enumerate(zip(*drawn, strict=True)):
-            y = top - row * (CELL + 0.24)
-            write(left, y - 0.08, shorten(prompt, 40), fontsize=7, va="center", color=GREY)
-            for half in range(2):
-                for sample in range(SAMPLES):
-                    x = left + half * (SAMPLES * CELL + 0.3) + sample * CELL
-                    cell = figure.add_axes(
-                        (x / width, (y - CELL - 0.14) / height, 0.95 * CELL / width,
-                         0.95 * CELL / height)
-                    )  # fmt: skip
-                    cell.imshow(pictures[half, sample], interpolation="nearest")
-                    cell.set_axis_off()
-    return figure
+
+
+def _gallery(
+    figure: Figure, prompts: Sequence[str], pictures: np.ndarray, *, left: float, top: float
+) -> None:
+    """The pictures of some prompts under either process, a row a prompt."""
+    width, height = figure.get_size_inches()
+    for half, letter in enumerate("AB"):
+        x = left + half * (SAMPLES * CELL + 0.3) + SAMPLES * CELL / 2
+        _write(figure, x, top + 0.12, letter, fontsize=9, weight="bold", ha="center")
+    for row, (prompt, drawn) in enumerate(zip(prompts, pictures, strict=True)):
+        y = top - row * (CELL + 0.24)
+        _write(figure, left, y - 0.08, shorten(prompt, 40), fontsize=7, va="center", color=GREY)
+        for half, sample in np.ndindex(2, SAMPLES):
+            x = left + half * (SAMPLES * CELL + 0.3) + sample * CELL
+            cell = figure.add_axes(
+                (x / width, (y - CELL - 0.14) / height, 0.95 * CELL / width, 0.95 * CELL / height)
+            )
+            cell.imshow(drawn[half, sample], interpolation="nearest")
+            cell.set_axis_off()
+
+
+def _write(figure: Figure, x: float, y: float, text: str, **how) -> None:
+    """Text at a place in inches from the lower left."""
+    width, height = figure.get_size_inches()
+    figure.text(x / width, y / height, text, parse_math=False, **{"color": INK, **how})

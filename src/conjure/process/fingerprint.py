@@ -13,6 +13,26 @@ IRRELEVANT = frozenset({"transformers_version", "torch_dtype", "dtype"})
 """Of a configuration: what does not change a network, or is seen in its weights."""
 
 
+def hash_model(
+    networks: Mapping[str, torch.nn.Module], components: Mapping[str, Any], rules: str
+) -> str:
+    """Of all that a prompt's meaning depends on in a model.
+
+    Args:
+        networks: The denoiser and the encoders.
+        components: Of the pipeline, among which are its tokenizers.
+        rules: What else an encoded prompt depends on.
+    """
+    parts = [hash_weights(networks)]
+    parts += [
+        f"{name} {hash_tokenizer(part)}"
+        for name, part in sorted(components.items())
+        if name.startswith("tokenizer") and part is not None
+    ]
+    parts.append(rules)
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
 def hash_weights(networks: Mapping[str, torch.nn.Module]) -> str:
     """Of all weights, as they are in memory: fine-tunes, adapters and precision count."""
     digest = hashlib.blake2b(digest_size=16)

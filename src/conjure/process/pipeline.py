@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,39 +15,12 @@ from torch import Tensor
 from conjure.errors import PromptTooLongError
 from conjure.process.base import Defaults
 from conjure.process.families.base import Condition, Family, Source
-from conjure.process.fingerprint import adapters, hash_tokenizer, hash_weights
+from conjure.process.fingerprint import hash_model, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
 from conjure.process.prediction import Prediction
+from conjure.process.prompts import EncodedPrompts, Negative
 from conjure.process.samplers.base import Grid, Sampler
 from conjure.process.settings import Settings, described
-
-CACHED_PROMPTS = 256
-"""Encoded prompts kept at least; each is about 0.2 MB for Stable Diffusion."""
-
-LARGE = 2**20
-"""Bytes from which an encoded prompt is kept on the CPU: T5's are megabytes."""
-
-ENCODED_TOGETHER = 32
-"""Prompts in a pass of the text encoder."""
-
-PROBED = 64
-"""Numbers of a weight that are looked at to see whether it was trained."""
-
-
-class Negative(str):
-    """The prompt of an unconditional branch that is encoded otherwise than the same prompt is."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        """Equal to its own kind alone."""
-        return isinstance(other, Negative) and str(self) == str(other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash((Negative, str(self)))
 
 
 @dataclass(frozen=True)
@@ -74,10 +46,12 @@ class PipelineProcess(Defaults):
     source: Source = field(repr=False, compare=False)
     settings: Settings
     batch_size: int
-    _encoded: OrderedDict[str, Condition] = field(
-        default_factory=OrderedDict, repr=False, compare=False
-    )
-    _known: list[int] = field(default_factory=list, repr=False, compare=False)
+    _prompts: EncodedPrompts = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        windows = self.settings.long == "chunk"
+        prompts = EncodedPrompts(self.family, self.source, windows=windows)
+        object.__setattr__(self, "_prompts", prompts)
 
     @property
     def model(self) -> str:
@@ -153,15 +127,7 @@ class PipelineProcess(Defaults):
         Weights with fine-tunes, adapters and precision, configurations, tokenizers; what decodes
         pictures does not count, see ``picture_fingerprint``.
         """
-        pipeline = self.family.pipeline
-        parts = [hash_weights(self.family.networks)]
-        parts += [
-            f"{name} {hash_tokenizer(part)}"
-            for name, part in sorted(pipeline.components.items())
-            if name.startswith("tokenizer") and part is not None
-        ]
-        parts.append(self.family.rules)
-        return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+        return hash_model(self.family.networks, self.family.pipeline.components, self.family.rules)
 
     def picture_fingerprint(self) -> str:
         """Of what the last step leads to, and of the network that makes it a picture."""
@@ -197,34 +163,32 @@ class PipelineProcess(Defaults):
     @torch.inference_mode()
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
         """One network pass; shape ``(n, *shape)``."""
-        if any(prompt not in self._encoded for prompt in prompts):
-            self.prepare(dict.fromkeys(prompts))
         alpha, sigma = self.grid.at(step)
         kind = self.family.prediction_type
         seen = network_input(kind, x, alpha, sigma).to(self.dtype)
-        output, variance = self._denoise(seen, step, prompts), None
+        output, variance = self._denoise(seen, step, self._prompts.conditions(prompts)), None
         if output.shape[1] == 2 * x.shape[1]:  # with a learned variance
             output, variance = output.to(x.dtype).chunk(2, dim=1)
         prediction = to_prediction(kind, output.to(x.dtype), x, alpha, sigma)
         return Prediction(prediction.noise, prediction.picture, variance)
 
-    def _denoise(self, x: Tensor, step: int, prompts: Sequence[str]) -> Tensor:
+    def _denoise(self, x: Tensor, step: int, conditions: list[Condition]) -> Tensor:
         """The network's output, asked once for each length that the encoded prompts have."""
-        conditions = [self._encoded[prompt] for prompt in prompts]
         lengths = [tuple(part.shape for part in c.values()) for c in conditions]
         if len(set(lengths)) > 1:
             output: Tensor | None = None
             for length in dict.fromkeys(lengths):
                 rows = [row for row, found in enumerate(lengths) if found == length]
-                part = self._denoise(x[rows], step, [prompts[row] for row in rows])
+                part = self._denoise(x[rows], step, [conditions[row] for row in rows])
                 output = part.new_empty(len(x), *part.shape[1:]) if output is None else output
                 output[rows] = part
             assert output is not None
             return output
-        missing = 2 ** math.ceil(math.log2(len(x))) - len(x) if self.settings.compiled else 0
+        count = len(x)
+        missing = 2 ** math.ceil(math.log2(count)) - count if self.settings.compiled else 0
         if missing > 0:
             x = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
-            conditions += conditions[-1:] * missing
+            conditions = conditions + conditions[-1:] * missing
         condition = {
             key: torch.cat([c[key] for c in conditions]).to(self.device) for key in conditions[0]
         }
@@ -232,8 +196,7 @@ class PipelineProcess(Defaults):
             key: part.to(self.dtype) if part.is_floating_point() else part
             for key, part in condition.items()
         }
-        output = self.family.denoise(x, float(self.grid.timesteps[step]), condition)
-        return output[: len(prompts)]
+        return self.family.denoise(x, float(self.grid.timesteps[step]), condition)[:count]
 
     @property
     def has_pictures(self) -> bool:
@@ -250,78 +213,10 @@ class PipelineProcess(Defaults):
         """Clean states as pictures: ``(n, height, width, 3)`` in [0, 1]."""
         return self.family.decode(states)
 
-    @torch.inference_mode()
     def text_features(self, prompts: Sequence[str]) -> dict[str, np.ndarray]:
         """What the text encoder makes of whole prompts: vectors ``(n, d)`` by the way of taking."""
-        found: dict[str, list[np.ndarray]] = {}
-        for start in range(0, len(prompts), ENCODED_TOGETHER):
-            rows = self.family.text_features(prompts[start : start + ENCODED_TOGETHER])
-            for name, vectors in rows.items():
-                found.setdefault(name, []).append(vectors.double().cpu().numpy())
-        return {name: np.concatenate(parts) for name, parts in found.items()}
+        return self._prompts.features(prompts)
 
-    def _forget_if_changed(self) -> None:
-        """Encode anew what a pipeline in memory encoded before its encoders were trained."""
-        encoders = dict(list(self.family.networks.items())[1:])
-        weights = [p for e in encoders.values() for p in e.parameters()]
-        state = [(p.data_ptr(), p._version) for p in weights]
-        now = hash((*state, *adapters(encoders), *_probes(weights)))
-        if self._known != [now]:
-            self._encoded.clear()
-            self._known[:] = [now]
-
-    @torch.inference_mode()
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts that are not yet, some at a time; room is made for all of them."""
-        if self.source.pipeline is not None:
-            self._forget_if_changed()
-        wanted = list(prompts)
-        missing = [prompt for prompt in wanted if prompt not in self._encoded]
-        for prompt in wanted:
-            if prompt in self._encoded:  # now the last to go
-                there = self._encoded.pop(prompt)
-                self._encoded[prompt] = {k: _alone(row) for k, row in there.items()}
-        room = max(CACHED_PROMPTS, len(wanted)) - len(missing)
-        while len(self._encoded) > room:  # before the new ones come, so that they share the room
-            self._encoded.popitem(last=False)
-        if missing and self.settings.offload:
-            self.family.pipeline.maybe_free_model_hooks()  # or the denoiser would stay beside them
-        windows = self.family.encode_windows if self.settings.long == "chunk" else None
-        for prompt in list(missing):
-            if windows and self.family.count_tokens(prompt) > self.family.max_tokens:
-                self._encoded[prompt] = windows(str(prompt))
-            elif isinstance(prompt, Negative) and self.family.encode_negative is not None:
-                self._encoded[prompt] = self.family.encode_negative(str(prompt))
-        missing = [prompt for prompt in missing if prompt not in self._encoded]
-        for start in range(0, len(missing), ENCODED_TOGETHER):
-            some = missing[start : start + ENCODED_TOGETHER]
-            rows = self.family.encode(some)
-            for row, prompt in enumerate(some):
-                self._encoded[prompt] = {k: _kept(v[row : row + 1]) for k, v in rows.items()}
-
-
-def _probes(weights: Sequence[Tensor]) -> tuple[float, ...]:
-    """A few numbers of each weight, added up: what is written through ``.data`` leaves no mark.
-
-    Those of an encoder that is not there now (offloaded to disk) say nothing.
-    """
-    sums: dict[torch.device, list[Tensor]] = {}
-    for weight in weights:
-        if weight.device.type != "meta":
-            flat = weight.detach().flatten()
-            some = flat[:: max(1, len(flat) // PROBED)].float().sum()
-            sums.setdefault(weight.device, []).append(some)
-    return tuple(value for each in sums.values() for value in torch.stack(each).tolist())
-
-
-def _kept(row: Tensor) -> Tensor:
-    """A large row waits on the CPU. Small ones stay in their pass, and go with it.
-
-    A copy of each, between the passes of the denoiser, would break the heap into pieces.
-    """
-    return row.cpu().clone() if row.nbytes > LARGE else row
-
-
-def _alone(row: Tensor) -> Tensor:
-    """A row that outlives its pass must not keep the rest of it alive."""
-    return row.clone() if row.untyped_storage().nbytes() > row.nbytes else row
+        self._prompts.prepare(prompts)

@@ -13,6 +13,7 @@ from conjure.process.families.base import Condition, Family, Source
 from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
     dynamic_shift,
+    embedded_guidance,
     load_pipeline,
     networks_of,
     read_scheduler,
@@ -39,10 +40,7 @@ def load(source: Source) -> Family:
     side = pipeline.default_sample_size
     height, width = state_size(source, side, pipeline.vae_scale_factor, 2)
     length = min(512, pipeline.tokenizer_2.model_max_length)
-    guidance = None
-    if config.guidance_embeds:
-        given = source.settings.embedded_guidance
-        guidance = GUIDANCE if given is None else given
+    guidance = embedded_guidance(source, GUIDANCE, taken=config.guidance_embeds)
 
     def encode(prompts: Sequence[str]) -> Condition:
         states, pooled, _ = pipeline.encode_prompt(
@@ -53,17 +51,13 @@ def load(source: Source) -> Family:
     def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
         """``pooled``, of CLIP; ``mean``, over T5's states."""
         encoded = encode(prompts)
-        return {
-            "pooled": encoded["pooled_projections"],
-            "mean": encoded["encoder_hidden_states"].mean(1),
-        }
+        mean = encoded["encoder_hidden_states"].mean(1)
+        return {"pooled": encoded["pooled_projections"], "mean": mean}
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:
-        count = len(x)
+        count, place = len(x), (x.device, x.dtype)
         packed = pipeline._pack_latents(x, *x.shape)
-        where = pipeline._prepare_latent_image_ids(
-            count, height // 2, width // 2, x.device, x.dtype
-        )
+        where = pipeline._prepare_latent_image_ids(count, height // 2, width // 2, *place)
         words = torch.zeros(condition["encoder_hidden_states"].shape[1], 3).to(x)
         guided = None
         if guidance is not None:

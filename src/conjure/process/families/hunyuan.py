@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +28,6 @@ ORIGINAL_SIZE = (1024, 1024)
 def load(source: Source) -> Family:
     """In the layout of diffusers' HunyuanDiTPipeline; the learned variance is left unused."""
     from diffusers import HunyuanDiTPipeline
-    from diffusers.models.embeddings import get_2d_rotary_pos_embed
-    from diffusers.pipelines.hunyuandit.pipeline_hunyuandit import get_resize_crop_region_for_grid
 
     pipeline = load_pipeline(
         source, HunyuanDiTPipeline, safety_checker=None, feature_extractor=None,
@@ -40,12 +39,7 @@ def load(source: Source) -> Family:
     height, width = state_size(
         source, config.sample_size, pipeline.vae_scale_factor, config.patch_size
     )
-    grid = (height // config.patch_size, width // config.patch_size)
-    rotary = get_2d_rotary_pos_embed(
-        transformer.inner_dim // transformer.num_heads,
-        get_resize_crop_region_for_grid(grid, 512 // 8 // config.patch_size),
-        grid, device=source.device, output_type="pt",
-    )  # fmt: skip
+    rotary = _rotary(transformer, height, width, source.device)
     scale = pipeline.vae_scale_factor
     size = [*ORIGINAL_SIZE, height * scale, width * scale, 0, 0]
 
@@ -91,3 +85,17 @@ def load(source: Source) -> Family:
         denoise=denoise,
         decode=decoder(pipeline, source),
     )
+
+
+def _rotary(transformer: Any, height: int, width: int, device: torch.device) -> Any:
+    """The positions of a state's patches, as the pipeline computes them."""
+    from diffusers.models.embeddings import get_2d_rotary_pos_embed
+    from diffusers.pipelines.hunyuandit.pipeline_hunyuandit import get_resize_crop_region_for_grid
+
+    patch = transformer.config.patch_size
+    grid = (height // patch, width // patch)
+    return get_2d_rotary_pos_embed(
+        transformer.inner_dim // transformer.num_heads,
+        get_resize_crop_region_for_grid(grid, 512 // 8 // patch),
+        grid, device=device, output_type="pt",
+    )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
     clip_windows,
     concatenated,
+    embedded_guidance,
     load_pipeline,
     networks_of,
     read_scheduler,
@@ -19,7 +21,7 @@ from conjure.process.families.shared import (
     times,
     token_counter,
 )
-from conjure.process.families.unet import embedded_guidance, guidance_input, refuse_other_inputs
+from conjure.process.families.unet import guidance_input, refuse_other_inputs
 
 GUIDANCE = 5.0
 """Of diffusers' pipeline, for a UNet that is told its guidance."""
@@ -37,7 +39,7 @@ def load(source: Source) -> Family:
     pipeline.unet.to(memory_format=torch.channels_last)
     config = pipeline.unet.config
     refuse_other_inputs(source, config)
-    guidance = embedded_guidance(source, config.get("time_cond_proj_dim"), GUIDANCE)
+    guidance = embedded_guidance(source, GUIDANCE, taken=bool(config.get("time_cond_proj_dim")))
     schedule, prediction = read_scheduler(pipeline)
     height, width = state_size(source, config.sample_size, pipeline.vae_scale_factor)
     pixels = (height * pipeline.vae_scale_factor, width * pipeline.vae_scale_factor)
@@ -47,43 +49,7 @@ def load(source: Source) -> Family:
         if getattr(pipeline, f"text_encoder{end}") is not None
     ]
 
-    def sizes(count: int, dtype: torch.dtype) -> Tensor:
-        """Original size, crop and target size, all of them the model's own."""
-        row = pipeline._get_add_time_ids(
-            pixels, (0, 0), pixels, dtype=dtype,
-            text_encoder_projection_dim=pairs[-1][1].config.projection_dim,
-        )  # fmt: skip
-        return row.to(source.device).repeat(count, 1)
-
-    def encode(prompts: Sequence[str]) -> Condition:
-        states, _, pooled, _ = pipeline.encode_prompt(
-            list(prompts), device=source.device, do_classifier_free_guidance=False
-        )
-        return {
-            "encoder_hidden_states": states,
-            "text_embeds": pooled,
-            "time_ids": sizes(len(pooled), pooled.dtype),
-        }
-
-    def encode_negative(prompt: str) -> Condition:
-        found = dict(encode([prompt]))
-        if not prompt and pipeline.config.force_zeros_for_empty_prompt:
-            for name in ("encoder_hidden_states", "text_embeds"):
-                found[name] = torch.zeros_like(found[name])
-        return found
-
-    def encode_windows(prompt: str) -> Condition:
-        """Each window by both encoders; the pooled vector is that of the first."""
-        outputs = [
-            encoder(clip_windows(tokenizer, prompt).to(source.device), output_hidden_states=True)
-            for tokenizer, encoder in pairs
-        ]
-        pooled = outputs[-1][0][:1]
-        return {
-            "encoder_hidden_states": concatenated(part.hidden_states[-2] for part in outputs),
-            "text_embeds": pooled,
-            "time_ids": sizes(1, pooled.dtype),
-        }
+    encode, encode_negative, encode_windows = _encoders(pipeline, pairs, pixels, source.device)
 
     def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
         """``pooled``, of the second encoder, as the network gets it."""
@@ -116,3 +82,60 @@ def load(source: Source) -> Family:
         distilled=guidance is not None,
         rules=str(pipeline.config.force_zeros_for_empty_prompt),
     )
+
+
+def _encoders(
+    pipeline: Any, pairs: Sequence[tuple[Any, Any]], pixels: tuple[int, int], device: torch.device
+) -> tuple[
+    Callable[[Sequence[str]], Condition],
+    Callable[[str], Condition],
+    Callable[[str], Condition],
+]:
+    """How prompts are encoded, the negative one, and one in windows.
+
+    Args:
+        pipeline: Of diffusers.
+        pairs: Its tokenizers and encoders that are there.
+        pixels: Height and width of the picture.
+        device: Where to.
+    """
+
+    def sizes(count: int, dtype: torch.dtype) -> Tensor:
+        """Original size, crop and target size, all of them the model's own."""
+        row = pipeline._get_add_time_ids(
+            pixels, (0, 0), pixels, dtype=dtype,
+            text_encoder_projection_dim=pairs[-1][1].config.projection_dim,
+        )  # fmt: skip
+        return row.to(device).repeat(count, 1)
+
+    def encode(prompts: Sequence[str]) -> Condition:
+        states, _, pooled, _ = pipeline.encode_prompt(
+            list(prompts), device=device, do_classifier_free_guidance=False
+        )
+        return {
+            "encoder_hidden_states": states,
+            "text_embeds": pooled,
+            "time_ids": sizes(len(pooled), pooled.dtype),
+        }
+
+    def encode_negative(prompt: str) -> Condition:
+        found = dict(encode([prompt]))
+        if not prompt and pipeline.config.force_zeros_for_empty_prompt:
+            for name in ("encoder_hidden_states", "text_embeds"):
+                found[name] = torch.zeros_like(found[name])
+        return found
+
+    def encode_windows(prompt: str) -> Condition:
+        """Each window by both encoders; the pooled vector is that of the first."""
+        outputs = [
+            encoder(clip_windows(tokenizer, prompt).to(device), output_hidden_states=True)
+            for tokenizer, encoder in pairs
+        ]
+        pooled = outputs[-1][0][:1]
+        return {
+            "encoder_hidden_states": concatenated(part.hidden_states[-2] for part in outputs),
+            "text_embeds": pooled,
+            "time_ids": sizes(1, pooled.dtype),
+        }
+
+    return encode, encode_negative, encode_windows

@@ -203,3 +203,17 @@ def dynamic_shift(config: Mapping[str, Any], tokens: int) -> dict[str, Any]:
 def concatenated(parts: Iterable[Tensor]) -> Tensor:
     """Windows of one prompt as one row: ``(windows, length, d)`` → ``(1, windows·length, d)``."""
     return torch.cat([part.reshape(1, -1, part.shape[-1]) for part in parts], dim=-1)
+
+
+def embedded_guidance(source: Source, usual: float, *, taken: bool) -> float | None:
+    """The guidance that a network takes as an input; None for one that takes none.
+
+    Args:
+        source: Whose settings may name one.
+        usual: The pipeline's own.
+        taken: Whether the network takes any.
+    """
+    if not taken:
+        return None
+    given = source.settings.embedded_guidance
+    return usual if given is None else given

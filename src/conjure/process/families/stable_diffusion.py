@@ -12,6 +12,7 @@ from conjure.process.families.base import Condition, Family, Source
 from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
     clip_windows,
+    embedded_guidance,
     load_pipeline,
     networks_of,
     read_scheduler,
@@ -19,7 +20,7 @@ from conjure.process.families.shared import (
     times,
     token_counter,
 )
-from conjure.process.families.unet import embedded_guidance, guidance_input, refuse_other_inputs
+from conjure.process.families.unet import guidance_input, refuse_other_inputs
 
 GUIDANCE, LCM_GUIDANCE = 7.5, 8.5
 """Of diffusers' pipelines, for a UNet that is told its guidance."""
@@ -52,7 +53,7 @@ def _family(source: Source, kind: Any) -> Family:
     config, tokenizer, encoder = pipeline.unet.config, pipeline.tokenizer, pipeline.text_encoder
     refuse_other_inputs(source, config)
     usual = LCM_GUIDANCE if kind.__name__.startswith("LatentConsistency") else GUIDANCE
-    guidance = embedded_guidance(source, config.get("time_cond_proj_dim"), usual)
+    guidance = embedded_guidance(source, usual, taken=bool(config.get("time_cond_proj_dim")))
     schedule, prediction = read_scheduler(pipeline)
     size = state_size(source, config.sample_size, pipeline.vae_scale_factor)
 

@@ -25,13 +25,6 @@ def refuse_other_inputs(source: Source, config: Mapping[str, Any]) -> None:
         )
 
 
-def embedded_guidance(source: Source, size: int | None, usual: float) -> float | None:
-    """The guidance that a distilled UNet is told, or None for one that is told none."""
-    if size is None:
-        return None
-    return usual if source.settings.embedded_guidance is None else source.settings.embedded_guidance
-
-
 def guidance_input(pipeline: Any, guidance: float | None, x: Tensor) -> Tensor | None:
     """The embedding of a distilled UNet's guidance, a row each."""
     if guidance is None:
