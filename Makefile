@@ -41,7 +41,7 @@ compare: .venv/.runtime  ## compare two prompts: make compare A="a cat" B="a dog
 
 test: .venv/.development lint  ## style, types, tests, doctests, docs
 	$(BIN)/python -m pytest
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir .venv/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir .venv/site
 
 lint: .venv/.development  ## style, the plan of the house, types
 	$(BIN)/ruff check .

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from conjure.divergence import ESTIMANDS
     from conjure.divergence.estimate import Estimate
     from conjure.errors import ConjureError
-    from conjure.loading.load import load
+    from conjure.loading.load import load, vary
     from conjure.methods import METHODS
     from conjure.operations.compare import Comparison, compare
-    from conjure.operations.drift import Drift, drift
+    from conjure.operations.drift import Drift, compare_by_matrices, drift
     from conjure.operations.embedding import Embeddings, embed
     from conjure.operations.matrix import Matrix, matrix
     from conjure.operations.pair_run import PairRun
@@ -48,6 +48,7 @@ _PUBLIC = {
     "Relative": "conjure.operations.relative",
     "SAMPLERS": "conjure.process.samplers",
     "compare": "conjure.operations.compare",
+    "compare_by_matrices": "conjure.operations.drift",
     "compare_pairs": "conjure.operations.pairs",
     "compare_processes": "conjure.operations.processes",
     "drift": "conjure.operations.drift",
@@ -55,6 +56,7 @@ _PUBLIC = {
     "load": "conjure.loading.load",
     "matrix": "conjure.operations.matrix",
     "relative_pairs": "conjure.operations.relative",
+    "vary": "conjure.loading.load",
 }
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "Processes",
     "Relative",
     "compare",
+    "compare_by_matrices",
     "compare_pairs",
     "compare_processes",
     "drift",
@@ -82,6 +85,7 @@ __all__ = [
     "load",
     "matrix",
     "relative_pairs",
+    "vary",
 ]
 
 _MODULES = {

@@ -74,7 +74,7 @@ def read_examples(path: str | Path, task: str) -> Examples:
 
 
 def collect(table: TableFile | Iterable[Mapping[str, Any]], task: str) -> Examples:
-    """The same from rows."""
+    """A task's pairs from rows, see ``read_examples``."""
     name = str(table) if isinstance(table, TableFile) else task
     rows = list(table)
     there = list(dict.fromkeys(key for row in rows for key in row))

@@ -184,7 +184,7 @@ class PairScorer:
         return torch.tensor([-result.distance for result in run])
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
-        """The same of all with all, shape ``(N, M)``: costly."""
+        """−distance of all with all, shape ``(N, M)``: costly."""
         ones, others = (np.asarray(e, np.float64).ravel() for e in (embeddings1, embeddings2))
         left, right = np.repeat(ones, len(others)), np.tile(others, len(ones))
         return self.similarity_pairwise(left, right).reshape(len(ones), len(others))

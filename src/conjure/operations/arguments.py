@@ -24,7 +24,7 @@ def why_unavailable(process: Process, estimand: str) -> str | None:
 
 
 def why_without(estimand: str, steps: int, sampler: str, *, draws_noise: bool) -> str | None:
-    """The same of a process that is not loaded yet."""
+    """Why a process that is not loaded yet will have no value for an estimand, or None."""
     chosen = ESTIMANDS[estimand]
     if steps < chosen.minimum_steps:
         others = ", ".join(name for name, e in ESTIMANDS.items() if e.minimum_steps <= steps)

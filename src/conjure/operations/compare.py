@@ -246,12 +246,13 @@ def compare(
     Raises:
         ConjureError: A bad argument, or an estimand that the process has no value for.
 
-    >>> import numpy as np
-    >>> from conjure import Gaussian, GaussianProcess
-    >>> meanings = {"a": Gaussian(np.zeros(2), np.eye(2)), "b": Gaussian(np.ones(2), np.eye(2))}
-    >>> result = compare("a", "b", process=GaussianProcess.build(meanings), samples=4)
-    >>> result.calls, result.is_kl, result.distance > 0
-    (152, True, True)
+    Examples:
+        >>> import numpy as np
+        >>> from conjure import Gaussian, GaussianProcess
+        >>> meanings = {"a": Gaussian(np.zeros(2), np.eye(2)), "b": Gaussian(np.ones(2), np.eye(2))}
+        >>> result = compare("a", "b", process=GaussianProcess.build(meanings), samples=4)
+        >>> result.calls, result.is_kl, result.distance > 0
+        (152, True, True)
     """
     if process is None:
         process = default_process()

@@ -173,16 +173,18 @@ def drift(
 
     Raises:
         ConjureError: The processes share no states, sampler or levels (compare their distance
-            matrices instead, with ``compare_by_matrices``), or a bad argument or prompt.
+            matrices instead, with ``conjure.compare_by_matrices``), or a bad argument or prompt.
 
-    >>> from conjure import Gaussian, GaussianProcess
-    >>> one, two = (
-    ...     {"cat": Gaussian(np.zeros(2), np.eye(2)), "dog": Gaussian(m * np.ones(2), np.eye(2))}
-    ...     for m in (1, 2)
-    ... )
-    >>> found = drift(["cat", "dog"], GaussianProcess.build(one), GaussianProcess.build(two))
-    >>> found.ranked()[0][0], float(found.distances[0])
-    ('dog', 0.0)
+    Examples:
+        >>> from conjure import Gaussian, GaussianProcess
+        >>> unit = np.eye(2)
+        >>> one, two = (
+        ...     {"cat": Gaussian(np.zeros(2), unit), "dog": Gaussian(m * np.ones(2), unit)}
+        ...     for m in (1, 2)
+        ... )
+        >>> found = drift(["cat", "dog"], GaussianProcess.build(one), GaussianProcess.build(two))
+        >>> found.ranked()[0][0], float(found.distances[0])
+        ('dog', 0.0)
     """
     names = tuple(dict.fromkeys(check_texts(process, prompts)))
     if not names:
@@ -191,13 +193,16 @@ def drift(
     if reason is not None:
         raise ConjureError(
             f"{process.model!r} and {against.model!r} have no common paths: {reason}. Their "
-            "distance matrices can be compared instead (conjure.drifting.compare_by_matrices)."
+            "distance matrices can be compared instead (conjure.compare_by_matrices)."
         )
     both = Between(process, against)
     sampling = with_usual(sampling, SAMPLES)
     chosen = Sampling(**sampling)
     if chosen.top is not None:
-        raise ConjureError("top looks for the nearest, and a drift for the most changed: leave it.")
+        raise ConjureError(
+            "top spends samples on the nearest, and a drift asks for the most changed: take a tolerance "
+            "instead."
+        )
     run = compare_pairs(
         [(FIRST + name, SECOND + name) for name in names], process=both, out=out,
         progress=progress, **sampling,

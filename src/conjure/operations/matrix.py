@@ -149,13 +149,14 @@ def matrix(
         ConjureError: A bad argument or prompt, two prompts that are the same, or a run directory
             with other settings.
 
-    >>> from conjure import Gaussian, GaussianProcess
-    >>> meanings = {name: Gaussian(n * np.ones(2), np.eye(2)) for n, name in enumerate("abc")}
-    >>> found = matrix(["a", "b", "c"], process=GaussianProcess.build(meanings), samples=2)
-    >>> found.calls  # N²(T − 1)k + Nk
-    168
-    >>> bool(found.distances[0, 2] > found.distances[0, 1])
-    True
+    Examples:
+        >>> from conjure import Gaussian, GaussianProcess
+        >>> meanings = {name: Gaussian(n * np.ones(2), np.eye(2)) for n, name in enumerate("abc")}
+        >>> found = matrix(["a", "b", "c"], process=GaussianProcess.build(meanings), samples=2)
+        >>> found.calls  # N²(T − 1)k + Nk
+        168
+        >>> bool(found.distances[0, 2] > found.distances[0, 1])
+        True
     """
     process, chosen = process or default_process(), Sampling(**sampling)
     names = check_texts(process, prompts)

@@ -59,15 +59,16 @@ def compare_pairs(
     Raises:
         ConjureError: A bad argument or prompt, or a run directory with other settings.
 
-    >>> import numpy as np
-    >>> from conjure import Gaussian, GaussianProcess
-    >>> meanings = {name: Gaussian(n * np.ones(2), np.eye(2)) for n, name in enumerate("abc")}
-    >>> process = GaussianProcess.build(meanings)
-    >>> run = compare_pairs([("a", "b"), ("b", "c"), ("b", "a")], process=process, samples=4)
-    >>> [result.prompts for result in run]
-    [('a', 'b'), ('b', 'c'), ('b', 'a')]
-    >>> run.calls  # three paths of 10 states, two pairs crossed at 9, four samples
-    264
+    Examples:
+        >>> import numpy as np
+        >>> from conjure import Gaussian, GaussianProcess
+        >>> meanings = {name: Gaussian(n * np.ones(2), np.eye(2)) for n, name in enumerate("abc")}
+        >>> process = GaussianProcess.build(meanings)
+        >>> run = compare_pairs([("a", "b"), ("b", "c"), ("b", "a")], process=process, samples=4)
+        >>> [result.prompts for result in run]
+        [('a', 'b'), ('b', 'c'), ('b', 'a')]
+        >>> run.calls  # three paths of 10 states, two pairs crossed at 9, four samples
+        264
     """
     if process is None:
         process = default_process()

@@ -150,14 +150,16 @@ def relative_pairs(
         ConjureError: As ``conjure.compare_pairs``; a tolerance or a ranking, by which some pairs
             would have fewer samples than others.
 
-    >>> import numpy as np
-    >>> from conjure import Gaussian, GaussianProcess
-    >>> means = {"": [0, 0], "a": [1, 0], "2a": [2, 0], "b": [0, 1], "-a": [-1, 0]}
-    >>> meanings = {name: Gaussian(np.array(m), np.eye(2)) for name, m in means.items()}
-    >>> process = GaussianProcess.build(meanings)
-    >>> found = relative_pairs([("a", "2a"), ("a", "b"), ("a", "-a")], process=process, samples=4)
-    >>> [round(result.distance, 6) for result in found]
-    [0.2, 1.0, 2.0]
+    Examples:
+        >>> import numpy as np
+        >>> from conjure import Gaussian, GaussianProcess
+        >>> means = {"": [0, 0], "a": [1, 0], "2a": [2, 0], "b": [0, 1], "-a": [-1, 0]}
+        >>> meanings = {name: Gaussian(np.array(m), np.eye(2)) for name, m in means.items()}
+        >>> process = GaussianProcess.build(meanings)
+        >>> pairs = [("a", "2a"), ("a", "b"), ("a", "-a")]
+        >>> found = relative_pairs(pairs, process=process, samples=4)
+        >>> [round(result.distance, 6) for result in found]
+        [0.2, 1.0, 2.0]
     """
     process = default_process() if process is None else process
     if Sampling(**sampling).in_rounds:

@@ -117,7 +117,7 @@ class PipelineProcess(Defaults):
         values = vars(self.settings) | {
             "embedded_guidance": self.family.embedded_guidance,
             "lora": [list(lora) for lora in self.source.loras],
-            "size": list(self.settings.size or ()),
+            "size": list(self.settings.sides or ()),
         }
         return always | {k: v for k, v in described(values).items() if k not in always}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +37,7 @@ class About:
         flags: Of its option, where they are not made from its name.
         panel: Of the help that its option stands in.
         decides: Which weights are loaded and how, or a path on loaded weights, which
-            ``conjure.loading.vary`` can change.
+            ``conjure.vary`` can change.
         read: How one of its values is read from text, where it can be varied on the command line.
         described_as: Its name in ``Process.describe``, from which the process can be loaded again;
             None where it changes no number.
@@ -123,7 +123,7 @@ class Settings:
         ConjureError: A value that no process can have.
     """
 
-    model: Any = setting(
+    model: str | Path | Any = setting(
         "emoji",
         f"{', '.join(EMBEDDED)} (ships with conjure), a folder in diffusers' layout, a hub "
         "id, or a .safetensors checkpoint.  [dim]\\[default: emoji][/dim]",
@@ -167,14 +167,14 @@ class Settings:
         "Prompts beyond the text encoder's length: refuse, truncate, or chunk (read in windows).",
         described_as=True,
     )
-    lora: Any = setting(
+    lora: str | Sequence[str | tuple[str, float]] = setting(
         (),
         "LoRA weights to put on the model: file, folder or hub id, with its scale after a "
         "colon if that is not 1. May be repeated.",
         panel="model", decides="weights", read=str, described_as="loras", type=list[str],
         option_default=[],
     )  # fmt: skip
-    size: Any = setting(
+    size: int | tuple[int, int] | None = setting(
         None, "Side of the picture in pixels.  [dim]\\[default: the model's own][/dim]",
         panel="model", decides="weights", described_as=True, type=int | None,
     )  # fmt: skip
@@ -198,7 +198,7 @@ class Settings:
         None, "cpu, cuda, cuda:1, mps.  [dim]\\[default: the fastest][/dim]",
         panel="model", decides="weights",
     )  # fmt: skip
-    dtype: Any = setting(
+    dtype: str | Any | None = setting(
         None, "Network precision: float32, bfloat16, float16, float64.",
         panel="model", decides="weights", read=str, described_as=True, type=str,
         option_default="float32",
@@ -242,6 +242,11 @@ class Settings:
         self._set("dtype", None if self.dtype is None else dtype_name(self.dtype))
         self._set("lora", (self.lora,) if isinstance(self.lora, str) else tuple(self.lora))
         self._set("size", _size(self.size))
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Height and width of the picture; None for the model's own."""
+        return _size(self.size)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

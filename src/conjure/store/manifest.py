@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -17,9 +17,6 @@ from conjure.process.base import Process
 
 FIRST_FIELDS = ("noise", "picture", "step", "printed")
 """The squares that runs of format 1 hold of a sample."""
-
-FORMAT = 1 if FIELDS == FIRST_FIELDS else 2 + crc32(" ".join(FIELDS).encode())
-"""Of what a run stores: another number by itself where it holds other squares."""
 
 LIBRARIES = ("conjure", "torch", "diffusers", "transformers", "numpy")
 FREE = frozenset({"device"})
@@ -41,7 +38,7 @@ def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
     """
     settings = {k: v for k, v in process.describe().items() if k not in FREE}
     return {
-        "format": FORMAT,
+        "format": format_of(FIELDS),
         "model": process.model,
         "revision": process.revision,
         "variant": process.variant,
@@ -52,6 +49,15 @@ def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
         **more,
         "versions": versions(),
     }
+
+
+def format_of(fields: Sequence[str]) -> int:
+    """The number of what runs hold of a sample: another one by itself where the squares change.
+
+    >>> format_of(FIRST_FIELDS), format_of((*FIRST_FIELDS, "more")) > 1
+    (1, True)
+    """
+    return 1 if tuple(fields) == FIRST_FIELDS else 2 + crc32(" ".join(fields).encode())
 
 
 def versions() -> dict[str, str]:

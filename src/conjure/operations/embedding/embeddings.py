@@ -243,14 +243,16 @@ def embed(
     Raises:
         ConjureError: A bad argument or prompt, or a run directory with other settings.
 
-    >>> from conjure import Gaussian, GaussianProcess
-    >>> meanings = {n: Gaussian(i * np.ones(2), np.eye(2)) for i, n in enumerate(["", "a", "b"])}
-    >>> process = GaussianProcess.build(meanings)
-    >>> found = embed(["a", "b"], process=process, dimensions=None)
-    >>> found.vectors.shape  # 2 paths of 10 states in 2 dimensions
-    (2, 40)
-    >>> found.calls  # M + N·M
-    60
+    Examples:
+        >>> from conjure import Gaussian, GaussianProcess
+        >>> names = ["", "a", "b"]
+        >>> meanings = {n: Gaussian(i * np.ones(2), np.eye(2)) for i, n in enumerate(names)}
+        >>> process = GaussianProcess.build(meanings)
+        >>> found = embed(["a", "b"], process=process, dimensions=None)
+        >>> found.vectors.shape  # 2 paths of 10 states in 2 dimensions
+        (2, 40)
+        >>> found.calls  # M + N·M
+        60
     """
     process = process or default_process()
     paths, seed = _settled("paths", paths, 2, landmarks), _settled("seed", seed, 0, landmarks)

@@ -58,7 +58,7 @@ class Landmarks:
         return {name: part.cpu().contiguous() for name, part in named.items()}
 
     def placed(self, process: Process) -> Landmarks:
-        """The same where the process keeps its states."""
+        """These landmarks, where the process keeps its states."""
         parts = (process.place(part) for part in (self.states, self.noise, self.picture))
         return Landmarks(*parts, seed=self.seed, origin=self.origin)
 

@@ -15,7 +15,7 @@ AT_ONCE = 4096
 class Neighbour(NamedTuple):
     """A prompt that was found.
 
-    Args:
+    Attributes:
         prompt: Which.
         distance: From the query: landmark distance, or the exact one after reranking.
         standard_error: Of the exact one; None before reranking.

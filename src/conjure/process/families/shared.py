@@ -164,15 +164,15 @@ def state_size(
     Raises:
         ConjureError: It asks for a size that the network cannot draw.
     """
-    if source.settings.size is None:
+    if source.settings.sides is None:
         height, width = (own, own) if isinstance(own, int) else own
         return int(height) // step * step, int(width) // step * step
-    if any(side < 1 or side % (scale * step) for side in source.settings.size):
-        size = "×".join(map(str, source.settings.size))
+    if any(side < 1 or side % (scale * step) for side in source.settings.sides):
+        size = "×".join(map(str, source.settings.sides))
         raise ConjureError(
             f"{source.name!r} draws sizes that are multiples of {scale * step}, not {size}."
         )
-    height, width = (side // scale for side in source.settings.size)
+    height, width = (side // scale for side in source.settings.sides)
     return height, width
 
 

@@ -98,7 +98,7 @@ class Between(Defaults):
         }
 
     def fingerprint(self) -> str:
-        """Of both."""
+        """A hash of both fingerprints."""
         both = f"{self.first.fingerprint()} {self.second.fingerprint()}"
         return hashlib.blake2b(both.encode(), digest_size=16).hexdigest()
 

@@ -39,7 +39,7 @@ class Nudged(Wrapper):
     """
 
     def check(self, prompt: str) -> None:
-        """As the prompt itself."""
+        """Refuse what the process refuses, without the mark."""
         self.process.check(prompt.removeprefix(MARK))
 
     def prepare(self, prompts: Iterable[str]) -> None:
