@@ -200,8 +200,8 @@ def drift(
     chosen = Sampling(**sampling)
     if chosen.top is not None:
         raise ConjureError(
-            "top spends samples on the nearest, and a drift asks for the most changed: take a tolerance "
-            "instead."
+            "top spends samples on the nearest, and a drift asks for the most changed: take a "
+            "tolerance instead."
         )
     run = compare_pairs(
         [(FIRST + name, SECOND + name) for name in names], process=both, out=out,
