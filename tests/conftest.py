@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's library is first imported
+
 import numpy as np
 import pytest
 import tiny
 import torch
 
 from conjure import Gaussian, GaussianProcess, cli
-
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 SAMPLERS = [
     ("ddim", 1.0),

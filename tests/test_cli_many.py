@@ -214,6 +214,9 @@ from pathlib import Path
 import numpy as np
 import conjure
 from conjure import Gaussian, GaussianProcess
+from conjure.levels import NoiseLevels
+from conjure.process.samplers.base import Grid
+from conjure.process.samplers.ddim import Ddim
 from conjure.store.run import Run
 
 class Slow(GaussianProcess):
@@ -224,8 +227,11 @@ class Slow(GaussianProcess):
 
 rng = np.random.default_rng(0)
 names = [f"p{n}" for n in range(40)]
-process = Slow.build({n: Gaussian(rng.normal(size=3), np.eye(3)) for n in names}, steps=5)
-object.__setattr__(process, "batch_size", 4)
+meanings = {n: Gaussian(rng.normal(size=3), np.eye(3)) for n in names}
+# On levels of its own, since diffusers takes longer to import than this to run.
+levels = NoiseLevels.from_log_snr(np.linspace(-8.0, 4.0, 5))
+grid = Grid(levels, np.arange(5.0), (1.0, 0.0))
+process = Slow(meanings, Ddim(), grid, batch_size=4)
 log, add = Path(sys.argv[2]), Run.add
 
 def counted(self, jobs, squares):
