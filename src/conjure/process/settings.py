@@ -40,7 +40,7 @@ class About:
             ``conjure.vary`` can change.
         read: How one of its values is read from text, where it can be varied on the command line.
         described_as: Its name in ``Process.describe``, from which the process can be loaded again;
-            None where it changes no number.
+            True for its own name, False where it changes no number.
         type: Of its option, where that is another than the setting's.
         default: Likewise.
     """
@@ -50,7 +50,7 @@ class About:
     panel: Panel
     decides: Decides
     read: Callable[[str], Any] | None
-    described_as: str | None
+    described_as: bool | str
     type: Any
     default: Any
 
@@ -66,12 +66,9 @@ def setting(
     type: Any = None,
     option_default: Any = USUAL,
 ) -> Any:
-    """A field of ``Settings``; see ``About``.
-
-    ``described_as`` is True where ``Process.describe`` has it under its own name.
-    """
+    """A field of ``Settings``; see ``About``."""
     usual = default if option_default is USUAL else option_default
-    about = About(help, flags, panel, decides, read, described_as or None, type, usual)  # type: ignore[arg-type]
+    about = About(help, flags, panel, decides, read, described_as, type, usual)
     return field(default=default, metadata={"about": about})
 
 
