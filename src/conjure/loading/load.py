@@ -27,6 +27,7 @@ from conjure.loading.sources import (
     refuse_incomplete,
     refuse_pickles,
 )
+from conjure.loading.weights import safe_and_whole
 from conjure.process.base import Process
 from conjure.process.families import FAMILIES
 from conjure.process.families.base import Family, Source
@@ -225,7 +226,8 @@ def _load_family(source: Source, class_name: str) -> Any:
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        return FAMILIES[class_name](source)
+        with safe_and_whole(source.name, allow_pickle=source.settings.allow_pickle):
+            return FAMILIES[class_name](source)
     except ConjureError:
         raise
     except (torch.OutOfMemoryError, MemoryError) as error:

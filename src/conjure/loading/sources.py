@@ -144,6 +144,11 @@ def refuse_incomplete(folder: Path, index: Mapping[str, Any], name: str) -> None
             )
 
 
+def is_safetensors(path: Path) -> bool:
+    """Whether a file's ending says that it is safe to read, in whatever case of letters."""
+    return path.suffix.lower() == ".safetensors"
+
+
 def refuse_pickles(folder: Path, name: str) -> None:
     """Refuse a folder in which some component's weights exist only as pickles."""
     for component in sorted(p for p in folder.iterdir() if p.is_dir()):
@@ -179,10 +184,12 @@ def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) ->
     if not math.isfinite(scale):
         raise ConjureError(f"The scale of a LoRA is a number, not {after!r}.")
     path = Path(name).expanduser()
-    if path.suffix in PICKLES and not allow_pickle:
+    pickled = path.suffix.lower() in PICKLES or (path.is_file() and not is_safetensors(path))
+    if pickled and not allow_pickle:
         raise UnsafeWeightsError(
-            f"The LoRA {name!r} is a pickle, which can run any code when it is read. Convert it to "
-            "safetensors, or, if you trust its maker, load with allow_pickle=True (--allow-pickle)."
+            f"The LoRA {name!r} is no .safetensors file, and would be read as a pickle, which can "
+            "run any code. Convert it to safetensors, or, if you trust its maker, load with "
+            "allow_pickle=True (--allow-pickle)."
         )
     hub = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(/[\w./-]+\.safetensors)?", name)
     if not path.exists() and not hub:

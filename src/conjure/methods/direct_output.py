@@ -20,7 +20,7 @@ from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.methods.base import DIFFUSION, Measured, Request
-from conjure.methods.shared import distinct_texts
+from conjure.methods.shared import distinct_texts, loading, network_options
 from conjure.operations.arguments import check_prompt
 from conjure.process.base import Process
 from conjure.process.fingerprint import hash_config, hash_weights
@@ -179,21 +179,15 @@ def load_encoder(name: str, request: Request) -> ImageEncoder:
     """
     from transformers import AutoImageProcessor, AutoModel
 
-    safe = None if request.allow_pickle else True
-    try:
-        processor = AutoImageProcessor.from_pretrained(name, local_files_only=request.offline)
+    with loading("image encoder", name, request, lambda key: "pooler" in key) as told:
+        processor = AutoImageProcessor.from_pretrained(name, **told)
         model, about = AutoModel.from_pretrained(
-            name, use_safetensors=safe, output_loading_info=True, dtype=request.torch_dtype,
-            local_files_only=request.offline,
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError) as error:
-        raise ConjureError(f"The image encoder {name!r} cannot be loaded: {error}") from error
-    missing = list(about["missing_keys"])
-    # A pooler that the checkpoint lacks would be drawn at random.
-    if [key for key in missing if "pooler" not in key]:
-        raise ConjureError(f"{name!r} lacks weights that its network needs: {missing[0]}, …")
+            name, output_loading_info=True, **told, **network_options(request)
+        )
+    # A pooler that the checkpoint lacks is drawn at random: its output is not looked at.
+    pooled = not about["missing_keys"]
     model.to(request.torch_device)
-    return ImageEncoder(model.eval(), processor, pooled=not missing)
+    return ImageEncoder(model.eval(), processor, pooled=pooled)
 
 
 def build(request: Request, argument: str | None) -> DirectOutput:

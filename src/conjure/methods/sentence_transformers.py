@@ -14,7 +14,7 @@ import numpy as np
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
 from conjure.methods.base import CONTRASTIVE, Measured, Request
-from conjure.methods.shared import cosine_distances, short_name
+from conjure.methods.shared import cosine_distances, loading, network_options, short_name
 from conjure.process.fingerprint import hash_weights
 
 
@@ -80,14 +80,10 @@ def build(request: Request, argument: str | None) -> SentenceTransformers:
         raise ConjureError(
             "sentence-transformers:NAME needs the library: pip install 'conjure[evaluate]'."
         ) from error
-    how: dict[str, Any] = {"dtype": request.torch_dtype}
-    if not request.allow_pickle:
-        how["use_safetensors"] = True
-    try:
+    # Its pooling reads the last layer, and never the pooler of the network.
+    with loading("model", argument, request, lambda key: "pooler" in key) as told:
         model = SentenceTransformer(
-            argument, device=str(request.torch_device), trust_remote_code=False, model_kwargs=how,
-            local_files_only=request.offline,
+            argument, device=str(request.torch_device), model_kwargs=network_options(request),
+            **told,
         )  # fmt: skip
-    except (OSError, ValueError, TypeError) as error:
-        raise ConjureError(f"The model {argument!r} cannot be loaded: {error}") from error
     return SentenceTransformers(request, model, argument, short_name(argument))

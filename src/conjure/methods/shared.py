@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from conjure.engine.jobs import Pair
-from conjure.errors import ConjureError
+from conjure.errors import ConjureError, ModelError
 from conjure.levels import Floats
+from conjure.loading.weights import safe_and_whole
 from conjure.methods.base import Request
 from conjure.process.pipeline import PipelineProcess
 
@@ -29,6 +32,42 @@ def needs_pipeline(request: Request, method: str) -> PipelineProcess:
     if not isinstance(request.process, PipelineProcess):
         raise ConjureError(f"{method} needs a diffusion pipeline: name one with --model.")
     return request.process
+
+
+@contextmanager
+def loading(
+    kind: str, name: str, request: Request, unread: Callable[[str], bool] = lambda _: False
+) -> Iterator[dict[str, Any]]:
+    """While a method loads a model of its own: what every loader is told.
+
+    Safetensors alone unless asked otherwise, no code of the model's, no weights that are not there.
+
+    Args:
+        kind: What it is, for messages.
+        name: A hub id or a folder.
+        request: Precision, and whether pickles and the hub may be read.
+        unread: Whether a weight plays no part, given its key.
+
+    Yields:
+        Arguments for ``from_pretrained`` of any class of transformers.
+
+    Raises:
+        ModelError: It cannot be loaded, or is not whole.
+    """
+    told = {"local_files_only": request.offline, "trust_remote_code": False}
+    try:
+        with safe_and_whole(name, allow_pickle=request.allow_pickle, unread=unread):
+            yield told
+    except ConjureError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise ModelError(f"The {kind} {name!r} cannot be loaded: {error}") from error
+
+
+def network_options(request: Request) -> dict[str, Any]:
+    """What a network's loader is told besides."""
+    safe = None if request.allow_pickle else True
+    return {"use_safetensors": safe, "dtype": request.torch_dtype}
 
 
 def cosine_distances(

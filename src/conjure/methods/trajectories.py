@@ -26,7 +26,7 @@ from conjure.engine.jobs import Job, Pair
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.methods.base import AUTOREGRESSIVE, Measured, Request
-from conjure.methods.shared import short_name
+from conjure.methods.shared import loading, network_options, short_name
 from conjure.process.fingerprint import hash_tokenizer, hash_weights
 from conjure.store.manifest import versions
 from conjure.store.values import kept_values
@@ -248,19 +248,11 @@ def load(request: Request, argument: str | None, template: str | None) -> Trajec
         raise ConjureError("Name the model: trajectories:NAME, a hub id or a folder.")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    safe = None if request.allow_pickle else True
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(argument, local_files_only=request.offline)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            argument, use_safetensors=safe, output_loading_info=True, dtype=request.torch_dtype,
-            local_files_only=request.offline,
-        )  # fmt: skip
-        model, about = loaded
-    except (OSError, ValueError, KeyError) as error:
-        raise ConjureError(f"The language model {argument!r} cannot be loaded: {error}") from error
-    if about["missing_keys"]:
-        lacks = next(iter(about["missing_keys"]))
-        raise ConjureError(f"{argument!r} lacks weights that its network needs: {lacks}, …")
+    with loading("language model", argument, request) as told:
+        tokenizer = AutoTokenizer.from_pretrained(argument, **told)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            argument, **told, **network_options(request)
+        )
     model.to(request.torch_device)
     model.eval()
     return Trajectories(request, model, tokenizer, argument, short_name(argument), template)

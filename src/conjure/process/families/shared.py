@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conjure.errors import ConjureError, ModelError
+from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
 from conjure.process.families.base import Source
 
 
@@ -35,6 +35,7 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
             revision=source.settings.revision,
             variant=source.settings.variant,
             use_safetensors=None if source.settings.allow_pickle else True,
+            trust_remote_code=False,
             **options,
         )
     if any(p.is_meta for p in parameters_of(pipeline)):
@@ -107,6 +108,8 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
         parts = [part for part in known if getattr(pipeline, part, None) is not None]
         pipeline.fuse_lora(components=parts, lora_scale=scale, adapter_names=[adapter])
         pipeline.unload_lora_weights()
+    except UnsafeWeightsError:
+        raise
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         raise ModelError(f"The LoRA {name!r} cannot be put on {source.name!r}: {error}") from error
 
