@@ -226,3 +226,148 @@ def test_a_sentence_encoders_other_modules_are_no_pickles(pipeline_folder, tmp_p
         build("sentence-transformers", folder, pipeline_folder)
     request = Request(lambda: conjure.load(pipeline_folder), allow_pickle=True)
     METHODS["sentence-transformers"](request, str(folder))
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize("component", ["unet", "text_encoder", "vae"])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut, "is cut short"),
+        (lambda data: data[:20], "is cut short"),
+        (lambda data: data[:-4], "is cut short"),
+        (lambda _: b"", "is empty"),
+        (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS"),
+        (lambda _: b"<!DOCTYPE html><html></html>", "is a web page"),
+        (lambda _: b"PK\x03\x04" + b"0" * 50, "is a pickle"),
+    ],
+    ids=["half", "head", "tail", "empty", "pointer", "page", "pickle"],
+)
+def test_damaged_weights_are_named(copied, component, damage, said):
+    (file,) = (copied / component).glob("*.safetensors")
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ModelError, match=said) as refused:
+        conjure.load(copied)
+    assert f"{component}/{file.name}" in str(refused.value)
+    assert "pickle" in said or "allow" not in str(refused.value)
+
+
+def test_a_damaged_lora_is_blamed_and_not_the_model(copied, tmp_path):
+    file = tmp_path / "style.safetensors"
+    file.write_text("<html>404</html>")
+    with pytest.raises(ModelError, match=r"style.safetensors' is a web page"):
+        conjure.load(copied, lora=str(file))
+
+
+def test_what_will_not_be_read_does_not_matter(copied):
+    """Of a training folder and a variant that was not asked for."""
+    unread = copied / "checkpoint-500" / "unet"
+    unread.mkdir(parents=True)
+    for name in ("optimizer.bin", "scheduler.bin", "random_states_0.pkl"):
+        (copied / "checkpoint-500" / name).write_text("x")
+    (copied / "text_encoder" / "optimizer.bin").write_text("x")
+    (copied / "unet" / "diffusion_pytorch_model.fp16.safetensors").write_text("x")
+    (copied / "tokenizer" / "vocabulary.bin").write_text("x")
+    conjure.load(copied)
+    with pytest.raises(ModelError, match=r"fp16.safetensors' is"):
+        conjure.load(copied, variant="fp16")
+
+
+def lora_layers(block: int) -> dict[str, torch.Tensor]:
+    """Of one attention, as the scripts of kohya write them."""
+    name = f"lora_unet_down_blocks_{block}_attentions_0_transformer_blocks_0_attn1_to_q"
+    return {
+        f"{name}.lora_down.weight": torch.full((2, 8), 0.1),
+        f"{name}.lora_up.weight": torch.full((8, 2), 0.1),
+        f"{name}.alpha": torch.tensor(2.0),
+    }
+
+
+def test_a_lora_fits_whole_or_is_refused(pipeline_folder, tmp_path):
+    unet = conjure.load(pipeline_folder).family.networks["unet"]
+    weights = {name: tuple(value.shape) for name, value in unet.named_parameters()}
+    name = next(n for n in weights if n.startswith("down_") and n.endswith("attn1.to_q.weight"))
+    width = weights[name][1]
+    block = int(name.split(".")[1])
+    layers = {
+        key: torch.full([width if side == 8 else side for side in value.shape], 0.1)
+        if value.ndim
+        else value
+        for key, value in lora_layers(block).items()
+    }
+    save_file(layers, tmp_path / "whole.safetensors")
+    plain = conjure.load(pipeline_folder)
+    tuned = conjure.load(pipeline_folder, lora=str(tmp_path / "whole.safetensors"))
+    assert plain.fingerprint() != tuned.fingerprint()
+    foreign = {k: v for n in (7, 8, 9) for k, v in lora_layers(n).items()}
+    save_file({**layers, **foreign}, tmp_path / "part.safetensors")
+    with pytest.raises(ModelError, match="1 of its 4 layers are the model's"):
+        conjure.load(pipeline_folder, lora=str(tmp_path / "part.safetensors"))
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "vae", "tokenizer", "unet"])
+def test_a_part_that_is_null_is_named(copied, part):
+    import diffusers
+
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(copied, safety_checker=None)
+    setattr(pipeline, part, None)
+    with pytest.raises(ModelError, match=rf"has no {part} \(it is null\)"):
+        conjure.load(pipeline)
+    index = json.loads((copied / "model_index.json").read_text())
+    index[part] = [None, None]
+    (copied / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=rf"has no {part} \(it is null\)"):
+        conjure.load(copied)
+
+
+def test_a_part_that_a_family_can_do_without(family_folder, tmp_path):
+    folder = Path(shutil.copytree(family_folder("sd3"), tmp_path / "model"))
+    index = json.loads((folder / "model_index.json").read_text())
+    for part in ("text_encoder_3", "tokenizer_3"):
+        shutil.rmtree(folder / part)
+        with pytest.raises(ModelError, match=f"lacks its component '{part}'"):
+            conjure.load(folder)
+        index[part] = [None, None]
+        (folder / "model_index.json").write_text(json.dumps(index))
+    process = conjure.load(folder, steps=2)
+    assert conjure.compare("cat", "dog", process=process, samples=1).distance > 0
+
+
+def test_a_tokenizer_without_a_length_has_its_encoders(copied):
+    file = copied / "tokenizer" / "tokenizer_config.json"
+    before = conjure.load(copied, steps=2)
+    text = json.loads(file.read_text())
+    text.pop("model_max_length")
+    file.write_text(json.dumps(text))
+    after = conjure.load(copied, steps=2)
+    assert after.family.max_tokens == before.family.max_tokens
+    found = [conjure.compare("cat", "dog", process=p, samples=1).distance for p in (before, after)]
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("long", ["refuse", "truncate", "chunk"])
+def test_a_textual_inversion_counts_as_it_is_encoded(copied, long):
+    import diffusers
+
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(copied, safety_checker=None)
+    torch.manual_seed(0)
+    width = pipeline.text_encoder.config.hidden_size
+    pipeline.load_textual_inversion(torch.randn(6, width), token="<mine>")
+    process = conjure.load(pipeline, steps=2, long=long)
+    room = process.family.max_tokens - 2 - 6
+    fits, over = "<mine>" + "a" * room, "<mine>" + "a" * room + "b"
+    real = pipeline.tokenizer(pipeline.maybe_convert_prompt(over, pipeline.tokenizer)).input_ids
+    assert process.count_tokens(over) == len(real) == process.family.max_tokens + 1
+    assert process.count_tokens(fits) == process.family.max_tokens
+    if long == "refuse":
+        with pytest.raises(ConjureError, match="has 17 tokens"):
+            process.check(over)
+        return
+    other = over[:-1] + "c"
+    distance = conjure.compare(over, other, process=process, samples=1).distance
+    assert (distance == 0) == (long == "truncate")
+    features = process.text_features([fits, "a" * room])["mean"]
+    assert not torch.equal(torch.tensor(features[0]), torch.tensor(features[1]))

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
 from conjure.loading.devices import check_device, torch_dtype
+from conjure.loading.files import refuse_damaged, refuse_incomplete, refuse_pickles
 from conjure.loading.settings import without_old_eta
 from conjure.loading.sources import (
     check_given,
@@ -24,8 +25,6 @@ from conjure.loading.sources import (
     locate,
     parse_lora,
     read_index,
-    refuse_incomplete,
-    refuse_pickles,
 )
 from conjure.loading.weights import safe_and_whole
 from conjure.process.base import Process
@@ -81,7 +80,8 @@ def load(settings: Settings) -> PipelineProcess:
     if isinstance(source.location, Path) and source.location.is_dir():
         refuse_incomplete(source.location, index, source.name)
         if not settings.allow_pickle:
-            refuse_pickles(source.location, source.name)
+            refuse_pickles(source.location, index, source.name)
+        refuse_damaged(source.location, index, settings.variant)
     if source.device.type == "cuda":  # sums in float32 also inside products of half precision
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False

@@ -6,7 +6,6 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,10 @@ from typing import Any
 import torch
 
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.loading.files import PICKLES, check_safetensors, is_safetensors
 from conjure.models import EMBEDDED
 from conjure.process.families.base import Source
 from conjure.process.settings import Settings
-
-PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 
 
 def locate(model: str | Path) -> str | Path:
@@ -35,7 +33,8 @@ def locate(model: str | Path) -> str | Path:
     if folder.is_dir():
         return folder
     if folder.is_file():
-        if folder.suffix == ".safetensors":
+        if is_safetensors(folder):
+            check_safetensors(folder)
             return folder
         raise ModelError(
             f"{name!r} is a file that is no .safetensors checkpoint; a model is a folder in the "
@@ -129,40 +128,6 @@ def _download_index(source: Source) -> Path:
         raise ModelError(f"The hub could not be asked for {name!r}: {error}") from error
 
 
-UNREAD = ("safety_checker", "feature_extractor", "watermarker")
-"""Components that are left out when a pipeline is loaded."""
-
-
-def refuse_incomplete(folder: Path, index: Mapping[str, Any], name: str) -> None:
-    """Refuse a folder that lacks a component."""
-    for component, value in index.items():
-        wanted = isinstance(value, list) and len(value) == 2 and value[0] is not None
-        if wanted and component not in UNREAD and not (folder / component).is_dir():
-            raise ModelError(
-                f"{name!r} lacks its component {component!r}, which its model_index.json names. "
-                "Save or download the pipeline whole."
-            )
-
-
-def is_safetensors(path: Path) -> bool:
-    """Whether a file's ending says that it is safe to read, in whatever case of letters."""
-    return path.suffix.lower() == ".safetensors"
-
-
-def refuse_pickles(folder: Path, name: str) -> None:
-    """Refuse a folder in which some component's weights exist only as pickles."""
-    for component in sorted(p for p in folder.iterdir() if p.is_dir()):
-        if component.name in UNREAD:
-            continue
-        endings = {p.suffix for p in component.iterdir()}
-        if endings & PICKLES and ".safetensors" not in endings:
-            raise UnsafeWeightsError(
-                f"The weights in {component.name!r} of {name!r} are pickles, which can run any "
-                "code when they are read. Convert them to safetensors, or, if you trust their "
-                "maker, load with allow_pickle=True (--allow-pickle)."
-            )
-
-
 def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) -> tuple[str, float]:
     """A LoRA and its scale, given as text, or apart as a description has them.
 
@@ -191,6 +156,8 @@ def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) ->
             "run any code. Convert it to safetensors, or, if you trust its maker, load with "
             "allow_pickle=True (--allow-pickle)."
         )
+    if path.is_file() and not pickled:
+        check_safetensors(path)
     hub = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(/[\w./-]+\.safetensors)?", name)
     if not path.exists() and not hub:
         raise ConjureError(

@@ -13,6 +13,7 @@ import numpy as np
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError, ModelError
 from conjure.levels import Floats
+from conjure.loading.files import check_safetensors
 from conjure.loading.weights import safe_and_whole
 from conjure.methods.base import Request
 from conjure.process.pipeline import PipelineProcess
@@ -55,6 +56,8 @@ def loading(
         ModelError: It cannot be loaded, or is not whole.
     """
     told = {"local_files_only": request.offline, "trust_remote_code": False}
+    for file in sorted([*Path(name).glob("*.safetensors"), *Path(name).glob("*/*.safetensors")]):
+        check_safetensors(file)
     try:
         with safe_and_whole(name, allow_pickle=request.allow_pickle, unread=unread):
             yield told

@@ -35,7 +35,7 @@ class TextEncoder:
         family, windows = self.process.family, self.process.settings.long == "chunk"
         for text in texts:
             check_prompt(self.process, text)
-            if windows and family.count_tokens(text) > family.max_tokens:
+            if windows and self.process.count_tokens(text) > family.max_tokens:
                 raise ConjureError(
                     f"text-encoder has one vector for at most {family.max_tokens} tokens, and "
                     f"{text[:60]!r} has more, which the process reads in windows: leave it out, or "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import hash_model, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
 from conjure.process.prediction import Prediction
-from conjure.process.prompts import EncodedPrompts, Negative
+from conjure.process.prompts import ONE_AT_A_TIME, EncodedPrompts, Negative
 from conjure.process.samplers.base import Grid, Sampler
 from conjure.process.settings import Settings, described
 
@@ -29,7 +30,7 @@ class PipelineProcess(Defaults):
 
     States are kept in float64 (float32 on devices that have no more), whatever the precision of
     the network, so that the difference of two close predictions is exact in everything but the
-    network itself.
+    network itself. Threads and coroutines may share one.
 
     Args:
         family: The loaded model.
@@ -135,6 +136,10 @@ class PipelineProcess(Defaults):
         parts = f"{weights} {self.grid.final}"
         return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
+    def count_tokens(self, prompt: str) -> int:
+        """How many a prompt has with its start and end, for the encoder that reads the most."""
+        return self._prompts.count(prompt)
+
     def check(self, prompt: str) -> None:
         """Refuse a prompt that the text encoder would cut.
 
@@ -143,7 +148,7 @@ class PipelineProcess(Defaults):
         """
         if self.settings.long != "refuse":
             return
-        count, limit = self.family.count_tokens(prompt), self.family.max_tokens
+        count, limit = self.count_tokens(prompt), self.family.max_tokens
         if count > limit:
             shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."
             windows = ""
@@ -166,7 +171,10 @@ class PipelineProcess(Defaults):
         alpha, sigma = self.grid.at(step)
         kind = self.family.prediction_type
         seen = network_input(kind, x, alpha, sigma).to(self.dtype)
-        output, variance = self._denoise(seen, step, self._prompts.conditions(prompts)), None
+        conditions = self._prompts.conditions(prompts)
+        # An offloaded network is moved on and off its device by whoever reads a prompt.
+        with ONE_AT_A_TIME if self.settings.offload else nullcontext():
+            output, variance = self._denoise(seen, step, conditions), None
         if output.shape[1] == 2 * x.shape[1]:  # with a learned variance
             output, variance = output.to(x.dtype).chunk(2, dim=1)
         prediction = to_prediction(kind, output.to(x.dtype), x, alpha, sigma)

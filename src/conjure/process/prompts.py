@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
@@ -23,6 +24,11 @@ ENCODED_TOGETHER = 32
 
 PROBED = 64
 """Numbers of a weight that are looked at to see whether it was trained."""
+
+
+ONE_AT_A_TIME = threading.RLock()
+"""Whoever has it reads prompts, whatever the process: fast tokenizers hold padding and truncation
+between calls, and pipelines may share them."""
 
 
 class Negative(str):
@@ -58,16 +64,25 @@ class EncodedPrompts:
 
     def conditions(self, prompts: Sequence[str]) -> list[Condition]:
         """Each prompt's condition, encoded now if it is not yet."""
-        if any(prompt not in self._encoded for prompt in prompts):
-            self.prepare(dict.fromkeys(prompts))
-        return [self._encoded[prompt] for prompt in prompts]
+        with ONE_AT_A_TIME:
+            if any(prompt not in self._encoded for prompt in prompts):
+                self.prepare(dict.fromkeys(prompts))
+            return [self._encoded[prompt] for prompt in prompts]
+
+    def count(self, prompt: str) -> int:
+        """How many tokens a prompt has, with its start and end."""
+        with ONE_AT_A_TIME:
+            return self._family.count_tokens(prompt)
 
     @torch.inference_mode()
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts that are not yet, some at a time; room is made for all of them."""
+        with ONE_AT_A_TIME:
+            self._prepare(list(prompts))
+
+    def _prepare(self, wanted: Sequence[str]) -> None:
         if self._source.pipeline is not None:
             self._forget_if_changed()
-        wanted = list(prompts)
         missing = [prompt for prompt in wanted if prompt not in self._encoded]
         self._make_room(wanted, len(missing))
         if missing and self._source.settings.offload:
@@ -88,7 +103,8 @@ class EncodedPrompts:
         """One vector for each whole prompt, ``(n, d)``, by the way of taking it; not kept."""
         found: dict[str, list[np.ndarray]] = {}
         for start in range(0, len(prompts), ENCODED_TOGETHER):
-            rows = self._family.text_features(prompts[start : start + ENCODED_TOGETHER])
+            with ONE_AT_A_TIME:
+                rows = self._family.text_features(prompts[start : start + ENCODED_TOGETHER])
             for name, vectors in rows.items():
                 found.setdefault(name, []).append(vectors.double().cpu().numpy())
         return {name: np.concatenate(parts) for name, parts in found.items()}
@@ -105,7 +121,7 @@ class EncodedPrompts:
     def _encode_alone(self, prompt: str) -> Condition | None:
         """A prompt that is encoded by itself, in windows or as the negative one; else None."""
         family, windows = self._family, self._windows
-        if windows and family.count_tokens(prompt) > family.max_tokens:
+        if windows and self.count(prompt) > family.max_tokens:
             return windows(str(prompt))
         if isinstance(prompt, Negative) and family.encode_negative is not None:
             return family.encode_negative(str(prompt))

@@ -57,7 +57,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=LENGTH,
-        count_tokens=token_counter(pipeline.tokenizer),
+        count_tokens=token_counter(pipeline, pipeline.tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

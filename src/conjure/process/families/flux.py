@@ -82,7 +82,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=length,
-        count_tokens=token_counter(pipeline.tokenizer_2),
+        count_tokens=token_counter(pipeline, pipeline.tokenizer_2),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

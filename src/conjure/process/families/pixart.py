@@ -79,7 +79,7 @@ def _family(source: Source, kind: Any, length: int) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=length,
-        count_tokens=token_counter(pipeline.tokenizer),
+        count_tokens=token_counter(pipeline, pipeline.tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

@@ -16,6 +16,7 @@ from conjure.process.families.shared import (
     read_scheduler,
     state_size,
     times,
+    token_counter,
 )
 
 LENGTH = 300
@@ -33,10 +34,6 @@ def load(source: Source) -> Family:
     config = pipeline.transformer.config
     schedule, prediction = read_scheduler(pipeline)
     usual = inspect.signature(SanaPipeline.__call__).parameters["complex_human_instruction"]
-
-    def count_tokens(prompt: str) -> int:
-        """The prompt's own, with the start."""
-        return len(pipeline.tokenizer(prompt, truncation=False, verbose=False).input_ids)
 
     def encode(prompts: Sequence[str]) -> Condition:
         states, mask, _, _ = pipeline.encode_prompt(
@@ -77,7 +74,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=PROMPT,
-        count_tokens=count_tokens,
+        count_tokens=token_counter(pipeline, pipeline.tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

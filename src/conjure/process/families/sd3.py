@@ -26,7 +26,9 @@ def load(source: Source) -> Family:
     """In the layout of diffusers' StableDiffusion3Pipeline, with T5 or without."""
     from diffusers import StableDiffusion3Pipeline
 
-    pipeline = load_pipeline(source, StableDiffusion3Pipeline)
+    pipeline = load_pipeline(
+        source, StableDiffusion3Pipeline, spares=("text_encoder_3", "tokenizer_3")
+    )
     config = pipeline.transformer.config
     schedule, prediction = read_scheduler(pipeline)
     height, width = state_size(
@@ -65,7 +67,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=T5_TOKENS if reads_far else tokenizer.model_max_length,
-        count_tokens=token_counter(tokenizer),
+        count_tokens=token_counter(pipeline, tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

@@ -71,7 +71,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=pairs[-1][0].model_max_length,
-        count_tokens=token_counter(pairs[-1][0]),
+        count_tokens=token_counter(pipeline, pairs[-1][0]),
         encode=encode,
         text_features=text_features,
         denoise=denoise,
@@ -128,7 +128,7 @@ def _encoders(
     def encode_windows(prompt: str) -> Condition:
         """Each window by both encoders; the pooled vector is that of the first."""
         outputs = [
-            encoder(clip_windows(tokenizer, prompt).to(device), output_hidden_states=True)
+            encoder(clip_windows(pipeline, tokenizer, prompt).to(device), output_hidden_states=True)
             for tokenizer, encoder in pairs
         ]
         pooled = outputs[-1][0][:1]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -12,37 +15,40 @@ from torch import Tensor
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
 from conjure.process.families.base import Source
 
+UNLIMITED = 10**9
+"""From here on a tokenizer's length is the library's word for none."""
 
-def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
+
+def load_pipeline(
+    source: Source, kind: Any, *, spares: Sequence[str] = (), **components: Any
+) -> Any:
     """A pipeline from a folder, the hub, a file or memory, with its adapters, ready to be asked.
 
     Args:
         source: Where it is.
         kind: Its class.
+        spares: Parts that may be null, beside those that the class says.
         components: Parts to leave out, and settings of the class.
 
     Raises:
-        ModelError: An adapter does not fit.
+        ModelError: An adapter does not fit, or a part is null that it needs.
     """
-    options = {"dtype": source.dtype, "local_files_only": source.settings.offline, **components}
-    if source.pipeline is not None:
-        pipeline = source.pipeline
-    elif isinstance(source.location, Path) and source.location.is_file():
-        pipeline = kind.from_single_file(str(source.location), config=source.config, **options)
-    else:
-        pipeline = kind.from_pretrained(
-            source.location,
-            revision=source.settings.revision,
-            variant=source.settings.variant,
-            use_safetensors=None if source.settings.allow_pickle else True,
-            trust_remote_code=False,
-            **options,
-        )
+    pipeline = source.pipeline
+    if pipeline is None:
+        pipeline = _read_pipeline(source, kind, components)
+    optional = {*kind._optional_components, *spares, *components}
+    for name, part in pipeline.components.items():
+        if part is None and name not in optional:
+            raise ModelError(
+                f"{source.name!r} has no {name} (it is null), without which a {kind.__name__} "
+                "cannot be run. Load or save the pipeline with it."
+            )
     if any(p.is_meta for p in parameters_of(pipeline)):
         raise ModelError(
             f"{source.name!r} is offloaded layer by layer, so that its weights are not there to be "
             "read: hand it over before that, and say offload=True."
         )
+    limit_tokenizers(pipeline)
     for number, (name, scale) in enumerate(source.loras):
         add_lora(pipeline, name, scale, f"lora{number}", source)
     for part in pipeline.components.values():
@@ -59,6 +65,38 @@ def load_pipeline(source: Source, kind: Any, **components: Any) -> Any:
             if isinstance(part, torch.nn.Module) and name != "vae" and not is_placed(part):
                 part.to(source.device)
     return pipeline
+
+
+def _read_pipeline(source: Source, kind: Any, components: Mapping[str, Any]) -> Any:
+    """From a folder, the hub or a file; parts that its index has as null are not waited for."""
+    settings = source.settings
+    options = {"dtype": source.dtype, "local_files_only": settings.offline, **components}
+    if isinstance(source.location, Path) and source.location.is_file():
+        return kind.from_single_file(str(source.location), config=source.config, **options)
+    index = kind.load_config(
+        source.location, revision=settings.revision, local_files_only=settings.offline
+    )
+    nulls = {name: None for name, value in index.items() if value == [None, None]}
+    return kind.from_pretrained(
+        source.location,
+        revision=settings.revision,
+        variant=settings.variant,
+        use_safetensors=None if settings.allow_pickle else True,
+        trust_remote_code=False,
+        **{**nulls, **options},
+    )
+
+
+def limit_tokenizers(pipeline: Any) -> None:
+    """Give tokenizers that name no length that of their encoder, where it has one."""
+    for name, tokenizer in pipeline.components.items():
+        longest = getattr(tokenizer, "model_max_length", None)
+        if not name.startswith("tokenizer") or longest is None or longest < UNLIMITED:
+            continue
+        encoder = pipeline.components.get(name.replace("tokenizer", "text_encoder"))
+        positions = getattr(getattr(encoder, "config", None), "max_position_embeddings", None)
+        if positions is not None:
+            tokenizer.model_max_length = positions
 
 
 def parameters_of(pipeline: Any) -> Iterator[torch.nn.Parameter]:
@@ -82,7 +120,7 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
     """Put a LoRA on a pipeline's weights for good.
 
     Raises:
-        ModelError: It cannot be read, or is none for this pipeline.
+        ModelError: It cannot be read, or has layers that are none of the pipeline's.
     """
     if not hasattr(pipeline, "load_lora_weights"):
         raise ModelError(f"{source.name!r} takes no LoRA.")
@@ -96,22 +134,52 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
         where, place = {"weight_name": "/".join(parts[2:])}, "/".join(parts[:2])
     else:
         place = str(path) if path.exists() else name
+    known = pipeline._lora_loadable_modules  # by default some pipelines fuse the first alone
+    parts = [part for part in known if getattr(pipeline, part, None) is not None]
     try:
-        pipeline.load_lora_weights(
-            place, adapter_name=adapter, use_safetensors=None if settings.allow_pickle else True,
-            local_files_only=settings.offline, **where,
-        )  # fmt: skip
-        listed = pipeline.get_list_adapters()
-        if not any(adapter in adapters for adapters in listed.values()):
-            raise ValueError("none of its layers is one of the model's.")
-        known = pipeline._lora_loadable_modules  # by default some pipelines fuse the first alone
-        parts = [part for part in known if getattr(pipeline, part, None) is not None]
+        with _layers_read(pipeline) as layers:
+            pipeline.load_lora_weights(
+                place, adapter_name=adapter, local_files_only=settings.offline,
+                use_safetensors=None if settings.allow_pickle else True, **where,
+            )  # fmt: skip
+        fitted = sum(_layers_with(getattr(pipeline, part), adapter) for part in parts)
+        if fitted < len(layers):
+            raise ValueError(
+                f"{fitted} of its {len(layers)} layers are the model's. It was made for another "
+                "model, or for parts that this one lacks."
+            )
         pipeline.fuse_lora(components=parts, lora_scale=scale, adapter_names=[adapter])
         pipeline.unload_lora_weights()
     except UnsafeWeightsError:
         raise
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         raise ModelError(f"The LoRA {name!r} cannot be put on {source.name!r}: {error}") from error
+
+
+DOWN = re.compile(r"lora.*(_A|down)(\.\w+)?\.weight$")
+"""The first matrix of an adapted layer, under all names that the library gives it."""
+
+
+@contextmanager
+def _layers_read(pipeline: Any) -> Iterator[set[str]]:
+    """The adapted layers that a pipeline reads from a file meanwhile, as it names them."""
+    layers: set[str] = set()
+    read = pipeline.lora_state_dict
+
+    def note(*args: Any, **kwargs: Any) -> Any:
+        found = read(*args, **kwargs)
+        weights = found[0] if isinstance(found, tuple) else found
+        layers.update(key for key in weights if DOWN.search(key))
+        return found
+
+    with patch.object(pipeline, "lora_state_dict", note):
+        yield layers
+
+
+def _layers_with(part: torch.nn.Module, adapter: str) -> int:
+    """How many layers of a network have an adapter."""
+    held = (getattr(module, "lora_A", ()) for module in part.modules())
+    return sum(adapter in layers for layers in held)
 
 
 def read_scheduler(pipeline: Any) -> tuple[Mapping[str, Any], str]:
@@ -136,9 +204,20 @@ def networks_of(pipeline: Any, *names: str) -> dict[str, torch.nn.Module]:
     return {name: network for name, network in found.items() if network is not None}
 
 
-def token_counter(tokenizer: Any) -> Callable[[str], int]:
+def as_encoded(pipeline: Any, tokenizer: Any, prompt: str) -> str:
+    """A prompt as the pipeline tokenizes it: a textual inversion may stand for several tokens."""
+    convert = getattr(pipeline, "maybe_convert_prompt", None)
+    return prompt if convert is None else convert(prompt, tokenizer)
+
+
+def token_counter(pipeline: Any, tokenizer: Any) -> Callable[[str], int]:
     """Counts a prompt's tokens, with start and end."""
-    return lambda prompt: len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+
+    def count(prompt: str) -> int:
+        text = as_encoded(pipeline, tokenizer, prompt)
+        return len(tokenizer(text, truncation=False, verbose=False).input_ids)
+
+    return count
 
 
 def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
@@ -179,9 +258,10 @@ def state_size(
     return height, width
 
 
-def clip_windows(tokenizer: Any, prompt: str) -> Tensor:
+def clip_windows(pipeline: Any, tokenizer: Any, prompt: str) -> Tensor:
     """A prompt's tokens in windows of CLIP's length, each with start, end and padding."""
-    tokens = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    text = as_encoded(pipeline, tokenizer, prompt)
+    tokens = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
     room = tokenizer.model_max_length - 2
     parts = [tokens[at : at + room] for at in range(0, max(1, len(tokens)), room)]
     pad = tokenizer.pad_token_id

@@ -11,6 +11,7 @@ from torch import Tensor
 from conjure.process.families.base import Condition, Family, Source
 from conjure.process.families.decoding import decoder
 from conjure.process.families.shared import (
+    as_encoded,
     clip_windows,
     embedded_guidance,
     load_pipeline,
@@ -64,15 +65,14 @@ def _family(source: Source, kind: Any) -> Family:
         return {"encoder_hidden_states": states}
 
     def encode_windows(prompt: str) -> Condition:
-        windows = clip_windows(tokenizer, prompt).to(source.device)
+        windows = clip_windows(pipeline, tokenizer, prompt).to(source.device)
         states = encoder(windows)[0]
         return {"encoder_hidden_states": states.reshape(1, -1, states.shape[-1])}
 
     def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
         """``pooled``, CLIP's vector at the end token; ``mean``, over the prompt's own tokens."""
-        tokens = tokenizer(
-            list(prompts), padding="max_length", truncation=True, return_tensors="pt"
-        )
+        texts = [as_encoded(pipeline, tokenizer, prompt) for prompt in prompts]
+        tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
         output = encoder(tokens.input_ids.to(source.device))
         own = tokens.attention_mask.clone()
         own[:, 0] = 0  # the start
@@ -96,7 +96,7 @@ def _family(source: Source, kind: Any) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=tokenizer.model_max_length,
-        count_tokens=token_counter(tokenizer),
+        count_tokens=token_counter(pipeline, tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,
