@@ -10,7 +10,7 @@ import pytest
 import conjure
 from conjure.engine.ends import first_predictions
 from conjure.engine.network import Network
-from conjure.process.wrappers.nudged import MARK, Nudged
+from conjure.process.wrappers.nudged import Beside, Nudged
 
 PAIRS = [("cat", "dog"), ("cat", "a red car")]
 
@@ -30,7 +30,7 @@ def test_the_floor_is_what_rounding_adds(pipeline_folder, dtype):
     )
     rows = errors.reshape(len(prompts), 4, -1)
     gaps = [(rows[i] - rows[j]).square().sum(1).mean() for i in range(7) for j in range(i)]
-    marked = [(MARK + prompt, sample) for prompt, sample in keys]
+    marked = [(Beside(prompt), sample) for prompt, sample in keys]
     nudged = Nudged(half)
     moved = (
         first_predictions(nudged, Network(nudged), marked, 0).noise

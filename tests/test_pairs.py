@@ -25,6 +25,7 @@ from conjure.engine.speed import measure_speed
 from conjure.errors import RunMismatchError
 from conjure.store.manifest import make_manifest
 from conjure.store.run import Run, open_run
+from conjure.store.sealed import seal
 
 NAMES = "abcdef"
 
@@ -269,12 +270,12 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(process, tmp_path):
 
 
 def test_squares_are_stored_in_the_documented_order(process, tmp_path):
-    """A file is read as it was written by any version of format 1."""
+    """A file is read as it was written by any version of format 2."""
     asked = {"process": process, "out": tmp_path / "run"}
     list(conjure.compare_pairs([("a", "b")], **asked, samples=1))
     values = np.arange(4 * 2 * 5, dtype="<f8").reshape(4, 2, 5)
     with sqlite3.connect(tmp_path / "run" / "samples.sqlite") as base:
-        base.execute("UPDATE samples SET squares = ?", (values.tobytes(),))
+        base.execute("UPDATE samples SET squares = ?", (seal(values, "a", "b", 0),))
     (found,) = conjure.compare_pairs([("a", "b")], **asked, samples=1)
     for number, name in enumerate(("noise", "picture", "step", "printed")):
         np.testing.assert_array_equal(getattr(found.squares, name)[0], values[number])

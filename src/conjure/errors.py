@@ -44,6 +44,10 @@ class NonFinitePredictionError(ConjureError):
     """The network returned infinities or NaNs."""
 
 
+class DamagedError(ConjureError):
+    """A file of ours that is not as it was written."""
+
+
 class RunMismatchError(ConjureError):
     """A run directory that was made with other settings."""
 

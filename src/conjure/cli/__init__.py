@@ -20,6 +20,7 @@ from conjure.cli.nearest import nearest
 from conjure.cli.pairs import pairs
 from conjure.cli.processes import processes
 from conjure.cli.report import report
+from conjure.cli.status import status
 from conjure.errors import ConjureError
 
 P = ParamSpec("P")
@@ -55,7 +56,7 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
 
 
 _COMMANDS: tuple[Any, ...] = (
-    compare, pairs, matrix, embed, nearest, processes, drift, evaluate, report,
+    compare, pairs, matrix, embed, nearest, processes, drift, evaluate, report, status,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_interruptible(_command))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from conjure.engine.jobs import Pair
-from conjure.errors import ConjureError, ModelError
+from conjure.errors import ConjureError, ModelError, NonFinitePredictionError
 from conjure.levels import Floats
 from conjure.loading.files import check_safetensors
 from conjure.loading.weights import safe_and_whole
@@ -76,14 +76,25 @@ def network_options(request: Request) -> dict[str, Any]:
 def cosine_distances(
     prompts: Sequence[str], pairs: Sequence[Pair], vectors: Mapping[str, np.ndarray]
 ) -> dict[str, Floats]:
-    """1 − cosine of each pair, shape ``(P, 1)``, for each kind of vectors ``(N, d)``."""
+    """1 − cosine of each pair, shape ``(P, 1)``, for each kind of vectors ``(N, d)``.
+
+    Raises:
+        NonFinitePredictionError: They are not finite.
+    """
     rows = {prompt: row for row, prompt in enumerate(prompts)}
     a, b = (np.array([rows[pair[end]] for pair in pairs]) for end in (0, 1))
     found = {}
     for name, every in vectors.items():
         every = np.asarray(every, dtype=np.float64)
         unit = every / np.maximum(np.linalg.norm(every, axis=1, keepdims=True), 1e-30)
-        found[name] = 1 - (unit[a] * unit[b]).sum(1, keepdims=True)
+        gaps = 1 - (unit[a] * unit[b]).sum(1, keepdims=True)
+        if not np.isfinite(gaps).all():
+            pair = pairs[int(np.argmin(np.isfinite(gaps[:, 0])))]
+            raise NonFinitePredictionError(
+                f"The vectors of {pair[0][:60]!r} and {pair[1][:60]!r} are not finite. In half "
+                "precision a network may overflow: take dtype='float32' (--dtype float32)."
+            )
+        found[name] = gaps
     return found
 
 

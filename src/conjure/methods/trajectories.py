@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from conjure.engine.jobs import Job, Pair
-from conjure.errors import ConjureError
+from conjure.errors import ConjureError, NonFinitePredictionError
 from conjure.io.progress import progress_bar
 from conjure.methods.base import AUTOREGRESSIVE, Measured, Request
 from conjure.methods.shared import loading, network_options, short_name
@@ -167,9 +167,9 @@ class Trajectories:
         lengths = torch.full((n,), self.tokens, dtype=torch.long)
         alive = torch.ones(n, dtype=torch.bool)
         for place in range(self.tokens):
-            logits = output.logits[:, -1].double().cpu()
-            noise = gumbel(self.request.seed, n, place, logits.shape[1])
-            drawn = (logits.log_softmax(-1) + noise).argmax(-1)
+            logs = self._log_softmax(output.logits[:, -1])
+            noise = gumbel(self.request.seed, n, place, logs.shape[1])
+            drawn = (logs + noise).argmax(-1)
             tokens[alive, place] = drawn[alive]
             if end is not None:
                 ended = alive & (drawn == end)
@@ -221,11 +221,25 @@ class Trajectories:
         given = tokens[:, :-1].to(self.model.device)
         first = output.logits[:, -1:].expand(count, -1, -1)
         if given.shape[1] == 0:
-            return first.double().log_softmax(-1).cpu()
+            return self._log_softmax(first)
         kept = copy.deepcopy(output.past_key_values)
         kept.batch_repeat_interleave(count)
         rest = self.model(given, past_key_values=kept, use_cache=True).logits
-        return torch.cat([first, rest], 1).double().log_softmax(-1).cpu()
+        return self._log_softmax(torch.cat([first, rest], 1))
+
+    def _log_softmax(self, logits: Tensor) -> Tensor:
+        """Over the vocabulary, on the CPU in double precision.
+
+        Raises:
+            NonFinitePredictionError: The network did not say numbers.
+        """
+        logs = logits.double().log_softmax(-1).cpu()
+        if logs.isnan().any():
+            raise NonFinitePredictionError(
+                f"The language model {self.argument!r} returned infinities or NaNs. In half "
+                "precision a network may overflow: take dtype='float32' (--dtype float32)."
+            )
+        return logs
 
 
 @lru_cache(maxsize=TOKENS)

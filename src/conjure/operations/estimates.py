@@ -8,12 +8,12 @@ from conjure.divergence.estimate import Estimate, estimate
 from conjure.engine.jobs import Job
 from conjure.operations.arguments import why_unavailable
 from conjure.process.base import Process
-from conjure.process.wrappers.nudged import MARK
+from conjure.process.wrappers.nudged import Beside
 
 
 def nudged_job(prompt: str) -> Job:
     """The sample from which the floor of half precision is known: 4T − 2 calls, guided 6T − 3."""
-    return Job(prompt, MARK + prompt, 0)
+    return Job(prompt, Beside(prompt), 0)
 
 
 def floor_of(process: Process, squares: Squares) -> dict[str, float]:

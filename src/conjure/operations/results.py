@@ -68,9 +68,10 @@ class Results:
     def _floor(self, prompt: str) -> dict[str, float] | None:
         """Of half precision, at one prompt for the whole run; kept in it."""
         if is_half(self._process.dtype) and self._floors is None:
-            job, nudged = nudged_job(prompt), Nudged(self._process)
-            if not self._run.have(job.a, job.b):
+            squares = self._run.floor(prompt)
+            if squares is None:
+                job, nudged = nudged_job(prompt), Nudged(self._process)
                 squares, _ = run_block(nudged, Network(nudged), [job], self._sampling.seed)
-                self._run.add([job], squares)
-            self._floors = floor_of(self._process, self._run.squares(job.a, job.b, [0]))
+                self._run.add_floor(prompt, squares)
+            self._floors = floor_of(self._process, squares)
         return self._floors

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import adapters
+from conjure.process.marked import Marked
 
 CACHED_PROMPTS = 256
 """Encoded prompts kept at least; each is about 0.2 MB for Stable Diffusion."""
@@ -31,20 +32,10 @@ ONE_AT_A_TIME = threading.RLock()
 between calls, and pipelines may share them."""
 
 
-class Negative(str):
+class Negative(Marked):
     """The prompt of an unconditional branch that is encoded otherwise than the same prompt is."""
 
     __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        """Equal to its own kind alone."""
-        return isinstance(other, Negative) and str(self) == str(other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash((Negative, str(self)))
 
 
 class EncodedPrompts:

@@ -19,6 +19,7 @@ from conjure.errors import ConjureError, RunMismatchError
 from conjure.io.files import check_folder, written_whole
 from conjure.store.database import Base
 from conjure.store.manifest import disagreements, settings_key
+from conjure.store.sealed import is_whole, seal, unseal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pairs (id INTEGER PRIMARY KEY, a TEXT, b TEXT, UNIQUE (a, b));
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS about (one INTEGER PRIMARY KEY CHECK (one = 1), setti
 CREATE TABLE IF NOT EXISTS samples (
     pair INTEGER, sample INTEGER, squares BLOB, PRIMARY KEY (pair, sample)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS floors (prompt TEXT PRIMARY KEY, squares BLOB);
 """
 
 
@@ -67,7 +69,8 @@ class Run:
             for number, job in enumerate(jobs):
                 a, b = ordered(job.a, job.b)
                 one = _row(squares, number)
-                blob = (one if (a, b) == (job.a, job.b) else mirrored(one)).astype("<f8").tobytes()
+                turned = (one if (a, b) == (job.a, job.b) else mirrored(one)).astype("<f8")
+                blob = seal(turned, a, b, job.sample)
                 self._base.execute("INSERT OR IGNORE INTO pairs (a, b) VALUES (?, ?)", (a, b))
                 rows.append((a, b, job.sample, blob))
             between = self._base.changes
@@ -111,6 +114,7 @@ class Run:
 
         Raises:
             KeyError: One of them is not stored.
+            DamagedError: One of them is not as it was stored.
         """
         key = ordered(a, b)
         found = dict(
@@ -120,22 +124,36 @@ class Run:
                 key,
             )
         )
-        blobs = [np.frombuffer(found[sample], dtype="<f8") for sample in samples]
+        blobs = [unseal(found[sample], "<f8", *key, sample) for sample in samples]
         values = np.stack(blobs).reshape(len(samples), len(FIELDS), 2, -1)
         if key != (a, b):
             values = np.stack([mirrored(value) for value in values])
         return Squares(*(values[:, i] for i in range(len(FIELDS))))
 
+    def add_floor(self, prompt: str, squares: Squares) -> None:
+        """Store what half precision makes of one prompt alone, a sample of it."""
+        blob = seal(_row(squares, 0).astype("<f8"), prompt)
+        with self._transaction():
+            self._base.execute("INSERT OR IGNORE INTO floors VALUES (?, ?)", (prompt, blob))
+
+    def floor(self, prompt: str) -> Squares | None:
+        """What was stored of a prompt by ``add_floor``, or None."""
+        found = self._base.execute("SELECT squares FROM floors WHERE prompt = ?", (prompt,))
+        if not found:
+            return None
+        values = unseal(found[0][0], "<f8", prompt).reshape(1, len(FIELDS), 2, -1)
+        return Squares(*(values[:, i] for i in range(len(FIELDS))))
+
     def add_vectors(self, prompts: Sequence[str], vectors: np.ndarray) -> None:
         """Store the embeddings of some prompts, ``(N, D)`` float32, in one transaction."""
-        rows = [(p, v.astype("<f4").tobytes()) for p, v in zip(prompts, vectors, strict=True)]
+        rows = [(p, seal(v.astype("<f4"), p)) for p, v in zip(prompts, vectors, strict=True)]
         with self._transaction():
             self._base.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
 
     def vector(self, prompt: str) -> np.ndarray | None:
         """A prompt's embedding, or None if it is not stored."""
         found = self._base.execute("SELECT vector FROM vectors WHERE prompt = ?", (prompt,))
-        return np.frombuffer(found[0][0], dtype="<f4") if found else None
+        return unseal(found[0][0], "<f4", prompt) if found else None
 
     def is_empty(self) -> bool:
         """Whether nothing is stored yet, neither samples nor embeddings."""
@@ -154,6 +172,37 @@ class Run:
         return self._base.execute(
             "SELECT a, b, sample FROM samples JOIN pairs ON id = pair ORDER BY a, b, sample"
         )
+
+    def damaged(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """Statements that drop each row that is not as it was stored, with their values."""
+        samples = self._base.execute(
+            "SELECT a, b, sample, pair, squares FROM samples LEFT JOIN pairs ON id = pair"
+        )
+        found: list[tuple[str, tuple[Any, ...]]] = [
+            ("DELETE FROM samples WHERE pair = ? AND sample = ?", (pair, sample))
+            for a, b, sample, pair, blob in samples
+            if not is_whole(blob, a, b, sample)
+        ]
+        for table, column in (("vectors", "vector"), ("floors", "squares")):
+            rows = self._base.execute(f"SELECT prompt, {column} FROM {table}")
+            found += [
+                (f"DELETE FROM {table} WHERE prompt = ?", (prompt,))
+                for prompt, blob in rows
+                if not is_whole(blob, prompt)
+            ]
+        return found
+
+    def repair(self) -> int:
+        """Drop what is damaged, to be computed again.
+
+        Returns:
+            How many rows.
+        """
+        with self._base.transaction():
+            found = self.damaged()
+            for statement, values in found:
+                self._base.execute(statement, values)
+        return len(found)
 
     def close(self) -> None:
         """Let go of the files; a temporary run is gone with it."""

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from conjure.engine.jobs import Job, ordered
+from conjure.errors import NonFinitePredictionError
 from conjure.store.database import Base
+from conjure.store.sealed import is_whole, seal, unseal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (
@@ -41,6 +43,10 @@ def kept_values(
 
     Returns:
         Shape ``(len(jobs), columns)``, float64.
+
+    Raises:
+        NonFinitePredictionError: What was computed is not finite.
+        DamagedError: What was kept is damaged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with closing(Base(folder / "values.sqlite", _SCHEMA)) as base:
@@ -51,12 +57,39 @@ def kept_values(
             announce(missing)
         for some in _batched(missing, together):
             numbers = np.asarray(compute(some), dtype="<f8").reshape(len(some), columns)
-            rows = [(*job, row.tobytes()) for job, row in zip(some, numbers, strict=True)]
+            for job, row in zip(some, numbers, strict=True):
+                if not np.isfinite(row).all():
+                    raise NonFinitePredictionError(
+                        f"The distance of {job.a[:60]!r} and {job.b[:60]!r} is not finite, and is "
+                        "not kept. In half precision a network may overflow: take dtype='float32' "
+                        "(--dtype float32)."
+                    )
+            rows = [(*job, seal(row, *job)) for job, row in zip(some, numbers, strict=True)]
             with base.transaction():
                 base.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?, ?)", rows)
         found = {Job(a, b, s): blob for a, b, s, blob in base.execute("SELECT * FROM kept")}
-    values = [np.frombuffer(found[job], dtype="<f8") for job in wanted]
+    values = [unseal(found[job], "<f8", *job) for job in wanted]
     return np.stack(values) if values else np.zeros((0, columns))
+
+
+def look_at_values(file: Path) -> tuple[int, int, int]:
+    """How many pairs and samples are kept in a file, and how many are damaged."""
+    with closing(Base(file, _SCHEMA)) as base:
+        ((pairs, samples),) = base.execute(
+            "SELECT (SELECT count(*) FROM (SELECT DISTINCT a, b FROM kept)), count(*) FROM kept"
+        )
+        return pairs, samples, len(_damaged(base))
+
+
+def repair_values(file: Path) -> None:
+    """Drop what is damaged, to be computed again."""
+    with closing(Base(file, _SCHEMA)) as base, base.transaction():
+        base.executemany("DELETE FROM kept WHERE a = ? AND b = ? AND sample = ?", _damaged(base))
+
+
+def _damaged(base: Base) -> list[Job]:
+    rows = base.execute("SELECT a, b, sample, numbers FROM kept")
+    return [Job(a, b, s) for a, b, s, blob in rows if not is_whole(blob, a, b, s)]
 
 
 def _batched(jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:

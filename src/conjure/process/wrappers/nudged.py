@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from conjure.process.marked import Marked
 from conjure.process.prediction import Prediction
 from conjure.process.wrappers.base import Wrapper
 
@@ -19,8 +20,11 @@ comes out differs by rounding alone. (`python -m benchmarks.precision` prints th
 rounding really adds to the distance of two prompts.)
 """
 
-MARK = "nudged: "
-"""Before the prompt at whose states the network is asked a little beside them."""
+
+class Beside(Marked):
+    """A prompt at whose states the network is asked a little beside them."""
+
+    __slots__ = ()
 
 
 def is_half(dtype: torch.dtype) -> bool:
@@ -30,9 +34,9 @@ def is_half(dtype: torch.dtype) -> bool:
 
 @dataclass(frozen=True)
 class Nudged(Wrapper):
-    """Prompts with ``MARK`` are the same prompts, asked a quarter of a rounding away.
+    """Prompts that are ``Beside`` are the same prompts, asked a quarter of a rounding away.
 
-    The distance of a prompt to its marked self is the floor under all distances.
+    The distance of a prompt to its other self is the floor under all distances.
 
     Args:
         process: In half precision.
@@ -40,17 +44,21 @@ class Nudged(Wrapper):
 
     def check(self, prompt: str) -> None:
         """Refuse what the process refuses, without the mark."""
-        self.process.check(prompt.removeprefix(MARK))
+        self.process.check(_plain(prompt))
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Marked ones are encoded as the others."""
-        self.process.prepare(dict.fromkeys(prompt.removeprefix(MARK) for prompt in prompts))
+        self.process.prepare(dict.fromkeys(map(_plain, prompts)))
 
     def predict(self, x: Tensor, step: int, prompts: Sequence[str]) -> Prediction:
         """The same draw moves all marked states of a step."""
-        marked = torch.tensor([prompt.startswith(MARK) for prompt in prompts], device=x.device)
+        marked = torch.tensor([isinstance(prompt, Beside) for prompt in prompts], device=x.device)
         random = torch.Generator().manual_seed(step)
         draw = torch.rand(x.shape[1:], generator=random, dtype=torch.float32) - 0.5
         moved = x * (1 + NUDGE * torch.finfo(self.process.dtype).eps * draw.to(x))
         there = torch.where(marked.view(-1, *[1] * (x.dim() - 1)), moved, x)
-        return self.process.predict(there, step, [p.removeprefix(MARK) for p in prompts])
+        return self.process.predict(there, step, list(map(_plain, prompts)))
+
+
+def _plain(prompt: str) -> str:
+    return str(prompt) if isinstance(prompt, Beside) else prompt

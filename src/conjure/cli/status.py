@@ -1,0 +1,51 @@
+"""``conjure status``: what a run or an evaluation holds, and whether it is as it was stored."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conjure.cli.options import AsJson
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="The --out directory of a run or an evaluation.")
+]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Drop what is damaged, to be computed again.")
+]
+
+
+def status(folder: Folder, repair: Repair = False, as_json: AsJson = False) -> None:
+    """What a run or an evaluation holds, and whether all of it is as it was stored.
+
+    Every stored sample has a checksum. With damaged ones, the exit status is 1; --repair drops
+    them, and the command that made the run computes them again. No model is loaded.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from conjure.cli.console import say, show
+    from conjure.store.status import look
+
+    found = look(folder, repair=repair)
+    damaged = sum(one.damaged for one in found)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found]))
+    else:
+        table = Table("file", "pairs", "samples", "damaged", box=None, header_style="dim")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for one in found:
+            counts = (f"{count:,}" for count in (one.pairs, one.samples, one.damaged))
+            table.add_row(Text(one.file), *counts)
+        show(table)
+        if damaged and repair:
+            say("What was damaged is gone: give the command again that made it.")
+        elif damaged:
+            say("Damaged samples are refused: --repair drops them, to be computed again.")
+    if damaged and not repair:
+        raise typer.Exit(1)
