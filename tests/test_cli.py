@@ -196,3 +196,9 @@ def _cpu_seconds(pid: int) -> float:
         return time.monotonic()
     fields = stat.read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_unset_variable_is_no_model(run):
+    code, out, said = run("cat", "dog", "--model", "", model=False)
+    assert (code, out) == (2, "")
+    assert "name is empty" in said

@@ -36,6 +36,11 @@ def test_no_guidance_is_one(pipeline_folder):
         ("no/such/folder", "Unknown model"),
         ("nobody/nothing-here", "hub cannot be reached"),
         (__file__, "is a file"),
+        ("", "name is empty"),
+        (" ", "name is empty"),
+        ("x" * 300, "is no model's name"),
+        ("~nosuchuser/model", "is no model's name"),
+        ("a\0b", "Unknown model|is no model's name"),
     ],
 )
 def test_unknown_models(model, message):

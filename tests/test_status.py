@@ -93,6 +93,15 @@ def test_embeddings_are_sealed_too(oracle, tmp_path):
     conjure.embed(["a", "b"], **asked)
 
 
+@pytest.mark.parametrize("text", [b"", b"x", b"0" * 100])
+def test_damaged_landmarks_are_said(oracle, tmp_path, text):
+    asked = {"process": oracle, "paths": 1, "out": tmp_path / "run"}
+    conjure.embed(["a", "b"], **asked)
+    (tmp_path / "run" / "landmarks.safetensors").write_bytes(text)
+    with pytest.raises(DamagedError, match=r"landmarks.*take another folder"):
+        conjure.embed(["a", "b"], **asked)
+
+
 def test_values_of_methods_are_sealed_too(tmp_path):
     jobs = [Job("a", "b", sample) for sample in range(3)]
 

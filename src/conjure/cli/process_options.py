@@ -67,7 +67,8 @@ def takes_settings(*names: str) -> Callable[[Command], Command]:
 
 def named(options: dict[str, Any]) -> dict[str, Any]:
     """Options as settings: where no model is named, the usual one is meant."""
-    return {**options, "model": options["model"] or "emoji"}
+    model = options["model"]
+    return {**options, "model": "emoji" if model is None else model}
 
 
 def check_sampling(options: Mapping[str, Any], out: Path | None) -> None:

@@ -27,9 +27,14 @@ def locate(model: str | Path) -> str | Path:
         ModelError: It is neither.
     """
     name = str(model)
+    if not name.strip():
+        raise ModelError(
+            "The model's name is empty (an unset variable?): name "
+            f"{' or '.join(map(repr, EMBEDDED))}, a folder or a hub id."
+        )
     if name in EMBEDDED:
         return EMBEDDED[name]
-    folder = Path(name).expanduser()
+    folder = _expanded(name)
     if folder.is_dir():
         return folder
     if folder.is_file():
@@ -48,6 +53,20 @@ def locate(model: str | Path) -> str | Path:
         f"Unknown model {name!r}. {hint}A model is {' or '.join(map(repr, EMBEDDED))}, a folder "
         "that exists, or a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5'."
     )
+
+
+def _expanded(name: str) -> Path:
+    """A path, with ``~`` as the home that it stands for.
+
+    Raises:
+        ModelError: No path can be called that.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # longer than a name may be; ~nosuchuser
+        raise ModelError(f"{name[:80]!r} is no model's name: {error}") from error
+    return path
 
 
 def read_index(source: Source) -> dict[str, Any]:

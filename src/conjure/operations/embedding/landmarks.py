@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from conjure.divergence import ESTIMANDS
 from conjure.divergence.base import FIELDS, Squares
 from conjure.engine import noise
 from conjure.engine.network import Network
-from conjure.errors import EstimandUnavailableError
+from conjure.errors import DamagedError, EstimandUnavailableError
 from conjure.io.files import written_whole
 from conjure.levels import Floats, NoiseLevels
 from conjure.process.base import Process
@@ -100,11 +100,21 @@ def save_landmarks(landmarks: Landmarks, path: Path) -> None:
 
 
 def load_landmarks(path: Path) -> Landmarks:
-    """Read what ``save_landmarks`` wrote."""
-    with safe_open(path, "pt") as file:
-        about = file.metadata()
-        parts = [file.get_tensor(name) for name in ("states", "noise", "picture")]
-    return Landmarks(*parts, seed=int(about["seed"]), origin=about["origin"])
+    """Read what ``save_landmarks`` wrote.
+
+    Raises:
+        DamagedError: It is not what was written.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            parts = [file.get_tensor(name) for name in ("states", "noise", "picture")]
+        return Landmarks(*parts, seed=int(about["seed"]), origin=about["origin"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise DamagedError(
+            f"The landmarks in {str(path)!r} are damaged ({error}). Embeddings of other landmarks "
+            "cannot be compared with those that are there: take another folder."
+        ) from error
 
 
 def estimand_weights(name: str, levels: NoiseLevels) -> tuple[Floats, Floats]:

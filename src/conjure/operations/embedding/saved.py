@@ -62,7 +62,7 @@ def read(path: str | Path) -> Saved:
             marks = [tensors[f"landmarks.{n}"] for n in ("states", "noise", "picture")]
             prompts = json.loads(tensors["prompts"].numpy().tobytes())
             vectors = tensors["vectors"].numpy()
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise ConjureError(f"{str(path)!r} does not hold embeddings: {error}") from error
     landmarks = Landmarks(*marks, seed=manifest["seed"], origin=process_digest(manifest))
     return Saved(tuple(prompts), vectors, landmarks, manifest)
