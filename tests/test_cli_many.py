@@ -350,3 +350,52 @@ def test_embed_refuses_before_it_works(run, prompts_file, tmp_path):
         code, out, err = run("embed", str(prompts_file), *arguments)
         assert (code, out) == (2, "")
         assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "a,b\ncat,dog\n,dog\ncat,  \n"),
+        ("t.tsv", "a\tb\ncat\tdog\n\tdog\ncat\t\n"),
+        ("t.jsonl", '{"a": "cat", "b": "dog"}\n{"a": null, "b": "dog"}\n{"a": "cat"}\n'),
+    ],
+)
+def test_empty_cells_are_no_prompts_unless_told(run, tmp_path, name, content):
+    file = tmp_path / name
+    file.write_text(content)
+    asked = ("pairs", str(file), "-T", "2", "-k", "1", "--json")
+    code, out, said = run(*asked)
+    assert (code, out) == (2, "")
+    assert "2 rows of" in said
+    assert "the first is row 2" in said
+    assert "--empty unconditional" in said
+    code, out, _ = run(*asked, "--empty", "unconditional")
+    assert code == 0
+    assert len(json.loads(out)["pairs"]) == 3
+    code, out, said = run(*asked, "--empty", "anything")
+    assert (code, out) == (2, "")
+    assert "--empty is refuse or unconditional" in said
+
+
+def test_how_a_table_was_read_is_said(run, tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("a;b\ncat;dog\n")
+    code, _, said = run("pairs", str(file), "-T", "2", "-k", "1")
+    assert code == 0
+    assert "Read" in said
+    assert "with semicolons between cells." in said
+    file.write_text("prompt;note\ncat;x\ndog;y\n")
+    code, _, said = run("matrix", str(file), "-T", "2", "-k", "1")
+    assert code == 0
+    assert "with semicolons between cells." in said
+    code, _, said = run("matrix", str(file), "-T", "2", "-k", "1", "--delimiter", "bar")
+    assert code == 2
+
+
+def test_rows_keep_their_number(run, tmp_path):
+    file, table = tmp_path / "t.tsv", tmp_path / "o.csv"
+    file.write_text('a\tb\ts\nA.\t"It r.\t1\nB.\tHe."\t2\nC.\tD.\t3\n')
+    code, _, said = run("pairs", str(file), "-T", "2", "-k", "1", "--table", str(table))
+    assert code == 0
+    assert "quotation marks as letters" in said
+    assert "3 rows in" in said

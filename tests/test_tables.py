@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conjure.cli.prompts import choose_columns, texts
 from conjure.errors import ConjureError
+from conjure.io.dialect import Reading
 from conjure.io.tables import check_table_path, open_table, write_table
 
 ROWS = [
@@ -90,9 +93,9 @@ def test_a_plain_list_has_a_prompt_a_line_and_json_needs_no_known_names(tmp_path
         ("t.csv", "x,y\n1,2\n", "x", "names two columns"),
         ("t.csv", "a,b\n", None, "has no rows"),
         ("t.csv", "", None, "has no rows"),
-        ("t.csv", "a,b\nx\n", None, "Row 2 .* does not have the 2 fields"),
-        ("t.csv", "a,b\nx,y,z\n", None, "Row 2 .* does not have the 2 fields"),
-        ("t.csv", 'a,b\n"x,y\n', None, "is not a table"),
+        ("t.csv", "a,b\nx\n", None, "Line 2 .* does not have the 2 cells"),
+        ("t.csv", "a,b\nx,y,z\n", None, "Line 2 .* does not have the 2 cells"),
+        ("t.csv", 'a,b\n"x"y,z,w\n', None, "not a table as it stands.*--quoting"),
         ("t.jsonl", "{oops\n", None, "Line 1 .* is not JSON"),
         ("t.jsonl", "[1]\n", None, "not a JSON object"),
         ("t.csv", "a,b,a\nx,y,z\n", None, "names the column 'a' twice"),
@@ -188,3 +191,108 @@ def test_columns_with_commas_and_spaces_can_be_named(tmp_path):
     assert choose_columns(table, None, 2) == (["sentence1", " sentence2"], True)
     assert choose_columns(table, "sentence1,sentence2", 2)[0] == ["sentence1", " sentence2"]
     assert choose_columns(table, '"a, b"', 1)[0] == ["a, b"]
+
+
+def readings(tmp_path, name, content, **given):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    table = open_table(path, Reading(**given))
+    return [list(row.values()) for row in table], table.remark
+
+
+MERGING = 'a\tb\ts\nA man.\t"It rains.\t1\nA dog.\tHe went."\t2\nA bird.\tA crow.\t3\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected", "said"),
+    [
+        ("t.tsv", MERGING, 3, "quotation marks as letters"),
+        ("t.tsv", 'a\tb\n"Go on," she said.\tShe told him.\n', 1, "quotation marks as letters"),
+        ("t.tsv", 'a\tb\n"a cat"\tdog\n', 1, None),
+        ("t.tsv", 'a\tb\n5" screen\t"quoted"\n', 1, None),
+        ("t.tsv", "a,b\ncat,dog\n", 1, "commas between cells"),
+        ("t.csv", "a\tb\ncat, big\tdog\n", 1, "tabs between cells"),
+        ("t.csv", "a;b\ncat;dog\nlion, big;tiger\n", 2, "semicolons between cells"),
+        ("t.csv", "a|b\ncat|dog\n", 1, "bars between cells"),
+        ("t.csv", "a,b,,\ncat,dog,,\n", 1, "left out"),
+        ("t.csv", "a,b\ncat,dog,\nlion,tiger\n", 2, "left out"),
+        ("t.csv", 'a,b\n"He said \\"hi\\", ok",dog\n', 1, "backslash"),
+        ("t.csv", 'a,b\nhe said "hi,dog\n"oh",cat\n', 2, None),
+        ("t.csv", 'a,b\n"oh, he said,dog\nx,y,z\n', 0, "error"),
+        ("t.csv", 'a,b\n"oh he said,dog\nx,y\n', 2, "quotation marks as letters"),
+        ("t.csv", 'a,b\n"two\nlines",dog\n', 1, None),
+        ("t.csv", '"a","b"\n"two,\nlines",dog\n', 1, None),
+        ("t.csv", "a,b\r\ncat,dog\r\n", 1, None),
+        ("t.csv", "\na,b\n\ncat,dog\n\n", 1, None),
+        ("t.csv", "a,b\nnaïve,café\n".encode("utf-16"), 1, "utf-16"),
+        ("t.csv", "a,b\nnaïve,café\n".encode("utf-8-sig"), 1, None),
+        ("t.csv", "a,b\n" + "x" * 200_000 + ",dog\n", 1, None),
+    ],
+)
+def test_a_table_is_read_as_it_is_written(tmp_path, name, content, expected, said):
+    if said == "error":
+        with pytest.raises(ConjureError, match="Line"):
+            readings(tmp_path, name, content)
+        return
+    rows, remark = readings(tmp_path, name, content)
+    assert len(rows) == expected
+    assert all(len(row) == len(rows[0]) for row in rows)
+    assert (remark is None) == (said is None)
+    assert said is None or said in str(remark)
+
+
+def test_what_its_cells_are(tmp_path):
+    assert readings(tmp_path, "t.tsv", MERGING)[0][0] == ["A man.", '"It rains.', "1"]
+    assert readings(tmp_path, "t.csv", "a;b\ncat, x;dog\n")[0] == [["cat, x", "dog"]]
+    text = 'a,b\n"He said \\"hi\\", ok",dog\n'
+    assert readings(tmp_path, "t.csv", text)[0] == [['He said "hi", ok', "dog"]]
+    assert readings(tmp_path, "t.csv", "a,b\nnaïve,é\n".encode("utf-16"))[0] == [["naïve", "é"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "content", "expected"),
+    [
+        ({"quoting": "none"}, 'a,b\n"x",y\n', [['"x"', "y"]]),
+        ({"quoting": "double"}, MERGING.replace("\t", ","), None),
+        ({"delimiter": "semicolon"}, "a;b,c\nx;y\n", [["x", "y"]]),
+        ({"delimiter": ":"}, "a:b\nx:y\n", [["x", "y"]]),
+        ({"encoding": "latin-1"}, "a,b\ncafé,x\n".encode("latin-1"), [["café", "x"]]),
+        ({"encoding": "utf-16-le"}, "a,b\nx,y\n".encode("utf-16-le"), [["x", "y"]]),
+    ],
+)
+def test_what_a_user_says_is_taken(tmp_path, given, content, expected):
+    rows, _ = readings(tmp_path, "t.csv", content, **given)
+    assert rows == expected if expected else len(rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", MERGING.replace("\t", ","), "has 2 rows if .* 3 if .* line 2.*--quoting none"),
+        ("t.csv", "a,b\ncafé,x\n".encode("latin-1"), "^Line 2 of .*not UTF-8.*--encoding latin-1"),
+        ("t.csv", "a,b\nx,y\n".encode("utf-16-le"), "Line 1 .* value 0.*utf-16-le"),
+        ("t.csv", "a;b|c\nx;y|z\n", "Line 1 .* a semicolon or a bar.*--delimiter"),
+        ("t.csv", "a,b\n" + "x" * 11_000_000 + ",dog\n", "Line 2 .* more than 10,000,000"),
+        ("t.txt", "a\tb\ncat\tdog\n", "Line 1 .* has a tab.*--delimiter tab"),
+    ],
+)
+def test_what_stays_ambiguous_is_refused(tmp_path, name, content, message):
+    with pytest.raises(ConjureError, match=message):
+        readings(tmp_path, name, content)
+
+
+@pytest.mark.parametrize("given", [{"delimiter": "ab"}, {"quoting": "some"}, {"encoding": "x-y"}])
+def test_what_cannot_be_said_is_refused(tmp_path, given):
+    with pytest.raises(ConjureError):
+        readings(tmp_path, "t.csv", "a,b\nx,y\n", **given)
+
+
+ODD = st.text(st.sampled_from('ab ,;\t"\\\n\r|é'), max_size=6)
+
+
+@given(rows=st.lists(st.tuples(ODD, ODD), min_size=1, max_size=4), data=st.data())
+def test_whatever_is_written_comes_back(rows, data, tmp_path_factory):
+    suffix = data.draw(st.sampled_from([".csv", ".tsv", ".jsonl"]))
+    path = tmp_path_factory.mktemp("t") / f"t{suffix}"
+    write_table(path, ({"a": a, "b": b} for a, b in rows), ["a", "b"])
+    assert [(row["a"], row["b"]) for row in open_table(path)] == rows

@@ -15,6 +15,7 @@ from conjure.cli.options import (
     Out,
     PromptsFile,
     Table,
+    takes_reading,
     takes_sampling,
 )
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
@@ -57,6 +58,7 @@ Change = Annotated[
 
 @takes_process
 @takes_sampling("top", samples=SamplesOfDrift)
+@takes_reading
 def drift(
     load: LoadProcess,
     file: PromptsFile,
@@ -64,6 +66,7 @@ def drift(
     change: Change = [],  # noqa: B006 - typer copies it
     columns: Columns = None,
     *,
+    reading: dict[str, Any],
     sampling: dict[str, Any],
     out: Out = None,
     table: Table = None,
@@ -87,7 +90,7 @@ def drift(
     if against is not None:
         changes["model"] = against
     changes = at_point(load, changes)
-    given = read_prompts(file, columns)
+    given = read_prompts(file, columns, reading)
     check_points(load, [{}, changes], sampling["estimand"])
     from conjure.operations.drift import SAMPLES, compare_by_matrices
     from conjure.operations.drift import drift as compare_prompts

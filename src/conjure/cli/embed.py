@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import OUTPUT, AsJson, Columns, EstimandName, Out, PromptsFile, Seed
+from conjure.cli.options import (
+    OUTPUT,
+    AsJson,
+    Columns,
+    EstimandName,
+    Out,
+    PromptsFile,
+    Seed,
+    takes_reading,
+)
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import read_prompts
 from conjure.cli.words import took
@@ -40,11 +49,14 @@ Dimensions = Annotated[
 
 
 @takes_process
+@takes_reading
 def embed(
     load: LoadProcess,
     file: PromptsFile,
     save: Save,
     columns: Columns = None,
+    *,
+    reading: dict[str, Any],
     paths: Paths = 2,
     dimensions: Dimensions = 1024,
     estimand: EstimandName = "girsanov",
@@ -59,7 +71,7 @@ def embed(
     take N·M network calls.
     """
     check_embeddings_path(save)
-    given = read_prompts(file, columns)
+    given = read_prompts(file, columns, reading)
     check_request(estimand, seed, out=out)
     from conjure.operations.embedding.landmarks import check_landmark_form
 

@@ -16,6 +16,7 @@ from conjure.cli.options import (
     Out,
     PromptsFile,
     Table,
+    takes_reading,
     takes_sampling,
 )
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
 @takes_process
 @takes_sampling("top")
+@takes_reading
 def matrix(
     load: LoadProcess,
     file: PromptsFile,
     columns: Columns = None,
     *,
+    reading: dict[str, Any],
     sampling: dict[str, Any],
     out: Out = None,
     table: Table = None,
@@ -47,7 +50,7 @@ def matrix(
     of a clustering, with its dendrogram.
     """
     check_outputs(table=table, figure=figure, as_json=as_json)
-    given = read_prompts(file, columns)
+    given = read_prompts(file, columns, reading)
     check_sampling(sampling, out)
     process = load()
     from conjure.cli.console import say, show, status

@@ -12,7 +12,8 @@ import typer
 
 from conjure.divergence import ESTIMANDS
 
-MODEL, PROCESS, BUDGET, OUTPUT = "The model", "The generative process", "The budget", "Output"
+MODEL, PROCESS, BUDGET = "The model", "The generative process", "The budget"
+INPUT, OUTPUT = "Input", "Output"
 
 Samples = Annotated[
     int, typer.Option("--samples", "-k", help="Monte Carlo samples; the error falls as 1/√k.")
@@ -167,6 +168,50 @@ def takes_sampling(*without: str, **others: Any) -> Callable[[Command], Command]
         for name, (annotation, default) in kept.items()
     ]
     return lambda command: packed(command, "sampling", parameters)
+
+
+READING: dict[str, Any] = {
+    "delimiter": Annotated[
+        str | None,
+        typer.Option(
+            help="Between cells of a text table: comma, tab, semicolon, bar, or the character.  "
+            "[dim]\\[default: found out][/dim]",
+            rich_help_panel=INPUT,
+        ),
+    ],
+    "quoting": Annotated[
+        str | None,
+        typer.Option(
+            help="How quotation marks are written in quoted cells: double, backslash; or none, "
+            "where they are letters as others.  [dim]\\[default: found out][/dim]",
+            rich_help_panel=INPUT,
+        ),
+    ],
+    "encoding": Annotated[
+        str | None,
+        typer.Option(
+            help="Of a text table or list.  [dim]\\[default: by its mark, else UTF-8][/dim]",
+            rich_help_panel=INPUT,
+        ),
+    ],
+    "empty": Annotated[
+        str,
+        typer.Option(
+            help="What empty cells are: refuse, or unconditional, the empty prompt.",
+            rich_help_panel=INPUT,
+        ),
+    ],
+}
+"""How a table is read."""
+
+
+def takes_reading(command: Command) -> Command:
+    """Give a command the options of a table's reading, which its parameter ``reading`` receives."""
+    parameters = [
+        option(name, annotation, "refuse" if name == "empty" else None)
+        for name, annotation in READING.items()
+    ]
+    return packed(command, "reading", parameters)
 
 
 def packed(command: Command, name: str, parameters: Sequence[inspect.Parameter]) -> Command:

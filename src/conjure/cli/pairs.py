@@ -16,14 +16,15 @@ from conjure.cli.options import (
     PairsFile,
     Table,
     WithRelative,
+    takes_reading,
     takes_sampling,
 )
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
-from conjure.cli.prompts import check_outputs, choose_columns, texts
+from conjure.cli.prompts import check_empty, check_outputs, choose_columns, open_source, texts
 from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
 from conjure.io.rows import plain
-from conjure.io.tables import TableFile, open_table, write_table
+from conjure.io.tables import TableFile, write_table
 
 if TYPE_CHECKING:
     from conjure.operations.compare import Comparison
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 
 @takes_process
 @takes_sampling()
+@takes_reading
 def pairs(
     load: LoadProcess,
     file: PairsFile,
     columns: Columns = None,
     *,
+    reading: dict[str, Any],
     sampling: dict[str, Any],
     relative: WithRelative = False,
     out: Out = None,
@@ -54,8 +57,9 @@ def pairs(
     Resume a killed run, or add samples to it, with the same --out RUN.
     """
     check_outputs(table=table, as_json=as_json)
-    source = open_table(file)
+    source, empty = open_source(file, reading)
     names, guessed = choose_columns(source, columns, 2)
+    check_empty(source, names, empty)
     there = source.columns()
     columns_found = [*FOUND, *RELATIVE] if relative else FOUND
     taken = [name for name in columns_found if name in there]
@@ -76,6 +80,8 @@ def pairs(
     from conjure.operations.relative import relate, with_reference
     from conjure.store.manifest import versions
 
+    if source.remark:
+        say(source.remark)
     if guessed:
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
     rows = Rows(source, names)

@@ -17,6 +17,7 @@ from conjure.cli.options import (
     PromptsFile,
     Samples,
     Seed,
+    takes_reading,
 )
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import check_outputs, read_prompts
@@ -40,11 +41,14 @@ Vary = Annotated[
 
 
 @takes_process
+@takes_reading
 def processes(
     load: LoadProcess,
     file: PromptsFile,
     vary: Vary,
     columns: Columns = None,
+    *,
+    reading: dict[str, Any],
     samples: Samples = 4,
     estimand: EstimandName = "girsanov",
     seed: Seed = 0,
@@ -65,7 +69,7 @@ def processes(
     if unknown := [v for v in axes.get("prompt", []) if v not in ("read", "ignored")]:
         raise ConjureError(f"prompt is read or ignored, not {unknown[0]!r}.")
     check_request(estimand, seed, samples=samples, out=out)
-    given = read_prompts(file, columns)
+    given = read_prompts(file, columns, reading)
     if len(given.prompts) < 3:
         raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
     from conjure.cli.console import say, show, status

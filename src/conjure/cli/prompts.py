@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from conjure.errors import ConjureError
+from conjure.io.dialect import Reading
 from conjure.io.files import check_figure_path
 from conjure.io.tables import TableFile, check_table_path, open_table
 
@@ -21,6 +22,9 @@ PAIRS_OF_COLUMNS = (
 )
 
 
+EMPTY = ("refuse", "unconditional")
+"""What may become of empty cells."""
+
 SINGLE_COLUMNS = ("prompt", "text", "sentence", "caption", "label", "word")
 
 
@@ -30,30 +34,50 @@ class Prompts(NamedTuple):
     Args:
         prompts: Each once, in the order of the file.
         column: Whose name was guessed; None where the user named it.
+        read: How the file was read, where that is not what its ending says.
     """
 
     prompts: list[str]
     column: str | None
+    read: str | None = None
 
     def remark(self, verb: str) -> str | None:
-        """What is to be said of a guess."""
-        return None if self.column is None else f"{verb} the prompts in the column {self.column!r}."
+        """What is to be said of guesses."""
+        said = [] if self.read is None else [self.read]
+        if self.column is not None:
+            said.append(f"{verb} the prompts in the column {self.column!r}.")
+        return " ".join(said) or None
 
 
-def read_prompts(file: str, columns: str | None) -> Prompts:
+def open_source(file: str, reading: Mapping[str, Any]) -> tuple[TableFile, str]:
+    """A table to read as the user says, and what its empty cells are.
+
+    Raises:
+        ConjureError: There is no such file, or it cannot be told how it is written.
+    """
+    how = dict(reading)
+    empty = how.pop("empty")
+    if empty not in EMPTY:
+        raise ConjureError(f"--empty is {' or '.join(EMPTY)}, not {empty!r}.")
+    return open_table(file, Reading(**how)), empty
+
+
+def read_prompts(file: str, columns: str | None, reading: Mapping[str, Any]) -> Prompts:
     """The prompts of a table or list.
 
     Args:
         file: Where; ``-`` is standard input.
         columns: The column that the user named, or None to guess.
+        reading: The options of ``takes_reading``.
 
     Raises:
         ConjureError: There is no such file or column, or a row has no text.
     """
-    source = open_table(file)
+    source, empty = open_source(file, reading)
     names, guessed = choose_columns(source, columns, 1)
+    check_empty(source, names, empty)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
-    return Prompts(prompts, names[0] if guessed else None)
+    return Prompts(prompts, names[0] if guessed else None, source.remark)
 
 
 def check_outputs(
@@ -120,17 +144,39 @@ def choose_columns(table: TableFile, named: str | None, count: int) -> tuple[lis
     )
 
 
-def texts(table: TableFile, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The chosen columns of every row.
+def check_empty(table: TableFile, columns: Sequence[str], empty: str) -> None:
+    """Refuse empty cells, unless they are said to be the unconditional prompt.
 
     Raises:
-        ConjureError: One of them is missing or no text.
+        ConjureError: With how many there are.
+    """
+    if empty == "unconditional":
+        return
+    rows = [n for n, row in enumerate(table, start=1) if any(_is_empty(row, c) for c in columns)]
+    if rows:
+        many = f"{len(rows):,} rows of {table} have" if len(rows) > 1 else f"A row of {table} has"
+        where = f"no text in {' or '.join(map(repr, columns))} (the first is row {rows[0]:,})"
+        raise ConjureError(
+            f"{many} {where}. An empty prompt is the unconditional one: fill the cells, drop the "
+            "rows, or say --empty unconditional if that is meant."
+        )
+
+
+def _is_empty(row: Mapping[str, Any], column: str) -> bool:
+    value = row.get(column)
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def texts(table: TableFile, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The chosen columns of every row; where there is nothing, the empty text.
+
+    Raises:
+        ConjureError: One of them is something else than text.
     """
     for number, row in enumerate(table, start=1):
         for name in columns:
-            if not isinstance(row.get(name), str):
+            if not _is_empty(row, name) and not isinstance(row[name], str):
                 raise ConjureError(
-                    f"Row {number} of {table} has no text in the column {name!r}: "
-                    f"{row.get(name)!r}."
+                    f"Row {number} of {table} has no text in the column {name!r}: {row[name]!r}."
                 )
-        yield tuple(row[name] for name in columns)
+        yield tuple(row.get(name) or "" for name in columns)

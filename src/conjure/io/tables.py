@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conjure.errors import ConjureError
+from conjure.io.dialect import USUAL, Dialect, Reading, find_dialect, find_encoding, open_text
 from conjure.io.files import check_place, written_whole
 from conjure.io.parquet import need_pyarrow, read_parquet, write_parquet
 from conjure.io.rows import Row, as_cell, plain
@@ -30,26 +31,40 @@ class TableFile:
     Args:
         path: Of a CSV, TSV, JSON lines or Parquet file.
         spooled: The file that standard input was copied to, gone with this object; or None.
+        reading: What the user says of how it is written.
     """
 
     path: Path
     spooled: Any = field(default=None, repr=False)
+    reading: Reading = USUAL
 
     @cached_property
     def suffix(self) -> str:
         """The format: of the file's ending, or guessed from how standard input begins."""
         if self.spooled is None:
-            return self.path.suffix.lower()
-        with self._open() as stream:
+            suffix = self.path.suffix.lower()
+            return ".csv" if suffix == ".txt" and self.reading.delimiter is not None else suffix
+        with open_text(self.path, self._encoding) as stream:
             head = stream.read(2**16)
         line = head.partition("\n")[0]
         return ".jsonl" if head.lstrip()[:1] == "{" else ".tsv" if "\t" in line else ".csv"
 
-    def __iter__(self) -> Iterator[Row]:
-        try:
-            yield from self._rows()
-        except UnicodeDecodeError as error:
-            raise ConjureError(f"{self} is not UTF-8 text: {error.reason}.") from error
+    @cached_property
+    def _encoding(self) -> str:
+        return find_encoding(self.path, str(self), self.reading.encoding)
+
+    @cached_property
+    def _dialect(self) -> Dialect:
+        return find_dialect(self.path, str(self), self._usual, self.reading)
+
+    @property
+    def _usual(self) -> str:
+        return "\t" if self.suffix == ".tsv" else ","
+
+    @property
+    def remark(self) -> str | None:
+        """One line on how it is read, where that is not what its ending says."""
+        return self._dialect.remark(self._usual) if self.suffix in (".csv", ".tsv") else None
 
     def __str__(self) -> str:
         return repr(str(self.path)) if self.spooled is None else "Standard input"
@@ -67,38 +82,29 @@ class TableFile:
             raise ConjureError(f"{self} has no rows.")
         return list(found)
 
-    def _rows(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[Row]:
         if self.suffix == ".parquet":
             yield from read_parquet(self.path)
-            return
-        with self._open() as stream:
-            if self.suffix == ".txt":
-                yield from ({"prompt": line.strip()} for line in stream if line.strip())
-                return
-            if self.suffix == ".jsonl":
-                yield from _read_jsonl(stream, str(self))
-                return
-            delimiter = "\t" if self.suffix == ".tsv" else ","
-            reader = csv.DictReader(stream, delimiter=delimiter, strict=True)
-            try:
-                named = reader.fieldnames or []
-                twice = next((name for name in named if list(named).count(name) > 1), None)
-                if twice is not None:
-                    raise ConjureError(f"{self} names the column {twice!r} twice: rename one.")
-                for number, row in enumerate(reader, start=2):
-                    if None in row or None in row.values():
-                        named = len(reader.fieldnames or [])
-                        raise ConjureError(
-                            f"Row {number} of {self} does not have the {named} fields that its "
-                            "first line names."
-                        )
-                    yield row
-            except csv.Error as error:
-                raise ConjureError(f"{self} is not a table: {error}.") from error
+        elif self.suffix in (".csv", ".tsv"):
+            columns = self._dialect.columns
+            for cells in self._dialect.rows():
+                yield dict(zip(columns, cells, strict=True))
+        else:
+            with open_text(self.path, self._encoding) as stream:
+                read = _read_list if self.suffix == ".txt" else _read_jsonl
+                yield from read(stream, str(self))
 
-    def _open(self) -> io.TextIOBase:
-        # A byte-order mark, as spreadsheets write it, is no part of the first name.
-        return self.path.open(encoding="utf-8-sig", newline="")
+
+def _read_list(stream: io.TextIOBase, name: str) -> Iterator[Row]:
+    for number, line in enumerate(stream, start=1):
+        prompt = line.strip()
+        if "\t" in prompt:
+            raise ConjureError(
+                f"Line {number} of {name} has a tab, and a list has one prompt a line. If it is a "
+                "table, call it .tsv, or say --delimiter tab."
+            )
+        if prompt:
+            yield {"prompt": prompt}
 
 
 def _read_jsonl(stream: io.TextIOBase, name: str) -> Iterator[Row]:
@@ -114,8 +120,12 @@ def _read_jsonl(stream: io.TextIOBase, name: str) -> Iterator[Row]:
         yield row
 
 
-def open_table(path: str | Path) -> TableFile:
+def open_table(path: str | Path, reading: Reading = USUAL) -> TableFile:
     """A table to read; ``-`` is standard input.
+
+    Args:
+        path: Of the file.
+        reading: What the user says of how it is written; the rest is found out.
 
     Raises:
         ConjureError: There is no such file, or its ending says nothing.
@@ -124,7 +134,7 @@ def open_table(path: str | Path) -> TableFile:
         spooled = tempfile.NamedTemporaryFile(prefix="conjure-")  # noqa: SIM115 - as long as it is
         shutil.copyfileobj(sys.stdin.buffer, spooled)
         spooled.flush()
-        return TableFile(Path(spooled.name), spooled)
+        return TableFile(Path(spooled.name), spooled, reading)
     place = Path(path)
     if not place.is_file():
         raise ConjureError(f"There is no file {str(place)!r}.")
@@ -133,7 +143,7 @@ def open_table(path: str | Path) -> TableFile:
             f"A table ends in {', '.join(READABLE)}, which decides its format; {place.name!r} does "
             "not."
         )
-    return TableFile(place)
+    return TableFile(place, reading=reading)
 
 
 def check_table_path(path: str | Path) -> Path:
@@ -167,30 +177,56 @@ def write_table(path: str | Path, rows: Iterator[Row], columns: Sequence[str]) -
         How many rows there were.
     """
     if str(path) == "-":
-        return _write_text(sys.stdout, ".csv", rows, columns)
+        sys.stdout.write(_heading(".csv", columns, spans=False))
+        return _write_rows(sys.stdout, ".csv", rows, columns)[0]
     target = Path(path)
+    suffix = target.suffix.lower()
     with written_whole(target) as draft:
-        if target.suffix.lower() == ".parquet":
+        if suffix == ".parquet":
             return write_parquet(draft, rows, columns)
-        with draft.open("w", encoding="utf-8", newline="") as stream:
-            return _write_text(stream, target.suffix.lower(), rows, columns)
+        with (
+            draft.open("w", encoding="utf-8", newline="") as stream,
+            tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as body,
+        ):
+            count, spans = _write_rows(body, suffix, rows, columns)
+            body.seek(0)
+            if suffix != ".jsonl":
+                stream.write(_heading(suffix, columns, spans=spans))
+            shutil.copyfileobj(body, stream)
+            return count
 
 
-def _write_text(stream: Any, suffix: str, rows: Iterator[Row], columns: Sequence[str]) -> int:
-    count = 0
-    delimiter = "\t" if suffix == ".tsv" else ","
-    how: Any = {"delimiter": delimiter, "lineterminator": "\n"}
-    writer = csv.DictWriter(stream, columns, **how)
-    quoted = csv.DictWriter(stream, columns, **how, quoting=csv.QUOTE_ALL)
-    if suffix != ".jsonl":
-        (quoted if any("\r" in name for name in columns) else writer).writeheader()
+def _writing(suffix: str) -> dict[str, Any]:
+    return {"delimiter": "\t" if suffix == ".tsv" else ",", "lineterminator": "\n"}
+
+
+def _heading(suffix: str, columns: Sequence[str], *, spans: bool) -> str:
+    """The first line, all in quotation marks where a cell goes on over line ends.
+
+    By which the table is known for one with quoting, whatever its cells look like.
+    """
+    spans = spans or any("\r" in name for name in columns)
+    line = io.StringIO()
+    quoting = csv.QUOTE_ALL if spans else csv.QUOTE_MINIMAL
+    csv.writer(line, **_writing(suffix), quoting=quoting).writerow(columns)
+    return line.getvalue()
+
+
+def _write_rows(
+    stream: Any, suffix: str, rows: Iterator[Row], columns: Sequence[str]
+) -> tuple[int, bool]:
+    """How many rows there were, and whether a cell goes on over line ends."""
+    count, spans = 0, False
+    writer = csv.DictWriter(stream, columns, **_writing(suffix))
+    quoted = csv.DictWriter(stream, columns, **_writing(suffix), quoting=csv.QUOTE_ALL)
     for row in map(plain, rows):
         count += 1
         if suffix == ".jsonl":
             stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
             continue
         cells = {name: as_cell(value) for name, value in row.items()}
+        texts = [cell for cell in cells.values() if isinstance(cell, str)]
+        spans = spans or any("\n" in text or "\r" in text for text in texts)
         # A carriage return ends a line for readers, but not for Python's writer.
-        breaks = any(isinstance(cell, str) and "\r" in cell for cell in cells.values())
-        (quoted if breaks else writer).writerow(cells)
-    return count
+        (quoted if any("\r" in text for text in texts) else writer).writerow(cells)
+    return count, spans
