@@ -15,13 +15,13 @@ from conjure.cli.compare import compare
 from conjure.cli.drift import drift
 from conjure.cli.embed import embed
 from conjure.cli.evaluate import evaluate
+from conjure.cli.guard import guarded
 from conjure.cli.matrix import matrix
 from conjure.cli.nearest import nearest
 from conjure.cli.pairs import pairs
 from conjure.cli.processes import processes
 from conjure.cli.report import report
 from conjure.cli.status import status
-from conjure.errors import ConjureError
 
 P = ParamSpec("P")
 
@@ -73,15 +73,22 @@ def _root(
     show_version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
+    debug: bool = typer.Option(
+        False, "--debug", help="Show the trace of an error that conjure did not foresee."
+    ),
 ) -> None:
-    pass
+    _DEBUG.append(debug)
+
+
+_DEBUG: list[bool] = []
+"""What was said last."""
 
 
 def main() -> None:
-    """Run the command line; refused input exits with 2, an interrupt with 130."""
-    try:
-        app(prog_name="conjure")
-    except ConjureError as error:
-        Console(stderr=True).print("[bold red]Error:[/]", end=" ")
-        Console(stderr=True).print(str(error), markup=False, highlight=False)
-        sys.exit(2)
+    """Run the command line.
+
+    Exits with 2 where input was refused, 70 after an error that nobody foresaw, 74 where standard
+    output cannot be written, 130 after an interrupt.
+    """
+    _DEBUG.clear()
+    sys.exit(guarded(lambda: app(prog_name="conjure"), debug=lambda: _DEBUG[-1:] == [True]))

@@ -113,11 +113,25 @@ def _read_jsonl(stream: io.TextIOBase, name: str) -> Iterator[Row]:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ConjureError(f"Line {number} of {name} is not JSON: {error}.") from error
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits; nesting
+            reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+            raise ConjureError(f"Line {number} of {name} is not JSON: {reason}.") from error
         if not isinstance(row, dict):
             raise ConjureError(f"Line {number} of {name} is not a JSON object.")
+        if "\\u" in line:
+            _refuse_half_characters(row, f"Line {number} of {name}")
         yield row
+
+
+def _refuse_half_characters(row: Row, where: str) -> None:
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ConjureError(
+            f"{where} holds half of a character ({half!r}, a surrogate that stands alone), which "
+            "no file can hold: it was cut wrongly. Mend or drop it."
+        ) from error
 
 
 def open_table(path: str | Path, reading: Reading = USUAL) -> TableFile:
