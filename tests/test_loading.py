@@ -110,6 +110,8 @@ def test_other_inputs_are_refused(copied):
         ({"sampler": "dddim"}, "Unknown sampler 'dddim'. Did you mean 'ddim'"),
         ({"sampler": "euler", "eta": 1.0}, "euler has none"),
         ({"sampler": "ddpm", "eta": 0.0}, "ddpm has none"),
+        ({"negative": "a\udcff"}, "negative prompt: .* half of a character"),
+        ({"negative": 3}, "negative prompt: A prompt is a string, not int"),
         ({"eta": 1.5}, "eta lies between 0"),
         ({"eta": float("nan")}, "eta lies between 0"),
         ({"steps": 0}, "steps is a whole number, at least 1, not 0"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import chain
 
+from conjure.checks import why_no_text
 from conjure.divergence import ESTIMANDS
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError, EstimandUnavailableError
@@ -59,15 +60,9 @@ def check_prompt(process: Process | None, prompt: str) -> None:
     Raises:
         ConjureError: With what to do instead.
     """
-    if not isinstance(prompt, str):
-        raise ConjureError(f"A prompt is a string, not {type(prompt).__name__}: {prompt!r}.")
-    try:
-        prompt.encode()
-    except UnicodeEncodeError as error:
-        raise ConjureError(
-            f"{prompt!r} holds half of a character (a surrogate that stands alone), and so is no "
-            "text: it was cut or decoded wrongly."
-        ) from error
+    reason = why_no_text(prompt)
+    if reason is not None:
+        raise ConjureError(reason)
     if process is not None:
         process.check(prompt)
 

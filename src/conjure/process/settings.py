@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from conjure.checks import is_whole
+from conjure.checks import is_whole, why_no_text
 from conjure.errors import ConjureError, UnknownNameError
 from conjure.models import EMBEDDED
 from conjure.process.samplers import SAMPLERS
@@ -224,6 +224,9 @@ class Settings:
         if guided is not None and not math.isfinite(guided):
             raise ConjureError(f"embedded_guidance is a number, not {guided!r}.")
         self._set("guidance", _guidance(self.guidance))
+        reason = why_no_text(self.negative)
+        if reason is not None:
+            raise ConjureError(f"The negative prompt: {reason}")
         if self.long not in LONG:
             raise UnknownNameError("choice for long prompts", self.long, LONG)
         _check_whole("steps", self.steps)
