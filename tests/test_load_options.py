@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from safetensors.torch import save_file
 
 import conjure
 from conjure.errors import (
@@ -212,7 +213,7 @@ def test_offload_is_for_devices(pipeline_folder):
 
 def test_a_single_file_is_read_as_its_configuration_says(pipeline_folder, tmp_path, monkeypatch):
     file = tmp_path / "model.safetensors"
-    file.write_bytes(b"weights")
+    save_file({"a": torch.ones(1)}, file)
     asked: dict[str, Any] = {}
 
     def from_single_file(path: str, **how: Any) -> Any:
@@ -230,7 +231,7 @@ def test_a_single_file_is_read_as_its_configuration_says(pipeline_folder, tmp_pa
     with pytest.raises(ModelError, match="--config"):
         conjure.load(file, offline=True)
     other = tmp_path / "model.ckpt"
-    other.write_bytes(b"weights")
+    save_file({"a": torch.ones(1)}, other)
     with pytest.raises(ModelError, match=r"no \.safetensors checkpoint"):
         conjure.load(other)
 
@@ -403,8 +404,6 @@ def test_what_would_be_ignored_is_refused(pipeline_folder, family_folder):
 
 
 def test_loras_that_cannot_be_are_refused(pipeline_folder, tmp_path):
-    from safetensors.torch import save_file
-
     with pytest.raises(UnsafeWeightsError, match=r"no \.safetensors file"):
         conjure.load(pipeline_folder, lora="style.bin")
     with pytest.raises(ConjureError, match="no LoRA"):
@@ -477,7 +476,7 @@ def test_a_checkpoint_that_may_predict_either_needs_to_be_told(tmp_path, monkeyp
     from diffusers.loaders import single_file_utils
 
     file = tmp_path / "model.safetensors"
-    file.write_bytes(b"weights")
+    save_file({"a": torch.ones(1)}, file)
     known = {"pretrained_model_name_or_path": "stabilityai/stable-diffusion-xl-base-1.0"}
     keys = {"v_pred": torch.zeros(0)}
     monkeypatch.setattr(single_file_utils, "load_single_file_checkpoint", lambda path: keys)
@@ -497,7 +496,7 @@ def test_part_of_a_model_is_told_from_a_whole_one(pipeline_folder, tmp_path, mon
         raise SingleFileComponentError("Failed to load CLIPTextModel.")
 
     file = tmp_path / "transformer.safetensors"
-    file.write_bytes(b"weights")
+    save_file({"a": torch.ones(1)}, file)
     monkeypatch.setattr(diffusers.StableDiffusionPipeline, "from_single_file", partial)
     with pytest.raises(ModelError, match="is not a whole model"):
         conjure.load(file, config=pipeline_folder)

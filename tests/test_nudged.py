@@ -90,7 +90,7 @@ def test_the_commands_say_so(run, tmp_path):
     assert "≲" not in out
     file.write_text('a,b\n"",cat\ncat,dog\n')  # of which the first says nothing
     halves = ("-T", "3", "-k", "1", "--dtype", "bfloat16")
-    code, out, _ = run("pairs", str(file), "--relative", *halves)
+    code, out, _ = run("pairs", str(file), "--relative", "--empty", "unconditional", *halves)
     assert out.count("~") == 2, out  # at one pair, and in the note
     first, other = conjure.relative_pairs(
         [("", "cat"), ("cat", "dog")], process=conjure.load(steps=3, dtype="bfloat16"), samples=1
