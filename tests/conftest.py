@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,12 @@ def tiny_pipeline(folder: Path, prediction_type: str = "epsilon", **scheduler: A
 def pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny ε-predicting pipeline."""
     return tiny_pipeline(tmp_path_factory.mktemp("epsilon"))
+
+
+@pytest.fixture
+def copied(pipeline_folder, tmp_path) -> Path:
+    """A pipeline that a test may damage."""
+    return Path(shutil.copytree(pipeline_folder, tmp_path / "model"))
 
 
 @pytest.fixture(scope="session")

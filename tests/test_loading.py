@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -66,12 +65,6 @@ def test_bad_indices(tmp_path, text, message):
     (tmp_path / "model_index.json").write_text(text)
     with pytest.raises(ModelError, match=message):
         conjure.load(tmp_path)
-
-
-@pytest.fixture
-def copied(pipeline_folder, tmp_path) -> Path:
-    """A pipeline that a test may damage."""
-    return Path(shutil.copytree(pipeline_folder, tmp_path / "model"))
 
 
 def pickle_weights(folder: Path) -> None:

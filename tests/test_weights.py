@@ -31,12 +31,6 @@ class Part:
 """
 
 
-@pytest.fixture
-def copied(pipeline_folder, tmp_path) -> Path:
-    """A pipeline that a test may damage."""
-    return Path(shutil.copytree(pipeline_folder, tmp_path / "model"))
-
-
 def change(file: Path, how: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Rewrite the weights of a file."""
     save_file(how(load_file(file)), file, metadata={"format": "pt"})
