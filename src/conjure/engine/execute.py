@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from conjure.divergence.base import Squares
 from conjure.engine.block import run_block
-from conjure.engine.jobs import Block, Job, PathKey
+from conjure.engine.jobs import Block, Job, PathKey, ends_of
 from conjure.engine.memory import keep_freed_memory, return_freed_memory
 from conjure.engine.network import Network
 from conjure.engine.paths import PathCache
@@ -42,6 +42,7 @@ def run_jobs(
     cache: PathCache,
     missing: Callable[[Sequence[Job]], list[Job]] = list,
     *,
+    again: Container[str] = (),
     antithetic: bool = False,
 ) -> Iterator[Finished]:
     """Run jobs block by block; a path that several blocks need is walked once if it can be kept.
@@ -56,10 +57,12 @@ def run_jobs(
         seed: Of the noise.
         cache: Where paths are kept meanwhile.
         missing: Of a block's jobs, those that are still to be done; asked just before it is run.
+        again: Prompts whose paths are kept beyond these jobs, for others to come.
         antithetic: Whether samples come in pairs of opposite noise.
     """
     blocks = plan_blocks(jobs, Limits.of(process, network.batch_size))
     last = last_uses(blocks)
+    held = {key for job in jobs for key in ends_of(job) if key[0] in again} if again else set()
     keep_freed_memory()
     tidied = time.monotonic()
     for number, planned in enumerate(blocks):
@@ -67,12 +70,18 @@ def run_jobs(
         if block:
             walked = [key for key in Block(block).paths if key not in cache]
             squares, _ = run_block(
-                process, network, block, seed, cache=cache, keep=last, antithetic=antithetic
+                process,
+                network,
+                block,
+                seed,
+                cache=cache,
+                keep=last.keys() | held,
+                antithetic=antithetic,
             )
             if time.monotonic() - tidied > TIDY_SECONDS:
                 return_freed_memory()
                 tidied = time.monotonic()
             yield Finished(block, squares, walked)
         for key in Block(planned).paths:
-            if last.get(key) == number:
+            if last.get(key) == number and key not in held:
                 cache.drop(key)

@@ -82,10 +82,23 @@ class Block:
         """
         crossed = int(np.sum(self.ends[:, 0] != self.ends[:, 1]))
         fresh = len(self.paths) - walked
-        calls = fresh * len(visits) + 2 * crossed * visits[-1]
-        if guided and fresh:
-            calls += len(self.samples) - started + fresh * (len(visits) - 1)
-        return calls
+        starts = len(self.samples) - started
+        return calls_of(fresh, crossed, visits, starts if guided else None)
+
+
+def calls_of(paths: int, crossed: int, visits: Sequence[int], starts: int | None) -> int:
+    """Network calls of so many paths, and of so many jobs of two prompts.
+
+    Args:
+        paths: That must be walked.
+        crossed: Jobs.
+        visits: Of the process.
+        starts: First unconditional predictions that must be asked; None without guidance.
+    """
+    calls = paths * len(visits) + 2 * crossed * visits[-1]
+    if starts is not None and paths:
+        calls += starts + paths * (len(visits) - 1)
+    return calls
 
 
 PathKey = tuple[str, int]
@@ -102,10 +115,14 @@ def ordered(a: str, b: str) -> tuple[str, str]:
     return (a, b) if a <= b else (b, a)
 
 
+def ends_of(job: Job) -> tuple[PathKey, PathKey]:
+    """The two paths of a job."""
+    return (job.a, job.sample), (job.b, job.sample)
+
+
 def paths_of(jobs: Sequence[Job]) -> list[tuple[str, int]]:
     """The distinct texts and samples of some jobs."""
-    ends = ([(job.a, job.sample), (job.b, job.sample)] for job in jobs)
-    return list(dict.fromkeys(chain.from_iterable(ends)))
+    return list(dict.fromkeys(chain.from_iterable(map(ends_of, jobs))))
 
 
 def all_jobs(pairs: Sequence[Pair], samples: int) -> list[Job]:

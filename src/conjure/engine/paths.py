@@ -6,7 +6,7 @@ import math
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -130,6 +130,11 @@ class PathCache:
             self._file.seek((self._slots[key] * steps + step) * size)
             rows[number] = np.frombuffer(self._file.read(size)).reshape(shape)
         return rows
+
+    def forget(self, prompts: Container[str]) -> None:
+        """Drop all paths of some prompts."""
+        for key in [key for key in self._slots if key[0] in prompts]:
+            self.drop(key)
 
     def drop(self, key: PathKey) -> None:
         """Give a path's room to others."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conjure.engine.jobs import Job, PathKey
+from conjure.engine.jobs import Job, PathKey, ends_of
 from conjure.process.base import Process
 
 PATH_BYTES = 64 * 2**20
@@ -57,7 +57,7 @@ def plan_blocks(jobs: Sequence[Job], limits: Limits) -> list[list[Job]]:
     # Two tiles of prompts, all against all, are a block.
     most = math.isqrt(HARD_PASSES * limits.batch_size // 2)
     for job in neighbours_first(jobs, max(1, min(most, limits.paths // 2))):
-        ends = {(job.a, job.sample), (job.b, job.sample)}
+        ends = set(ends_of(job))
         new = ends - paths
         rows = len(paths) * per_path + 2 * crossed
         full = rows >= SOFT_PASSES * limits.batch_size and rows % limits.batch_size == 0
@@ -99,7 +99,7 @@ def last_uses(blocks: Sequence[Sequence[Job]]) -> dict[PathKey, int]:
     last: dict[PathKey, int] = {}
     for number, block in enumerate(blocks):
         for job in block:
-            for key in ((job.a, job.sample), (job.b, job.sample)):
+            for key in ends_of(job):
                 first.setdefault(key, number)
                 last[key] = number
     return {key: number for key, number in last.items() if number > first[key]}

@@ -97,7 +97,7 @@ def evaluate(
     started = time.perf_counter()
     if not tasks or not methods:
         raise ConjureError("An evaluation needs at least one task and one method.")
-    check_sampling(samples, seed)
+    samples, seed = check_sampling(samples, seed)
     ESTIMANDS[estimand]
     chosen = [
         conventions.choose(load_task(t, data, offline=offline) if isinstance(t, str) else t)

@@ -13,7 +13,7 @@ from conjure.divergence import ESTIMANDS
 from conjure.engine.jobs import Job, Pair, count_calls, ordered
 from conjure.errors import ConjureError
 from conjure.methods.base import DIFFUSION, Measured, Request
-from conjure.operations.arguments import check_arguments, check_prompt, why_unavailable
+from conjure.operations.arguments import check_arguments, check_texts, why_unavailable
 from conjure.operations.pairs import compare_pairs
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest
@@ -35,8 +35,7 @@ class Conjuring:
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
-        for text in texts:
-            check_prompt(self.process, text)
+        check_texts(self.process, texts)
 
     def cost(self, pairs: Sequence[Pair]) -> int:
         """What the engine plans, for all samples."""

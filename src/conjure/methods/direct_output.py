@@ -21,7 +21,7 @@ from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.methods.base import DIFFUSION, Measured, Request
 from conjure.methods.shared import distinct_texts, loading, network_options
-from conjure.operations.arguments import check_prompt
+from conjure.operations.arguments import check_texts
 from conjure.process.base import Process
 from conjure.process.fingerprint import hash_config, hash_weights
 from conjure.store.manifest import make_manifest
@@ -61,8 +61,7 @@ class DirectOutput:
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
-        for text in texts:
-            check_prompt(self.process, text)
+        check_texts(self.process, texts)
 
     def cost(self, pairs: Sequence[Pair]) -> int:
         """T a text and sample, and as many again with guidance.

@@ -18,7 +18,7 @@ from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.methods.base import DIFFUSION, Measured, Request
-from conjure.operations.arguments import check_prompt
+from conjure.operations.arguments import check_texts
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest
 from conjure.store.values import kept_values
@@ -54,8 +54,7 @@ class InitialTimestep:
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
-        for text in texts:
-            check_prompt(self.process, text)
+        check_texts(self.process, texts)
 
     def cost(self, pairs: Sequence[Pair]) -> int:
         """One a text and sample, in each part of the pairs that it is in."""

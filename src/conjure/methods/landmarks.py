@@ -14,7 +14,7 @@ from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
 from conjure.methods.base import DIFFUSION, Measured, Request
 from conjure.methods.shared import distinct_texts
-from conjure.operations.arguments import check_arguments, check_prompt
+from conjure.operations.arguments import check_arguments, check_texts
 from conjure.operations.embedding.embeddings import embed
 from conjure.operations.embedding.landmarks import estimand_weights
 from conjure.process.base import Process
@@ -45,8 +45,7 @@ class LandmarkDistance:
 
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads."""
-        for text in texts:
-            check_prompt(self.process, text)
+        check_texts(self.process, texts)
 
     def cost(self, pairs: Sequence[Pair]) -> int:
         """M a text, and M for the landmarks."""

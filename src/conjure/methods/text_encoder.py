@@ -12,7 +12,7 @@ from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
 from conjure.methods.base import CONTROL, Measured, Request
 from conjure.methods.shared import cosine_distances, needs_pipeline
-from conjure.operations.arguments import check_prompt
+from conjure.operations.arguments import check_texts
 from conjure.process.pipeline import PipelineProcess
 from conjure.store.manifest import make_manifest
 
@@ -33,8 +33,7 @@ class TextEncoder:
     def check(self, texts: Iterable[str]) -> None:
         """By the length that the text encoder reads: its vectors are of one window."""
         family, windows = self.process.family, self.process.settings.long == "chunk"
-        for text in texts:
-            check_prompt(self.process, text)
+        for text in check_texts(self.process, texts):
             if windows and self.process.count_tokens(text) > family.max_tokens:
                 raise ConjureError(
                     f"text-encoder has one vector for at most {family.max_tokens} tokens, and "

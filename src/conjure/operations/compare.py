@@ -19,7 +19,7 @@ from conjure.engine.plan import Limits, plan_blocks
 from conjure.engine.trace import Trace
 from conjure.io.progress import progress_bar
 from conjure.loading.load import default_process
-from conjure.operations.arguments import check_arguments, check_prompt
+from conjure.operations.arguments import check_arguments, check_texts
 from conjure.operations.estimates import estimate_all, floor_of, nudged_job
 from conjure.operations.sampling import check_antithetic
 from conjure.process.base import Process
@@ -256,10 +256,9 @@ def compare(
     """
     if process is None:
         process = default_process()
-    check_arguments(process, samples, seed, estimand)
+    samples, seed = check_arguments(process, samples, seed, estimand)
     check_antithetic(samples, antithetic=antithetic)
-    for prompt in (a, b):
-        check_prompt(process, prompt)
+    check_texts(process, (a, b))
 
     started = time.perf_counter()
     jobs = [Job(a, b, sample) for sample in range(samples)]

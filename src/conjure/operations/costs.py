@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import zip_longest
 
-from conjure.engine.jobs import Job, Pair, count_calls, ordered
+from conjure.engine.jobs import Pair, PathKey, calls_of
 from conjure.engine.speed import MEASURED_FROM, Speed, find_pace
 from conjure.errors import ConjureError
 from conjure.operations.sampling import Sampling
+from conjure.operations.windows import EMPTY, Seen, Size, Window, Windows, distinct
 from conjure.process.base import Process
 from conjure.store.run import Run
 
@@ -53,6 +55,29 @@ class Spent:
     imprecise: int = 0
 
 
+@dataclass(frozen=True)
+class Price:
+    """Predictions that some pairs still need.
+
+    Args:
+        begun: For each of the first samples, of which some pairs have theirs.
+        each: For every sample that comes after those.
+    """
+
+    begun: tuple[int, ...] = ()
+    each: int = 0
+
+    def of(self, samples: int) -> int:
+        """For the first so many samples of each pair."""
+        return sum(self.begun[:samples]) + self.each * max(0, samples - len(self.begun))
+
+    def __add__(self, other: Price) -> Price:
+        begun, more = (p.begun for p in (self, other))
+        long, short = (self, other) if len(begun) >= len(more) else (other, self)
+        both = zip_longest(long.begun, short.begun, fillvalue=short.each)
+        return Price(tuple(a + b for a, b in both), self.each + other.each)
+
+
 class Costs:
     """Counts the predictions that pairs need, and finds out what the budget allows.
 
@@ -77,35 +102,28 @@ class Costs:
         self.first = sampling.first
         self.pace: Speed | None = None
 
-    def plan(self, pairs: Iterable[Pair], window: int) -> None:
+    def plan(self, windows: Windows) -> None:
         """Count what all pairs take, and how many samples the budget allows.
 
         Raises:
             ConjureError: It does not allow the first of them.
         """
-        each, count = [0] * self._sampling.most, 0
-        seen: set[int] = set()  # hashes: a pair that returns in another window costs nothing there
-        for some in windows(pairs, window):
-            fresh = [pair for pair in distinct(some) if hash(pair) not in seen]
-            seen.update(map(hash, fresh))
-            count += len(fresh)
-            found = self._by_sample(fresh, self._sampling.most)
-            self._first_rounds.append(sum(found[: self.first]))
-            each = [total + more for total, more in zip(each, found, strict=True)]
-        totals = list(accumulate(each))
-        self._fit(totals, count)
-        self.planned = totals[self.samples - 1]
+        total, count = Price(), 0
+        for size, price in self._prices(windows):
+            count += size
+            total += price
+            self._first_rounds.append(price.of(self.first))
+        self._fit(total, count)
+        self.planned = total.of(self.samples)
         allowed = self._sampling.max_calls
         if allowed is not None:
             self.planned = min(self.planned, 2 * allowed // self._process.calls_for(2))
-        if self.planned:
-            self.measure(next(iter(pairs)))
 
-    def foresee(self, window: Sequence[Pair]) -> None:
+    def foresee(self, window: Window) -> None:
         """Of a stream, count what its next window adds."""
-        self.planned += sum(self._by_sample(distinct(window), self.samples))
+        self.planned += self._price(distinct(window.pairs)).of(self.samples)
         if self._measured_at < MEASURED_FROM <= self.planned or self.pace is None:
-            self.measure(window[0])
+            self.measure(window.pairs[0])
 
     def measure(self, prompts: Pair) -> None:
         """Find out how fast the network is, if the run is long enough for that to matter."""
@@ -128,46 +146,73 @@ class Costs:
         """
         if self._sampling.max_calls is None:
             return True
-        rows = spent + sum(self._by_sample(pairs, count)) + self._reserved
+        rows = spent + self._price(pairs).of(count) + self._reserved
         return self._process.calls_for(rows) <= self._sampling.max_calls
 
-    def _fit(self, totals: Sequence[int], count: int) -> None:
-        """Find the samples that the budget allows, given what the first 1, 2, … of them take."""
+    def _fit(self, total: Price, count: int) -> None:
+        """Find the samples that the budget allows, given what all pairs take."""
         in_rounds, allowed = self._sampling.in_rounds, self._sampling.max_calls
-        first = min(self.first, len(totals)) if in_rounds else self._sampling.replicate
+        first = self.first if in_rounds else self._sampling.replicate
         calls_for = self._process.calls_for
-        if allowed is not None and calls_for(totals[first - 1]) > allowed:
+        if allowed is not None and calls_for(total.of(first)) > allowed:
             some = "One sample" if first == 1 else f"The first {first} samples"
             verb = "takes" if first == 1 else "take"
             raise ConjureError(
-                f"{some} of each of the {count:,} pairs {verb} {calls_for(totals[first - 1]):,} "
+                f"{some} of each of the {count:,} pairs {verb} {calls_for(total.of(first)):,} "
                 f"network calls, and max_calls is {allowed:,}. Allow more, or give fewer pairs."
             )
         if in_rounds:
-            self._reserved = totals[first - 1]
+            self._reserved = total.of(first)
         elif allowed is not None:
-            fit = sum(calls_for(total) <= allowed for total in totals)
+            several = range(1, self.samples + 1)
+            fit = bisect_right(several, allowed, key=lambda n: calls_for(total.of(n)))
             self.samples = self.first = fit - fit % self._sampling.replicate
 
-    def _by_sample(self, pairs: Sequence[Pair], samples: int) -> list[int]:
-        """Predictions that distinct pairs still need for each of the first samples."""
-        have = {pair: self._run.have(*pair) for pair in pairs}
-        fresh = count_calls(self._process, [Job(*pair, 0) for pair in pairs])
-        found = []
-        for sample in range(samples):
-            jobs = [Job(*pair, sample) for pair in pairs if sample not in have[pair]]
-            whole = len(jobs) == len(pairs)
-            found.append(fresh if whole else count_calls(self._process, jobs))
-        return found
+    def _prices(self, windows: Windows) -> Iterator[tuple[int, Price]]:
+        """How many pairs each window adds, and what they take."""
+        begun = min(self._run.longest(), self._sampling.most)
+        sizes = windows.sizes() if begun == 0 else None
+        if sizes is not None:
+            for size in sizes:
+                yield size.pairs, Price(each=self._sample_of(size))
+            return
+        seen = Seen()  # a pair that returns in another window costs nothing there
+        walked = set[PathKey]()
+        for window in windows:
+            fresh = seen.fresh(distinct(window.pairs))
+            yield len(fresh), self._price(fresh, begun, window.again, walked)
 
+    def _price(
+        self,
+        pairs: Sequence[Pair],
+        begun: int | None = None,
+        again: Container[str] = EMPTY,
+        walked: set[PathKey] | None = None,
+    ) -> Price:
+        """What distinct pairs take.
 
-def windows(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
-    """The pairs, so many at a time."""
-    stream = iter(pairs)
-    while window := list(islice(stream, size)):
-        yield window
+        Args:
+            pairs: Which.
+            begun: Samples of which some may be there; None for as many as these pairs have.
+            again: Prompts that windows to come have, too.
+            walked: Paths that windows before had to walk, and have kept; those of this are added.
+        """
+        walked = set() if walked is None else walked
+        have = {} if begun == 0 else {pair: self._run.have(*pair) for pair in pairs}
+        if begun is None:
+            most = 1 + max((max(samples, default=-1) for samples in have.values()), default=-1)
+            begun = min(most, self._sampling.most)
 
+        def price(sample: int, missing: Sequence[Pair]) -> int:
+            prompts = {prompt for pair in missing for prompt in pair}
+            fresh = sum((prompt, sample) not in walked for prompt in prompts)
+            walked.update((prompt, sample) for prompt in prompts if prompt in again)
+            return self._sample_of(Size(fresh, sum(a != b for a, b in missing)))
 
-def distinct(window: Iterable[Pair]) -> list[Pair]:
-    """Each pair once, in the order in which it is stored."""
-    return list(dict.fromkeys(ordered(*pair) for pair in window))
+        stored = (price(s, [p for p in pairs if s not in have[p]]) for s in range(begun))
+        return Price(tuple(stored), price(begun, pairs))
+
+    def _sample_of(self, size: Size) -> int:
+        """Predictions of one sample."""
+        guided = self._process.guidance > 1
+        return calls_of(size.prompts, size.pairs, self._process.visits, 1 if guided else None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -16,10 +17,12 @@ from conjure.divergence import ESTIMANDS
 from conjure.errors import ConjureError
 from conjure.levels import Floats
 from conjure.loading.load import default_process
-from conjure.operations.arguments import check_texts
+from conjure.operations.arguments import MOST_JOBS, check_arguments, check_texts
 from conjure.operations.costs import Plan, Spent
-from conjure.operations.pairs import compare_pairs
+from conjure.operations.pair_run import PairRun
+from conjure.operations.pairs import run_windows
 from conjure.operations.sampling import Sampling, SamplingOptions
+from conjure.operations.windows import Grid
 from conjure.process.base import Described, Process
 from conjure.signatures import shows
 from conjure.store.manifest import versions
@@ -159,40 +162,51 @@ def matrix(
         True
     """
     process, chosen = process or default_process(), Sampling(**sampling)
-    names = check_texts(process, prompts)
-    twice = next((p for n, p in enumerate(names) if p in names[:n]), None)
+    names = check_texts(None, prompts)
+    check_arguments(process, chosen.most, chosen.seed, chosen.estimand)
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         raise ConjureError(f"The prompt {twice!r} stands twice in the list: take one out.")
     if not names:
         raise ConjureError("A matrix needs at least one prompt.")
     if not process.reads_prompts:
         return _meaningless(names, process, chosen)
-    pairs = list(combinations(names, 2))
     started = time.perf_counter()
-    window = None if chosen.top is not None else max(1, len(pairs))
-    run = compare_pairs(
-        pairs, process=process, out=out, window=window, progress=progress, **sampling
-    )
+    grid = Grid(names, MOST_JOBS, chosen.most, whole=chosen.top is not None)
+    run = run_windows(grid, process, chosen, out, progress=progress)
     if announce is not None:
         announce(run.plan)
-    count = len(names)
-    distances, errors = np.zeros((count, count)), np.zeros((count, count))
-    kl, taken = np.zeros((count, count)), np.zeros((count, count), dtype=int)
-    estimand, floor = chosen.estimand, None
-    has_kl = ESTIMANDS[estimand].is_kl(process)
-    drawn: list[Floats] = []
-    for (i, j), found in zip(combinations(range(count), 2), run, strict=True):
+    return _collected(grid, process, chosen, run, started)
+
+
+def _collected(
+    grid: Grid, process: Process, sampling: Sampling, run: PairRun, started: float
+) -> Matrix:
+    """A run's results, each in its place, as they come."""
+    count, estimand, floor = len(grid.prompts), sampling.estimand, None
+    distances, errors, kl = (np.zeros((count, count)) for _ in range(3))
+    taken = np.zeros((count, count), dtype=int)
+    drawn: Floats | None = None
+    numbers = chain.from_iterable(grid.numbers())
+    for number, ((i, j), found) in enumerate(zip(numbers, run, strict=True)):
         distances[i, j] = distances[j, i] = found.distance
         error = found.standard_error
         errors[i, j] = errors[j, i] = math.nan if error is None else error
         taken[i, j] = taken[j, i] = found.samples
-        drawn.append(found.estimate.per_sample)
         floor = None if found.floor is None else found.floor[estimand]
         if found.kl_forward is not None and found.kl_reverse is not None:
             kl[i, j], kl[j, i] = found.kl_forward, found.kl_reverse
+        samples = found.estimate.per_sample
+        if number == 0:
+            drawn = np.zeros((len(samples), count, count))
+        if drawn is not None and len(samples) != len(drawn):
+            drawn = None
+        if drawn is not None:
+            drawn[:, i, j] = drawn[:, j, i] = samples
     return Matrix(
-        names, process, estimand, distances, errors, kl if has_kl else None, taken, chosen.seed,
-        run.calls, time.perf_counter() - started, floor, _per_sample(drawn, count), run.spent,
+        tuple(grid.prompts), process, estimand, distances, errors,
+        kl if ESTIMANDS[estimand].is_kl(process) else None, taken, sampling.seed, run.calls,
+        time.perf_counter() - started, floor, drawn, run.spent,
     )  # fmt: skip
 
 
@@ -205,14 +219,3 @@ def _meaningless(names: tuple[str, ...], process: Process, sampling: Sampling) -
         names, process, sampling.estimand, zeros, zeros, kl, taken, sampling.seed, 0, 0.0,
         per_sample=np.zeros((sampling.most, *zeros.shape)),
     )  # fmt: skip
-
-
-def _per_sample(drawn: Sequence[Floats], count: int) -> Floats | None:
-    """Samples of all pairs, in the order of their numbers, as matrices."""
-    sizes = {len(one) for one in drawn}
-    if len(sizes) != 1:
-        return None
-    found = np.zeros((sizes.pop(), count, count))
-    for (i, j), one in zip(combinations(range(count), 2), drawn, strict=True):
-        found[:, i, j] = found[:, j, i] = one
-    return found

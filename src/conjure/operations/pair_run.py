@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 from conjure.engine.execute import run_jobs
@@ -12,11 +12,12 @@ from conjure.engine.network import Network
 from conjure.engine.paths import PathCache
 from conjure.engine.precision import further_half, rounds
 from conjure.io.progress import ProgressBar, progress_bar
-from conjure.operations.arguments import MOST_JOBS, check_prompts, is_repeatable
+from conjure.operations.arguments import MOST_JOBS, check_prompts
 from conjure.operations.compare import Comparison
-from conjure.operations.costs import Costs, Plan, Spent, distinct, windows
+from conjure.operations.costs import Costs, Plan, Spent
 from conjure.operations.results import Results
 from conjure.operations.sampling import Sampling
+from conjure.operations.windows import Window, Windows, distinct
 from conjure.process.base import Process
 from conjure.store.run import Run
 
@@ -32,24 +33,25 @@ class PairRun(Iterator[Comparison]):
 
     def __init__(
         self,
-        pairs: Iterable[Pair],
+        windows: Windows,
         process: Process,
         run: Run,
         sampling: Sampling,
         *,
         in_order: bool,
-        window: int,
         progress: bool,
     ) -> None:
         self.rewalked = self.unfinished = self.imprecise = 0
-        self._pairs, self._process, self._run, self._sampling = pairs, process, run, sampling
-        self._in_order, self._window, self._shown = in_order, window, progress
+        self._windows, self._process, self._run, self._sampling = windows, process, run, sampling
+        self._in_order, self._shown = in_order, progress
         self._network, self._cache = Network(process), PathCache(run.folder)
         self._costs = Costs(process, run, sampling)
         self._found = Results(process, run, sampling)
-        self._foreseen = is_repeatable(pairs)
-        if self._foreseen:
-            self._costs.plan(pairs, window)
+        if windows.foreseen:
+            self._costs.plan(windows)
+            check_prompts(process, windows.pairs_of_prompts())
+            if self._costs.planned:
+                self._costs.measure(next(iter(windows)).pairs[0])
             self._keep_pace()
         self._results = self._work()
 
@@ -111,28 +113,29 @@ class PairRun(Iterator[Comparison]):
         calls = self._process.calls_for(self.planned) or None
         with closing(self._run), progress_bar("Comparing", calls, shown=self._shown) as bar:
             self._network.on_calls = _priced(self._process, bar)
-            for window in windows(self._pairs, self._window):
-                check_prompts(self._process, window)
-                if not self._foreseen:
+            for window in self._windows:
+                if not self._windows.foreseen:
+                    check_prompts(self._process, window.pairs)
                     self._costs.foresee(window)
                     self._keep_pace()
                     bar.expect(self._process.calls_for(self.planned))
                 yield from self._work_window(window, bar)
 
-    def _work_window(self, window: list[Pair], bar: ProgressBar) -> Iterator[Comparison]:
-        wanted, taken = Counter(window), dict[Pair, int]()
+    def _work_window(self, window: Window, bar: ProgressBar) -> Iterator[Comparison]:
+        wanted, taken = Counter(window.pairs), dict[Pair, int]()
         self._costs.begin_window()
-        for pair, count in self._settled(distinct(window)):
+        for pair, count in self._settled(distinct(window.pairs), window.again):
             taken[pair] = count
             if self._shown:
                 bar.note(self._found.mean_error(pair, count))
             for turned in dict.fromkeys([pair, (pair[1], pair[0])]) if not self._in_order else ():
                 if turned in wanted:
                     yield from [self._found.comparison(turned, count)] * wanted.pop(turned)
-        for pair in window if self._in_order else ():
+        for pair in window.pairs if self._in_order else ():
             yield self._found.comparison(pair, taken[ordered(*pair)])
+        self._cache.forget(window.before - window.again)
 
-    def _settled(self, active: list[Pair]) -> Iterator[tuple[Pair, int]]:
+    def _settled(self, active: list[Pair], again: frozenset[str]) -> Iterator[tuple[Pair, int]]:
         """Sample distinct pairs in rounds; each, with its samples, as soon as it has enough."""
         before, tolerance = 0, self._sampling.tolerance
         for count in rounds(self._costs.first, self.samples):
@@ -141,7 +144,7 @@ class PairRun(Iterator[Comparison]):
                 yield from [(pair, before) for pair in active]
                 return
             left = []
-            for pair in self._run_missing(active, count):
+            for pair in self._run_missing(active, count, again):
                 precise = self._found.is_precise(pair, count, tolerance)
                 if precise or count == self.samples:
                     self.imprecise += tolerance is not None and not precise
@@ -159,13 +162,13 @@ class PairRun(Iterator[Comparison]):
             if not active:
                 return
 
-    def _run_missing(self, pairs: list[Pair], count: int) -> Iterator[Pair]:
+    def _run_missing(self, pairs: list[Pair], count: int, again: frozenset[str]) -> Iterator[Pair]:
         """Bring every pair to ``count`` samples; each block is stored as it is finished.
 
         Yields:
             Each pair, as soon as its samples are there.
         """
-        left = {pair: len(set(range(count)) - self._run.have(*pair)) for pair in pairs}
+        left = {pair: count - sum(s < count for s in self._run.have(*pair)) for pair in pairs}
         yield from [pair for pair in pairs if not left[pair]]
         waiting = {pair for pair in pairs if left[pair]}
         together = max(1, MOST_JOBS // max(1, len(pairs)))
@@ -174,7 +177,7 @@ class PairRun(Iterator[Comparison]):
             jobs = [Job(*pair, sample) for pair in pairs for sample in some]
             for block in run_jobs(
                 self._process, self._network, jobs, self._sampling.seed, self._cache,
-                self._run.missing, antithetic=self._sampling.antithetic,
+                self._run.missing, again=again, antithetic=self._sampling.antithetic,
             ):  # fmt: skip
                 self._run.add(block.jobs, block.squares)
                 self.rewalked += self._run.walked(block.walked)

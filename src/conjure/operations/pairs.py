@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Unpack
 
-from conjure.checks import is_whole
+from conjure.checks import whole
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
 from conjure.loading.load import default_process
-from conjure.operations.arguments import CheckedPairs, check_arguments, check_prompts, is_repeatable
+from conjure.operations.arguments import CheckedPairs, check_arguments, is_repeatable
 from conjure.operations.pair_run import PairRun
 from conjure.operations.sampling import Sampling, SamplingOptions
+from conjure.operations.windows import Listed, Windows
 from conjure.process.base import Process
 from conjure.signatures import shows
 from conjure.store.manifest import make_manifest
@@ -78,22 +79,36 @@ def compare_pairs(
         window = max(WINDOW_PAIRS, WINDOW_JOBS // chosen.most)
         if chosen.top is not None:  # a ranking is one of all pairs
             window = sys.maxsize
-    elif not is_whole(window, 1):
-        raise ConjureError(f"window is a whole number, at least 1, not {window!r}.")
     elif chosen.top is not None:
         raise ConjureError("top ranks all pairs together: it takes no window.")
-    checked = CheckedPairs(pairs)
-    if is_repeatable(pairs):
-        check_prompts(process, checked)
-    elif chosen.max_calls is not None or chosen.top is not None:
+    else:
+        window = whole("window", window)
+    checked, foreseen = CheckedPairs(pairs), is_repeatable(pairs)
+    if not foreseen and (chosen.max_calls is not None or chosen.top is not None):
         raise ConjureError("max_calls and top need to see all pairs first: give a list.")
-    more = {"noise": "antithetic"} if chosen.antithetic else {}
-    run = open_run(out, make_manifest(process, chosen.seed, **more) if out is not None else {})
+    listed = Listed(checked if foreseen else iter(checked), window, foreseen)
+    return run_windows(listed, process, chosen, out, in_order=ordered, progress=progress)
+
+
+def run_windows(
+    windows: Windows,
+    process: Process,
+    sampling: Sampling,
+    out: str | Path | None,
+    *,
+    in_order: bool = True,
+    progress: bool = False,
+) -> PairRun:
+    """A run over pairs in windows, whose arguments have been checked; see ``compare_pairs``.
+
+    Raises:
+        ConjureError: A prompt that the process cannot take, a budget that is too small, or a run
+            directory with other settings.
+    """
+    more = {"noise": "antithetic"} if sampling.antithetic else {}
+    run = open_run(out, make_manifest(process, sampling.seed, **more) if out is not None else {})
     try:
-        return PairRun(
-            checked if is_repeatable(pairs) else iter(checked), process, run, chosen,
-            in_order=ordered, window=window, progress=progress,
-        )  # fmt: skip
+        return PairRun(windows, process, run, sampling, in_order=in_order, progress=progress)
     except BaseException:
         run.close()
         raise

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypedDict
 
-from conjure.checks import is_whole
+from conjure.checks import plain_number, whole
 from conjure.divergence import ESTIMANDS
 from conjure.errors import ConjureError
 
@@ -20,6 +20,9 @@ SAMPLES = 16
 
 SAMPLES_AT_MOST = 256
 """Likewise, where a tolerance stops most pairs before."""
+
+MOST_SAMPLES = 1_000_000
+"""Of a pair: the error is a thousandth of one sample's by then, and no table waits for more."""
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -98,28 +101,26 @@ class Sampling:
         return 2 if self.antithetic else 1
 
     def __post_init__(self) -> None:
+        for one in fields(self):  # numpy's numbers are no JSON
+            object.__setattr__(self, one.name, plain_number(getattr(self, one.name)))
         if self.first_round is not None and not self.in_rounds:
             raise ConjureError(
                 "first_round goes with tolerance or top: without them all samples do."
             )
-        if not is_whole(self.most, 1):
-            raise ConjureError(f"samples is a whole number, at least 1, not {self.samples!r}.")
+        check_sampling(self.most, self.seed)
         if self.tolerance is not None and not 0 < self.tolerance < 1:
             raise ConjureError(
                 f"tolerance is a fraction between 0 and 1, not {self.tolerance!r}: a pair has "
                 "enough samples where its standard error is at most that times its distance."
             )
-        if self.top is not None and not is_whole(self.top, 1):
-            raise ConjureError(f"top is a whole number, at least 1, not {self.top!r}.")
+        if self.top is not None:
+            whole("top", self.top)
         if self.top is not None and self.tolerance is not None:
             raise ConjureError("top and tolerance are two ways to stop sampling: give one.")
-        if self.first_round is not None and not is_whole(self.first_round, 2):
-            raise ConjureError(
-                f"first_round is a whole number, at least 2, not {self.first_round!r}: one sample "
-                "says nothing about its error."
-            )
-        if self.max_calls is not None and not is_whole(self.max_calls, 1):
-            raise ConjureError(f"max_calls is a whole number, at least 1, not {self.max_calls!r}.")
+        if self.first_round is not None:
+            whole("first_round", self.first_round, 2)  # one says nothing about its error
+        if self.max_calls is not None:
+            whole("max_calls", self.max_calls)
         check_antithetic(self.most, antithetic=self.antithetic)
         check_antithetic(self.first, antithetic=self.antithetic)
         if self.in_rounds and self.first >= self.most:
@@ -130,7 +131,6 @@ class Sampling:
                 f"{what} after {self.first} samples, and a pair has at most {self.most}: allow "
                 "more (samples), or look earlier (first_round)."
             )
-        check_sampling(self.most, self.seed)
         ESTIMANDS[self.estimand]
 
 
@@ -141,16 +141,16 @@ def with_usual(sampling: SamplingOptions, samples: int) -> SamplingOptions:
     return sampling
 
 
-def check_sampling(samples: int, seed: int) -> None:
+def check_sampling(samples: int, seed: int) -> tuple[int, int]:
     """Refuse what nothing can be drawn with.
+
+    Returns:
+        The two as Python's own integers.
 
     Raises:
         ConjureError: With what to do instead.
     """
-    if not is_whole(samples, 1):
-        raise ConjureError(f"samples is a whole number, at least 1, not {samples!r}.")
-    if not is_whole(seed, 0):
-        raise ConjureError(f"seed is a whole number, at least 0, not {seed!r}.")
+    return whole("samples", samples, 1, MOST_SAMPLES), whole("seed", seed, 0)
 
 
 def check_antithetic(samples: int, *, antithetic: bool) -> None:

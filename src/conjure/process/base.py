@@ -130,8 +130,8 @@ class Process(Described, Protocol):
         """A hash of the model's own numbers: what ``describe`` cannot say."""
         ...
 
-    def check(self, prompt: str) -> None:
-        """Raise a ConjureError if the process cannot take this prompt."""
+    def check(self, *prompts: str) -> None:
+        """Raise a ConjureError if the process cannot take one of these prompts."""
         ...
 
     def prepare(self, prompts: Iterable[str]) -> None:

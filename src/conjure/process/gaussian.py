@@ -106,10 +106,11 @@ class GaussianProcess(Defaults):
             digest.update(np.concatenate([meaning.mean, meaning.covariance.ravel()]).tobytes())
         return digest.hexdigest()
 
-    def check(self, prompt: str) -> None:
+    def check(self, *prompts: str) -> None:
         """Refuse a prompt that has no meaning here."""
-        if prompt not in self.meanings:
-            raise ConjureError(f"This process knows {sorted(self.meanings)}, not {prompt!r}.")
+        for prompt in prompts:
+            if prompt not in self.meanings:
+                raise ConjureError(f"This process knows {sorted(self.meanings)}, not {prompt!r}.")
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Nothing to do."""

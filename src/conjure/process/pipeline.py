@@ -138,9 +138,9 @@ class PipelineProcess(Defaults):
 
     def count_tokens(self, prompt: str) -> int:
         """How many a prompt has with its start and end, for the encoder that reads the most."""
-        return self._prompts.count(prompt)
+        return self._prompts.count([prompt])[0]
 
-    def check(self, prompt: str) -> None:
+    def check(self, *prompts: str) -> None:
         """Refuse a prompt that the text encoder would cut.
 
         Raises:
@@ -148,8 +148,10 @@ class PipelineProcess(Defaults):
         """
         if self.settings.long != "refuse":
             return
-        count, limit = self.count_tokens(prompt), self.family.max_tokens
-        if count > limit:
+        limit = self.family.max_tokens
+        for prompt, count in zip(prompts, self._prompts.count(prompts), strict=True):
+            if count <= limit:
+                continue
             shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."
             windows = ""
             if self.family.encode_windows is not None:

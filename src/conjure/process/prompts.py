@@ -60,10 +60,10 @@ class EncodedPrompts:
                 self.prepare(dict.fromkeys(prompts))
             return [self._encoded[prompt] for prompt in prompts]
 
-    def count(self, prompt: str) -> int:
-        """How many tokens a prompt has, with its start and end."""
+    def count(self, prompts: Sequence[str]) -> list[int]:
+        """How many tokens each prompt has, with its start and end."""
         with ONE_AT_A_TIME:
-            return self._family.count_tokens(prompt)
+            return self._family.count_tokens(prompts) if prompts else []
 
     @torch.inference_mode()
     def prepare(self, prompts: Iterable[str]) -> None:
@@ -112,7 +112,7 @@ class EncodedPrompts:
     def _encode_alone(self, prompt: str) -> Condition | None:
         """A prompt that is encoded by itself, in windows or as the negative one; else None."""
         family, windows = self._family, self._windows
-        if windows and self.count(prompt) > family.max_tokens:
+        if windows and self.count([prompt])[0] > family.max_tokens:
             return windows(str(prompt))
         if isinstance(prompt, Negative) and family.encode_negative is not None:
             return family.encode_negative(str(prompt))

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from conjure.checks import is_whole, why_no_text
+from conjure.checks import plain_number, whole, why_no_text
 from conjure.errors import ConjureError, UnknownNameError
 from conjure.models import EMBEDDED
 from conjure.process.samplers import SAMPLERS
@@ -220,6 +220,8 @@ class Settings:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            self._set(one.name, plain_number(getattr(self, one.name)))
         guided = self.embedded_guidance
         if guided is not None and not math.isfinite(guided):
             raise ConjureError(f"embedded_guidance is a number, not {guided!r}.")
@@ -229,9 +231,9 @@ class Settings:
             raise ConjureError(f"The negative prompt: {reason}")
         if self.long not in LONG:
             raise UnknownNameError("choice for long prompts", self.long, LONG)
-        _check_whole("steps", self.steps)
+        self._set("steps", whole("steps", self.steps))
         if self.batch_size is not None:
-            _check_whole("batch_size", self.batch_size)
+            self._set("batch_size", whole("batch_size", self.batch_size))
         build = SAMPLERS[self.sampler]
         if self.eta is not None and not getattr(build, "takes_eta", True):
             build({}, self.eta)  # which says why not
@@ -339,16 +341,11 @@ def _guidance(guidance: Any) -> float:
 def _size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
-    sides = (size, size) if isinstance(size, int) and not isinstance(size, bool) else size
-    if (
-        not isinstance(sides, tuple | list)
-        or len(sides) != 2
-        or not all(isinstance(side, int) and side > 0 for side in sides)
-    ):
-        raise ConjureError(f"size is one whole number of pixels, or (height, width), not {size!r}.")
-    return sides[0], sides[1]
-
-
-def _check_whole(name: str, value: Any) -> None:
-    if not is_whole(value, 1):
-        raise ConjureError(f"{name} is a whole number, at least 1, not {value!r}.")
+    sides = size if isinstance(size, tuple | list) else (size, size)
+    try:
+        height, width = (whole("size", side) for side in sides)
+    except ValueError as error:
+        raise ConjureError(
+            f"size is one whole number of pixels, or (height, width), not {size!r}."
+        ) from error
+    return height, width

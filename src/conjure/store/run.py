@@ -167,6 +167,11 @@ class Run:
         ((samples,),) = self._base.execute("SELECT count(*) FROM samples")
         return pairs, samples
 
+    def longest(self) -> int:
+        """Samples up to the last one that any pair has."""
+        ((last,),) = self._base.execute("SELECT max(sample) FROM samples")
+        return 0 if last is None else last + 1
+
     def rows(self) -> Iterable[tuple[str, str, int]]:
         """(a, b, sample) of everything that is stored, in order."""
         return self._base.execute(

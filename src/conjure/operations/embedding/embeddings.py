@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from conjure.checks import is_whole
+from conjure.checks import whole
 from conjure.engine.network import Network
 from conjure.engine.speed import find_pace
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.levels import Floats
 from conjure.loading.load import default_process
-from conjure.operations.arguments import check_arguments, check_prompt, check_texts
+from conjure.operations.arguments import check_arguments, check_texts
 from conjure.operations.costs import Plan
 from conjure.operations.embedding.landmarks import (
     Landmarks,
@@ -35,6 +35,9 @@ from conjure.operations.embedding.vectors import embed_vectors
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest, process_digest
 from conjure.store.run import open_run
+
+MOST_PATHS, MOST_DIMENSIONS = 10_000, 1_000_000
+"""More would fill the memory with landmarks, or with vectors, and tell nothing new."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +259,10 @@ def embed(
     """
     process = process or default_process()
     paths, seed = _settled("paths", paths, 2, landmarks), _settled("seed", seed, 0, landmarks)
-    names = _check(process, prompts, paths, dimensions, seed, estimand)
+    names = _check_prompts(process, prompts)
+    _, seed = check_arguments(process, 1, seed, estimand)
+    paths = whole("paths", paths, 1, MOST_PATHS)
+    dimensions = None if dimensions is None else whole("dimensions", dimensions, 2, MOST_DIMENSIONS)
     weights = estimand_weights(estimand, process.levels)
     started = time.perf_counter()
     chosen = {"paths": paths, "dimensions": dimensions, "estimand": estimand}
@@ -310,24 +316,12 @@ def _settled(name: str, value: int | None, usual: int, landmarks: Landmarks | No
     return theirs
 
 
-def _check(
-    process: Process,
-    prompts: Sequence[str],
-    paths: int,
-    dimensions: int | None,
-    seed: int,
-    estimand: str,
-) -> list[str]:
-    """The prompts, where all arguments are in order."""
-    check_arguments(process, 1, seed, estimand)
-    if not is_whole(paths, 1):
-        raise ConjureError(f"paths is a whole number, at least 1, not {paths!r}.")
-    if dimensions is not None and not is_whole(dimensions, 2):
-        raise ConjureError(f"dimensions is a whole number, at least 2, not {dimensions!r}.")
+def _check_prompts(process: Process, prompts: Sequence[str]) -> list[str]:
+    """The prompts, where all are in order."""
     names = list(check_texts(process, prompts))
     if not names:
         raise ConjureError("There is no prompt to embed.")
-    check_prompt(process, process.negative)
+    check_texts(process, [process.negative])
     return names
 
 

@@ -210,12 +210,14 @@ def as_encoded(pipeline: Any, tokenizer: Any, prompt: str) -> str:
     return prompt if convert is None else convert(prompt, tokenizer)
 
 
-def token_counter(pipeline: Any, tokenizer: Any) -> Callable[[str], int]:
-    """Counts a prompt's tokens, with start and end."""
+def token_counter(pipeline: Any, tokenizer: Any) -> Callable[[Sequence[str]], list[int]]:
+    """Counts the tokens of prompts, with start and end."""
 
-    def count(prompt: str) -> int:
-        text = as_encoded(pipeline, tokenizer, prompt)
-        return len(tokenizer(text, truncation=False, verbose=False).input_ids)
+    def count(prompts: Sequence[str]) -> list[int]:
+        texts = [as_encoded(pipeline, tokenizer, prompt) for prompt in prompts]
+        # Without a mask, which takes a list as long as the tokens.
+        found = tokenizer(texts, truncation=False, verbose=False, return_attention_mask=False)
+        return [len(tokens) for tokens in found.input_ids]
 
     return count
 

@@ -102,10 +102,11 @@ class Between(Defaults):
         both = f"{self.first.fingerprint()} {self.second.fingerprint()}"
         return hashlib.blake2b(both.encode(), digest_size=16).hexdigest()
 
-    def check(self, prompt: str) -> None:
+    def check(self, *prompts: str) -> None:
         """As the process that is meant."""
-        meant = self.first if prompt.startswith(FIRST) else self.second
-        meant.check(prompt[len(FIRST) :])
+        for prompt in prompts:
+            meant = self.first if prompt.startswith(FIRST) else self.second
+            meant.check(prompt[len(FIRST) :])
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Both encode what is meant for them, and their negative prompts."""

@@ -42,9 +42,9 @@ class Nudged(Wrapper):
         process: In half precision.
     """
 
-    def check(self, prompt: str) -> None:
+    def check(self, *prompts: str) -> None:
         """Refuse what the process refuses, without the mark."""
-        self.process.check(_plain(prompt))
+        self.process.check(*map(_plain, prompts))
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Marked ones are encoded as the others."""

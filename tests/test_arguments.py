@@ -1,0 +1,59 @@
+"""What users hand over: numbers of numpy's, and texts that are no prompts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import conjure
+from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.checks import MOST_CHARACTERS
+from conjure.operations.sampling import Sampling
+from conjure.process.settings import Settings
+
+PROCESS = GaussianProcess.build({n: Gaussian(np.full(2, len(n)), np.eye(2)) for n in ("", "a")})
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda k, s: conjure.compare("", "a", process=PROCESS, samples=k, seed=s).to_dict(),
+        lambda k, s: conjure.matrix(["", "a"], process=PROCESS, samples=k, seed=s).to_dict(),
+        lambda k, s: next(
+            conjure.compare_pairs([("", "a")], process=PROCESS, samples=k, seed=s)
+        ).to_dict(),
+        lambda k, s: conjure.embed(["a"], process=PROCESS, paths=k, seed=s).manifest,
+    ],
+    ids=["compare", "matrix", "pairs", "embed"],
+)
+def test_integers_of_numpy_are_whole_numbers(run):
+    found, wanted = run(np.int64(2), np.uint8(3)), run(2, 3)
+    for volatile in ("seconds",):
+        found.pop(volatile, None), wanted.pop(volatile, None)
+    assert json.dumps(found) == json.dumps(wanted)
+
+
+def test_settings_of_numpy_are_settings():
+    given = Settings(
+        steps=np.int32(5), guidance=np.float32(2.5), eta=np.float32(0.5), size=np.int64(64)
+    )
+    assert given == Settings(steps=5, guidance=2.5, eta=0.5, size=64)
+    assert json.dumps(vars(given)) == json.dumps(vars(Settings(**vars(given))))
+    sampling = Sampling(samples=np.int16(64), tolerance=np.float32(0.25), max_calls=np.int64(9))
+    assert json.dumps(vars(sampling))
+
+
+@pytest.mark.parametrize("number", [True, 2.0, np.float64(2), "2", np.bool_(True), None])
+def test_what_is_no_whole_number_is_refused(number):
+    with pytest.raises(ConjureError, match="samples is a whole number"):
+        conjure.compare("", "a", process=PROCESS, samples=number)
+
+
+def test_a_document_is_no_prompt():
+    text = "word " * (MOST_CHARACTERS // 5 + 1)
+    with pytest.raises(ConjureError, match=r"has 100,005 characters, and a prompt at most"):
+        conjure.compare("a", text, process=PROCESS)
+    with pytest.raises(ConjureError, match="negative prompt.*100,005 characters"):
+        Settings(negative=text)
