@@ -24,7 +24,7 @@ from conjure.cli.prompts import check_empty, check_outputs, choose_columns, open
 from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
 from conjure.io.rows import plain
-from conjure.io.tables import TableFile, write_table
+from conjure.io.tables import TableFile, check_passage, write_table
 
 if TYPE_CHECKING:
     from conjure.operations.compare import Comparison
@@ -73,6 +73,8 @@ def pairs(
             "--relative needs the same samples of all it divides: take it without "
             "--tolerance and --top."
         )
+    if table is not None or as_json:
+        check_passage("-" if table is None or as_json else table, source)
     check_sampling(sampling, out)
     process = load()
     from conjure.cli.console import say, show
@@ -92,10 +94,11 @@ def pairs(
     say(cost(run.plan))
     found: Any = relate(run) if relative else run
     make = relative_record if relative else record
-    records = (make(row, result) for row, result in zip(source, found, strict=True))
+    results = (make(result) for result in found)
     if as_json:
-        listed = [plain(r) for r in records]
-        records = iter(listed)  # for a table beside it
+        kept = list(results)
+        results = iter(kept)  # for a table beside it
+        listed = [plain({**row, **new}) for row, new in zip(source, kept, strict=True)]
         about = {
             "model": process.model, "process": process.describe(),
             "estimand": sampling["estimand"],
@@ -106,10 +109,12 @@ def pairs(
         }  # fmt: skip
         typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
     if table is not None:
-        count = write_table(table, records, [*there, *columns_found])
+        count = write_table(table, results, columns_found, beside=source)
         if str(table) != "-":
             say(f"{count:,} rows in {table}.")
     elif not as_json:
+        prompts = source.rows(names)
+        records = ({**row, **new} for row, new in zip(prompts, results, strict=True))
         show(screen(records, names, ranked=sampling["top"] is not None))
     say(spent(run.spent))
 
@@ -131,10 +136,10 @@ FOUND = (
 """The columns that a result adds."""
 
 
-def record(row: Any, result: Comparison) -> dict[str, Any]:
-    """A row of the table with what was found."""
+def record(result: Comparison) -> dict[str, Any]:
+    """What was found of a row."""
     found = result.row()
-    return {**row, **{name: found[name] for name in FOUND}}
+    return {name: found[name] for name in FOUND}
 
 
 RELATIVE = (
@@ -143,13 +148,13 @@ RELATIVE = (
 """And those that one over what is said adds to them."""
 
 
-def relative_record(row: Any, result: Relative) -> dict[str, Any]:
-    """A row of the table with what was found, over how much its prompts say."""
+def relative_record(result: Relative) -> dict[str, Any]:
+    """What was found of a row, over how much its prompts say."""
     values = (
         result.distance, result.standard_error, *(result.interval() or (None, None)),
         result.first.distance, result.second.distance,
     )  # fmt: skip
-    return {**record(row, result.pair), **dict(zip(RELATIVE, values, strict=True))}
+    return {**record(result.pair), **dict(zip(RELATIVE, values, strict=True))}
 
 
 def screen(

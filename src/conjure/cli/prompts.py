@@ -152,10 +152,13 @@ def check_empty(table: TableFile, columns: Sequence[str], empty: str) -> None:
     """
     if empty == "unconditional":
         return
-    rows = [n for n, row in enumerate(table, start=1) if any(_is_empty(row, c) for c in columns)]
-    if rows:
-        many = f"{len(rows):,} rows of {table} have" if len(rows) > 1 else f"A row of {table} has"
-        where = f"no text in {' or '.join(map(repr, columns))} (the first is row {rows[0]:,})"
+    count = first = 0
+    for number, row in enumerate(table.rows(columns), start=1):
+        if any(_is_empty(row, column) for column in columns):
+            count, first = count + 1, first or number
+    if count:
+        many = f"{count:,} rows of {table} have" if count > 1 else f"A row of {table} has"
+        where = f"no text in {' or '.join(map(repr, columns))} (the first is row {first:,})"
         raise ConjureError(
             f"{many} {where}. An empty prompt is the unconditional one: fill the cells, drop the "
             "rows, or say --empty unconditional if that is meant."
@@ -173,7 +176,7 @@ def texts(table: TableFile, columns: Sequence[str]) -> Iterator[tuple[str, ...]]
     Raises:
         ConjureError: One of them is something else than text.
     """
-    for number, row in enumerate(table, start=1):
+    for number, row in enumerate(table.rows(columns), start=1):
         for name in columns:
             if not _is_empty(row, name) and not isinstance(row[name], str):
                 raise ConjureError(

@@ -38,6 +38,7 @@ from conjure.evaluate.scoring import (
 )
 from conjure.evaluate.tasks import SEVEN, load_task
 from conjure.io.files import check_folder
+from conjure.io.scratch import scratch
 from conjure.levels import Floats
 from conjure.loading.load import default_process
 from conjure.methods import METHODS
@@ -123,7 +124,7 @@ def evaluate(
             begun.add(kept[method.name])
     if announce is not None:
         announce(_plan(planned, request.loaded))
-    place = nullcontext(Path(out)) if out is not None else tempfile.TemporaryDirectory()
+    place = tempfile.TemporaryDirectory(dir=scratch()) if out is None else nullcontext(Path(out))
     drawn = Drawn({}, {})
     scores: list[Score] = []
     results: dict[str, TaskResult] = {}

@@ -65,6 +65,7 @@ class Dialect:
         quoting: One of ``QUOTINGS``.
         columns: What its first line names, less empty names at its end.
         spare: Whether rows have empty cells beyond those, which are left out.
+        count: Rows below the first line.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Dialect:
     quoting: str
     columns: tuple[str, ...] = ()
     spare: bool = False
+    count: int = 0
 
     def rows(self) -> Iterator[list[str]]:
         """All lines but the first, as many cells as there are columns.
@@ -267,7 +269,7 @@ def _try(dialect: Dialect) -> _Tried:
     if twice is not None:
         error = ConjureError(f"{dialect.name} names the column {twice!r} twice: rename one.")
         return _Tried(dialect, error=error)
-    return _Tried(dialect, rows, spans, headed)
+    return _Tried(replace(dialect, count=rows), rows, spans, headed)
 
 
 def _quotings(path: Path, encoding: str, given: Reading) -> tuple[str, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from conjure.errors import ConjureError
+from conjure.io.scratch import draft_beside, sweep_drafts
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -17,30 +17,32 @@ FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 def written_whole(path: str | Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, moved into its place when all went well.
 
-    Its name has the same ending, for writers that go by it.
+    Its name has the same ending, for writers that go by it. A link stays one: what it leads to is
+    written.
 
     Raises:
         ConjureError: It cannot be written: the disk is full, say.
     """
-    target = Path(path)
-    draft = None
+    target = _behind_links(Path(path))
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-        )
-        os.close(handle)
-        draft = Path(name)
-        yield draft
-        # mkstemp keeps others out; give the file the permissions of any other new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        draft.chmod(0o666 & ~mask)
-        draft.replace(target)
+        sweep_drafts(target)
+        with draft_beside(target, Path(path).suffix) as draft:
+            yield draft
+            # Drafts keep others out; give the file the permissions of any other new file.
+            mask = os.umask(0)
+            os.umask(mask)
+            draft.chmod(0o666 & ~mask)
+            draft.replace(target)
     except OSError as error:
-        raise ConjureError(f"{str(target)!r} could not be written: {error}") from error
-    finally:
-        if draft is not None:
-            draft.unlink(missing_ok=True)
+        raise ConjureError(f"{str(path)!r} could not be written: {error}") from error
+
+
+def _behind_links(path: Path) -> Path:
+    """What a path leads to."""
+    try:
+        return path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError) as error:
+        raise ConjureError(f"{str(path)!r} is a link that leads in circles.") from error
 
 
 def check_figure_path(path: str | Path) -> Path:
@@ -62,14 +64,24 @@ def check_place(target: Path) -> Path:
     """Refuse a file that cannot be written.
 
     Raises:
-        ConjureError: Its folder does not exist or is not writable, or it is a folder itself.
+        ConjureError: Its folder does not exist or is not writable, it is a folder itself or no
+            ordinary file, or may not be written to.
     """
-    if not target.parent.is_dir():
-        raise ConjureError(f"The folder {str(target.parent)!r} does not exist: make it first.")
-    if target.is_dir():
+    real = _behind_links(target)
+    if not real.parent.is_dir():
+        raise ConjureError(f"The folder {str(real.parent)!r} does not exist: make it first.")
+    if real.is_dir():
         raise ConjureError(f"{str(target)!r} is a folder, not a file.")
-    if not os.access(target.parent, os.W_OK):
-        raise ConjureError(f"The folder {str(target.parent)!r} cannot be written to.")
+    if not os.access(real.parent, os.W_OK):
+        raise ConjureError(f"The folder {str(real.parent)!r} cannot be written to.")
+    if real.exists() and not real.is_file():
+        raise ConjureError(
+            f"{str(target)!r} is no ordinary file but a pipe or a device, which cannot be replaced "
+            "by a whole one: give another name, or --table - for standard output."
+        )
+    if real.exists() and not real.stat().st_mode & 0o222:  # the superuser, too, meant something
+        raise ConjureError(f"{str(target)!r} is read-only: give another name, or chmod u+w it.")
+    sweep_drafts(real)
     return target
 
 

@@ -5,23 +5,114 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from conjure.errors import ConjureError
+from conjure.checks import MOST_CHARACTERS
+from conjure.errors import ConjureError, DamagedError
 from conjure.io.rows import Row, plain
 
+AT_ONCE = 64
+"""Rows in memory: a file of a kilobyte may say a long text a million times."""
 
-def read_parquet(path: Path) -> Iterator[Row]:
+GROUP_ROWS, GROUP_BYTES = 2**16, 2**26
+"""Of what is written together, at most."""
+
+
+def parquet_columns(path: Path, name: str) -> list[str]:
+    """Names of all columns; none where there are no rows.
+
+    Args:
+        path: Of the file.
+        name: For messages.
+
+    Raises:
+        ConjureError: It is no Parquet file, or two of its columns have one name.
+    """
+    with _opened(path, name) as file:
+        names = file.schema_arrow.names
+        twice = next((column for column in names if names.count(column) > 1), None)
+        if twice is not None:
+            raise ConjureError(f"{name} names the column {twice!r} twice: rename one.")
+        return names if file.metadata.num_rows else []
+
+
+def read_parquet(path: Path, name: str, names: Sequence[str] | None = None) -> Iterator[Row]:
+    """All rows, of all columns or of some, as JSON values.
+
+    Args:
+        path: Of the file.
+        name: For messages.
+        names: Columns to read; texts in them that are longer than any prompt are refused.
+
+    Raises:
+        ConjureError: It is no Parquet file, or damaged.
+    """
+    with _opened(path, name) as file:
+        if names is not None:
+            _refuse_documents(file, name, names)
+        for batch in _batches(file, names):
+            columns = [_as_json(batch.column(column)) for column in batch.schema.names]
+            for values in zip(*columns, strict=True):
+                yield dict(zip(batch.schema.names, values, strict=True))
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[Any]:
+    """The file, whatever is wrong with it in words."""
     parquet = need_pyarrow()
+    import pyarrow
+
+    reading = False
     try:
-        file = parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:
-        raise ConjureError(f"{str(path)!r} is not a Parquet file: {error}") from error
-    with file:
-        for batch in file.iter_batches(batch_size=1024):
-            yield from batch.to_pylist()
+        with parquet.ParquetFile(path) as file:
+            reading = True
+            yield file
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, ConjureError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if not reading:
+            raise ConjureError(f"{name} is not a Parquet file: {reason}.") from error
+        raise DamagedError(
+            f"{name} is damaged: a part of it cannot be read ({reason}). Make it again."
+        ) from error
+
+
+def _batches(file: Any, names: Sequence[str] | None = None) -> Iterator[Any]:
+    columns = None if names is None else list(dict.fromkeys(names))
+    return file.iter_batches(batch_size=AT_ONCE, columns=columns, use_threads=False)
+
+
+def _refuse_documents(file: Any, name: str, names: Sequence[str]) -> None:
+    """What would be unpacked to more than prompts have is not unpacked."""
+    meta = file.metadata
+    for group in range(meta.num_row_groups):
+        rows = max(1, meta.row_group(group).num_rows)
+        for number in range(meta.num_columns):
+            column = meta.row_group(group).column(number)
+            top = column.path_in_schema.split(".")[0]
+            whole = column.path_in_schema in names or top in names
+            if whole and column.total_uncompressed_size > 4 * MOST_CHARACTERS * rows:
+                raise ConjureError(
+                    f"{name} has cells of more than {MOST_CHARACTERS:,} characters in the column "
+                    f"{top!r}, which are no prompts."
+                )
+
+
+def _as_json(column: Any) -> list[Any]:
+    """A column's values nearly as JSON has them: dates and decimals, which know more, as text."""
+    import pyarrow
+    from pyarrow import compute, types
+
+    kind = column.type
+    if types.is_dictionary(kind):
+        return _as_json(column.dictionary_decode())
+    if types.is_temporal(kind) or types.is_decimal(kind):
+        return compute.cast(column, pyarrow.string()).to_pylist()
+    return column.to_pylist()
 
 
 def need_pyarrow() -> Any:
@@ -34,28 +125,82 @@ def need_pyarrow() -> Any:
     return pyarrow.parquet
 
 
-def write_parquet(path: Path, rows: Iterator[Row], columns: Sequence[str]) -> int:
-    """Twice through the rows, which wait in a file: their types are known after the last one."""
-    parquet = need_pyarrow()
+def write_parquet(
+    path: Path,
+    rows: Iterator[Row],
+    columns: Sequence[str],
+    beside: Path | None = None,
+    name: str = "",
+) -> int:
+    """Twice through the rows, which wait in a file: their types are known after the last one.
+
+    Args:
+        path: To write to.
+        rows: Theirs.
+        columns: Names of all of them.
+        beside: A Parquet file whose columns come first, as they are.
+        name: Of that, for messages.
+    """
+    need_pyarrow()
     import pyarrow
 
     count, types = 0, dict.fromkeys(columns, pyarrow.null())
     with tempfile.TemporaryFile("w+", encoding="utf-8") as spooled:
         for batch in _batched(map(plain, rows)):
             count += len(batch)
-            for name in columns:
-                types[name] = _common_type(types[name], [row.get(name) for row in batch])
+            for column in columns:
+                types[column] = _common_type(types[column], [row.get(column) for row in batch])
             spooled.writelines(json.dumps(row) + "\n" for row in batch)
-        schema = pyarrow.schema(list(types.items()))
         spooled.seek(0)
-        with parquet.ParquetWriter(path, schema) as writer:
-            for batch in _batched(map(json.loads, spooled)):
-                arrays = [
-                    pyarrow.array([_as_typed(row.get(name), kind) for row in batch], kind)
-                    for name, kind in types.items()
-                ]
-                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+        found = map(json.loads, spooled)
+        own = pyarrow.schema(list(types.items()))
+        if beside is None:
+            tables = (_as_table(batch, own) for batch in _batched(found))
+            _write_groups(path, own, tables)
+            return count
+        with _opened(beside, name) as file:
+            schema = file.schema_arrow
+            for one in own:
+                schema = schema.append(one)
+            _write_groups(path, schema, _joined(file, found, own, schema))
     return count
+
+
+def _joined(file: Any, found: Iterator[Row], own: Any, schema: Any) -> Iterator[Any]:
+    """The rows of a file, each with what was found beside it."""
+    import pyarrow
+
+    for batch in _batches(file):
+        table = _as_table(list(islice(found, batch.num_rows)), own)
+        theirs = pyarrow.Table.from_batches([batch]).columns
+        yield pyarrow.Table.from_arrays([*theirs, *table.columns], schema=schema)
+
+
+def _write_groups(path: Path, schema: Any, tables: Iterator[Any]) -> None:
+    """Small tables as few row groups."""
+    import pyarrow
+
+    with need_pyarrow().ParquetWriter(path, schema) as writer:
+        waiting: list[Any] = []
+        rows = size = 0
+        for table in tables:
+            waiting.append(table)
+            rows, size = rows + table.num_rows, size + table.nbytes
+            if rows >= GROUP_ROWS or size >= GROUP_BYTES:
+                writer.write_table(pyarrow.concat_tables(waiting))
+                waiting, rows, size = [], 0, 0
+        if waiting:
+            writer.write_table(pyarrow.concat_tables(waiting))
+
+
+def _as_table(batch: Sequence[Row], schema: Any) -> Any:
+    import pyarrow
+
+    arrays = [
+        pyarrow.array([_as_typed(row.get(one.name), one.type) for row in batch], one.type)
+        for one in schema
+    ]
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
 def _common_type(known: Any, values: list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ def as_cell(value: Any) -> Any:
 def plain(row: Row) -> dict[str, Any]:
     """A row as JSON values: numbers that are none are missing, and what JSON lacks is text.
 
+    Bytes are in base64, as JSON has them elsewhere.
+
     >>> from pathlib import Path
     >>> plain({"a": float("nan"), "b": Path("x"), "c": {"d": [1.5, float("inf")]}})
     {'a': None, 'b': 'x', 'c': {'d': [1.5, None]}}
@@ -27,6 +30,8 @@ def plain(row: Row) -> dict[str, Any]:
     def value(found: Any) -> Any:
         if isinstance(found, float):
             return found if math.isfinite(found) else None
+        if isinstance(found, bytes):
+            return base64.b64encode(found).decode("ascii")
         if isinstance(found, Mapping):
             return {str(name): value(inner) for name, inner in found.items()}
         if isinstance(found, (list, tuple)):

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from conjure.errors import ConjureError
 from conjure.io.dialect import USUAL, Dialect, Reading, find_dialect, find_encoding, open_text
 from conjure.io.files import check_place, written_whole
-from conjure.io.parquet import need_pyarrow, read_parquet, write_parquet
+from conjure.io.parquet import need_pyarrow, parquet_columns, read_parquet, write_parquet
 from conjure.io.rows import Row, as_cell, plain
+from conjure.io.scratch import scratch
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 READABLE = (*SUFFIXES, ".txt")
@@ -26,23 +27,29 @@ READABLE = (*SUFFIXES, ".txt")
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table that can be read as often as one likes, a row at a time.
+    """A table that can be read as often as one likes, a row at a time, and is the same each time.
 
     Args:
-        path: Of a CSV, TSV, JSON lines or Parquet file.
-        spooled: The file that standard input was copied to, gone with this object; or None.
+        copied: What was in the file, or came by standard input: gone with this object. Others may
+            go on writing to the file meanwhile.
+        given: Its path; None for standard input.
         reading: What the user says of how it is written.
     """
 
-    path: Path
-    spooled: Any = field(default=None, repr=False)
+    copied: Any = field(repr=False)
+    given: Path | None = None
     reading: Reading = USUAL
+
+    @property
+    def path(self) -> Path:
+        """Where it is read."""
+        return Path(self.copied.name)
 
     @cached_property
     def suffix(self) -> str:
         """The format: of the file's ending, or guessed from how standard input begins."""
-        if self.spooled is None:
-            suffix = self.path.suffix.lower()
+        if self.given is not None:
+            suffix = self.given.suffix.lower()
             return ".csv" if suffix == ".txt" and self.reading.delimiter is not None else suffix
         with open_text(self.path, self._encoding) as stream:
             head = stream.read(2**16)
@@ -67,24 +74,41 @@ class TableFile:
         return self._dialect.remark(self._usual) if self.suffix in (".csv", ".tsv") else None
 
     def __str__(self) -> str:
-        return repr(str(self.path)) if self.spooled is None else "Standard input"
+        return repr(str(self.given)) if self.given is not None else "Standard input"
 
     def columns(self) -> list[str]:
-        """Names of all columns, in the order in which they first occur. Reads the whole table.
+        """Names of all columns, in the order in which they first occur.
 
         Raises:
             ConjureError: It has no rows, or one of them is broken.
         """
-        found: dict[str, None] = {}
-        for row in self:
-            found.update(dict.fromkeys(row))
+        return self._columns
+
+    @cached_property
+    def _columns(self) -> list[str]:
+        if self.suffix == ".parquet":
+            found = dict.fromkeys(parquet_columns(self.path, str(self)))
+        elif self.suffix in (".csv", ".tsv"):
+            found = dict.fromkeys(self._dialect.columns if self._dialect.count else ())
+        else:
+            found = dict[str, None]()
+            for row in self:
+                found.update(dict.fromkeys(row))
         if not found:
             raise ConjureError(f"{self} has no rows.")
         return list(found)
 
     def __iter__(self) -> Iterator[Row]:
+        return self.rows()
+
+    def rows(self, names: Sequence[str] | None = None) -> Iterator[Row]:
+        """All rows.
+
+        Args:
+            names: Columns that are wanted, where others would be read for nothing; None for all.
+        """
         if self.suffix == ".parquet":
-            yield from read_parquet(self.path)
+            yield from read_parquet(self.path, str(self), names)
         elif self.suffix in (".csv", ".tsv"):
             columns = self._dialect.columns
             for cells in self._dialect.rows():
@@ -145,10 +169,7 @@ def open_table(path: str | Path, reading: Reading = USUAL) -> TableFile:
         ConjureError: There is no such file, or its ending says nothing.
     """
     if str(path) == "-":
-        spooled = tempfile.NamedTemporaryFile(prefix="conjure-")  # noqa: SIM115 - as long as it is
-        shutil.copyfileobj(sys.stdin.buffer, spooled)
-        spooled.flush()
-        return TableFile(Path(spooled.name), spooled, reading)
+        return TableFile(_copy(sys.stdin.buffer), None, reading)
     place = Path(path)
     if not place.is_file():
         raise ConjureError(f"There is no file {str(place)!r}.")
@@ -157,7 +178,26 @@ def open_table(path: str | Path, reading: Reading = USUAL) -> TableFile:
             f"A table ends in {', '.join(READABLE)}, which decides its format; {place.name!r} does "
             "not."
         )
-    return TableFile(place, reading=reading)
+    with place.open("rb") as stream:
+        return TableFile(_copy(stream), place, reading)
+
+
+def _copy(stream: BinaryIO) -> Any:
+    """What a stream holds now, in a file of our own.
+
+    Raises:
+        ConjureError: The disk is full.
+    """
+    copied = tempfile.NamedTemporaryFile(dir=scratch())  # noqa: SIM115 - as long as its table
+    try:
+        shutil.copyfileobj(stream, copied, 2**20)
+        copied.flush()
+    except OSError as error:
+        raise ConjureError(
+            f"The table could not be copied to {tempfile.gettempdir()!r} ({error}): make room "
+            "there, or name another folder in TMPDIR."
+        ) from error
+    return copied
 
 
 def check_table_path(path: str | Path) -> Path:
@@ -179,21 +219,45 @@ def check_table_path(path: str | Path) -> Path:
     return check_place(target)
 
 
-def write_table(path: str | Path, rows: Iterator[Row], columns: Sequence[str]) -> int:
+def check_passage(path: str | Path, source: TableFile) -> None:
+    """Read once all that is to be written again, where that is not as simple as copying.
+
+    Raises:
+        ConjureError: Something in a column that nobody compares cannot be read, or written there.
+    """
+    if source.suffix == ".parquet" and Path(path).suffix.lower() != ".parquet":
+        for _ in map(plain, source):
+            pass
+
+
+def write_table(
+    path: str | Path,
+    rows: Iterator[Row],
+    columns: Sequence[str],
+    beside: TableFile | None = None,
+) -> int:
     """Write rows to a file, whole or not at all; ``-`` writes CSV to standard output as they come.
 
     Args:
         path: By whose ending the format goes.
         rows: What a row lacks is left empty.
         columns: Names of all columns.
+        beside: A table to whose rows these add theirs. From Parquet to Parquet, what it holds
+            passes as it is.
 
     Returns:
         How many rows there were.
     """
+    target = Path(path)
+    if beside is not None and target.suffix.lower() == beside.suffix == ".parquet":
+        with written_whole(target) as draft:
+            return write_parquet(draft, rows, columns, beside.path, str(beside))
+    if beside is not None:
+        rows = ({**old, **new} for old, new in zip(beside, rows, strict=True))
+        columns = [*beside.columns(), *columns]
     if str(path) == "-":
         sys.stdout.write(_heading(".csv", columns, spans=False))
         return _write_rows(sys.stdout, ".csv", rows, columns)[0]
-    target = Path(path)
     suffix = target.suffix.lower()
     with written_whole(target) as draft:
         if suffix == ".parquet":

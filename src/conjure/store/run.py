@@ -17,6 +17,7 @@ from conjure.divergence.base import FIELDS, Squares
 from conjure.engine.jobs import Job, PathKey, ordered
 from conjure.errors import ConjureError, RunMismatchError
 from conjure.io.files import check_folder, written_whole
+from conjure.io.scratch import scratch
 from conjure.store.database import Base
 from conjure.store.manifest import disagreements, settings_key
 from conjure.store.sealed import is_whole, seal, unseal
@@ -274,7 +275,7 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
         ConjureError: It cannot be made, or is something else.
     """
     if folder is None:
-        temporary = tempfile.TemporaryDirectory(prefix="conjure-")
+        temporary = tempfile.TemporaryDirectory(dir=scratch())
         return Run(Path(temporary.name), keep=temporary)
     place = check_folder(Path(folder))
     path = place / "manifest.json"
