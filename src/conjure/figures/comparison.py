@@ -199,8 +199,8 @@ def _frame(axes: Axes, *, red: bool) -> None:
 def _text(
     figure: Figure, x: float, y: float, text: str, width: float, height: float, **style: object
 ) -> None:
-    """Text at a place in inches from the lower left. Prompts are not mathematics: no ``$``."""
-    style = {"size": 7.5, "color": INK, "va": "baseline", "parse_math": False} | style
+    """Text at a place in inches from the lower left."""
+    style = {"size": 7.5, "color": INK, "va": "baseline"} | style
     figure.text(x / width, y / height, text, **style)  # pyright: ignore[reportArgumentType]
 
 

@@ -19,6 +19,7 @@ from conjure.io.dialect import USUAL, Dialect, Reading, find_dialect, find_encod
 from conjure.io.files import check_place, written_whole
 from conjure.io.parquet import need_pyarrow, read_parquet, write_parquet
 from conjure.io.rows import Row, as_cell, plain
+from conjure.io.visible import DataOutput
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 READABLE = (*SUFFIXES, ".txt")
@@ -191,8 +192,9 @@ def write_table(path: str | Path, rows: Iterator[Row], columns: Sequence[str]) -
         How many rows there were.
     """
     if str(path) == "-":
-        sys.stdout.write(_heading(".csv", columns, spans=False))
-        return _write_rows(sys.stdout, ".csv", rows, columns)[0]
+        data = DataOutput()
+        data.write(_heading(".csv", columns, spans=False))
+        return _write_rows(data, ".csv", rows, columns)[0]
     target = Path(path)
     suffix = target.suffix.lower()
     with written_whole(target) as draft:
