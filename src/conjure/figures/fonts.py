@@ -43,8 +43,8 @@ def readable(draw: Callable[P, R]) -> Callable[P, R]:
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         import matplotlib as mpl
 
-        how = {"font.family": list(families()), "text.parse_math": False, "text.usetex": False}
-        with mpl.rc_context(how):
+        fonts = list(families())
+        with mpl.rc_context({"font.family": fonts, "text.parse_math": False, "text.usetex": False}):
             return draw(*args, **kwargs)
 
     return drawn
