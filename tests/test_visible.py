@@ -13,9 +13,13 @@ import warnings
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from conjure import cli
+from conjure.evaluate.examples import Examples
+from conjure.evaluate.report.pictures import scatter
+from conjure.evaluate.results import TaskResult
 from conjure.io.markdown import as_markdown, markdown_table
 from conjure.io.progress import progress_bar
 from conjure.io.visible import visible
@@ -27,8 +31,8 @@ SHOWN = {
     "a\u202eb\u2069\u2028c": "a\\u202eb\\u2069\\u2028c",
     "d\x7f\r\x08\ufffe": "d\\u007f\\u000d\\u0008\\ufffe",
     "[/x]": "[/x]",
+    "$x^{$": "$x^{$",
     "[bold]e[/bold] :cat:": "[bold]e[/bold] :cat:",
-    "$x^{$ and $": "$x^{$ and $",
     "<script>alert(1)</script>": "<script>alert(1)</script>",
     "a|b ](y) `*c*` {0}": "a|b ](y) `*c*` {0}",
 }
@@ -70,7 +74,7 @@ def data(tmp_path) -> Path:
     folder.mkdir()
     texts = list(SHOWN)
     rows = [
-        {"sentence1": a, "sentence2": b, "score": n, "pos": a[:5] if n % 2 else "_N"}
+        {"sentence1": a, "sentence2": b, "score": n, "pos": "_N" if n == 4 else a[:5]}
         for n, (a, b) in enumerate(zip(texts, texts[1:] + texts[:1], strict=True))
     ]
     (folder / f"{TASK}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -235,6 +239,22 @@ def strings(value: object) -> set[str]:
     if isinstance(value, list):
         return set().union(*map(strings, value))
     return {value} if isinstance(value, str) else set()
+
+
+def test_a_scatter_has_numbers_at_its_axis_and_every_name():
+    names = ["$x^{$", "_N"]
+    distances = np.geomspace(1e-3, 5e3, 40)  # so far apart that the axis is logarithmic
+    pairs = tuple((f"a{n}", f"b{n}") for n in range(40))
+    examples = Examples("t", pairs, np.linspace(0, 5, 40), more={"pos": names * 20}, words=True)
+    chosen = ("method", "c$x^{$\x1b")
+    figure = scatter(TaskResult(examples, {chosen: distances}), chosen)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert "1000" in [label.get_text() for label in axes.get_yticklabels()]
+    assert axes.get_ylabel() == "c$x^{$\\u001b distance"
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == names
 
 
 @pytest.mark.parametrize("command", ["compare", "pairs", "matrix", "drift", "evaluate", "sweep"])

@@ -10,7 +10,7 @@ import rich.text
 from conjure.io.visible import visible
 
 
-class Text(rich.text.Text):  # noqa: TID251 - the one place
+class Text(rich.text.Text):  # noqa: TID251
     """Rich's, with control characters made visible before it takes up room."""
 
     def __init__(self, text: str = "", *args: Any, **options: Any) -> None:
@@ -21,7 +21,7 @@ class Text(rich.text.Text):  # noqa: TID251 - the one place
         return self
 
 
-class Screen(rich.console.Console):  # noqa: TID251 - the one place
+class Screen(rich.console.Console):  # noqa: TID251
     """Rich's, to which a string is text, wherever it stands: no markup, no emoji by name."""
 
     def render_str(
