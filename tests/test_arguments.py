@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,17 +31,19 @@ PROCESS = GaussianProcess.build({n: Gaussian(np.full(2, len(n)), np.eye(2)) for 
 )
 def test_integers_of_numpy_are_whole_numbers(run):
     found, wanted = run(np.int64(2), np.uint8(3)), run(2, 3)
-    found.pop("seconds", None), wanted.pop("seconds", None)
+    found.pop("seconds", None)
+    wanted.pop("seconds", None)
     assert json.dumps(found) == json.dumps(wanted)
 
 
 def test_settings_of_numpy_are_settings():
-    given = Settings(
-        steps=np.int32(5), guidance=np.float32(2.5), eta=np.float32(0.5), size=np.int64(64)
-    )
+    five: Any = np.int32(5)
+    some: dict[str, Any] = {"guidance": np.float32(2.5), "eta": np.float32(0.5)}
+    given = Settings(steps=five, size=np.int64(64), **some)  # pyright: ignore[reportArgumentType]
     assert given == Settings(steps=5, guidance=2.5, eta=0.5, size=64)
     assert json.dumps(vars(given)) == json.dumps(vars(Settings(**vars(given))))
-    sampling = Sampling(samples=np.int16(64), tolerance=np.float32(0.25), max_calls=np.int64(9))
+    many: dict[str, Any] = {"samples": np.int16(64), "tolerance": np.float32(0.25)}
+    sampling = Sampling(**many, max_calls=np.int64(9))  # pyright: ignore[reportArgumentType]
     assert json.dumps(vars(sampling))
 
 

@@ -41,7 +41,8 @@ def test_a_link_is_written_through(tmp_path):
 
 def test_links_in_circles_are_refused(tmp_path):
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
-    one.symlink_to(two), two.symlink_to(one)
+    one.symlink_to(two)
+    two.symlink_to(one)
     with pytest.raises(ConjureError, match="leads in circles"):
         check_place(one)
 

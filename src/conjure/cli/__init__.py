@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib.metadata import version
 from typing import Any, ParamSpec
 
 import typer
-from rich.console import Console
+from typer.core import TyperGroup
 
 from conjure.cli.compare import compare
+from conjure.cli.console import say
 from conjure.cli.drift import drift
 from conjure.cli.embed import embed
 from conjure.cli.evaluate import evaluate
@@ -22,11 +24,36 @@ from conjure.cli.pairs import pairs
 from conjure.cli.processes import processes
 from conjure.cli.report import report
 from conjure.cli.status import status
+from conjure.io.visible import visible
 
 P = ParamSpec("P")
 
+
+class _Commands(TyperGroup):
+    """Typer's own refusals repeat what was written: they show it as ours do."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with _shown_safely():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _shown_safely():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _shown_safely() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(said := getattr(error, "message", None), str):
+            error.message = visible(said)  # type: ignore[attr-defined]
+        raise
+
+
 app = typer.Typer(
     name="conjure",
+    cls=_Commands,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
@@ -49,7 +76,7 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             kept = kwargs.get("out")
             left = "nothing was written" if kept is None else f"what was finished is in {kept}"
-            Console(stderr=True).print(f"Interrupted: {left}.", markup=False)
+            say(f"Interrupted: {left}.", style="")
             raise typer.Exit(130) from None
 
     return run

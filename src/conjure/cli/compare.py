@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +44,7 @@ def compare(
     check_outputs(figure=figure)
     check_request(estimand, seed, samples=samples, antithetic=antithetic)
     process = load()
-    from conjure.cli.console import say, show, status
+    from conjure.cli.console import say, show, show_json, status
     from conjure.operations.compare import compare as run
 
     result = run(
@@ -59,7 +58,7 @@ def compare(
         progress=True,
     )
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False))
+        show_json(result.to_dict())
     else:
         show(comparison_screen(result))
     if figure is not None:  # last, since a picture may fail
@@ -72,7 +71,8 @@ def comparison_screen(result: Comparison) -> Any:
     """What a person sees."""
     from rich.console import Group
     from rich.padding import Padding
-    from rich.text import Text
+
+    from conjure.io.screen import Text
 
     a, b = result.prompts
     record = result.to_dict()
@@ -122,7 +122,8 @@ def _estimands(record: dict[str, Any], *, has_kl: bool) -> Any:
 def _profile(result: Comparison) -> Any:
     """Where along the paths the distance comes about."""
     from rich.table import Table
-    from rich.text import Text
+
+    from conjure.io.screen import Text
 
     profile = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     profile.add_column("log-SNR", justify="right")
@@ -138,7 +139,7 @@ def _profile(result: Comparison) -> Any:
 
 def _details(result: Comparison, record: dict[str, Any], *, has_kl: bool) -> Any:
     """The process, and what the comparison took."""
-    from rich.text import Text
+    from conjure.io.screen import Text
 
     settings = {k: v for k, v in record["process"].items() if v is not None and v != ""}
     low, high = settings.pop("log_snr")

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
-from rich.console import Console
+from conjure.io.screen import Screen, Text
+from conjure.io.visible import visible
 
-_OUT = Console()
-_ERR = Console(stderr=True)
+_OUT = Screen()
+_ERR = Screen(stderr=True)
 
 
 def show(renderable: Any) -> None:
     """Print a result on standard output."""
-    _OUT.print(renderable, highlight=False)
+    _OUT.print(renderable)
 
 
-def say(message: str) -> None:
-    """A remark on standard error, where it does not mix with results."""
-    _ERR.print(message, style="dim", highlight=False, markup=False)
+def show_json(record: Any) -> None:
+    """Print a result on standard output as one line of JSON."""
+    print(visible(json.dumps(record, ensure_ascii=False, allow_nan=False)))
+
+
+def say(message: Any, style: str = "dim") -> None:
+    """A remark on standard error, where it does not mix with results.
+
+    Args:
+        message: A string, or a text with styles of its own.
+        style: Of all of it.
+    """
+    _ERR.print(message, style=style)
 
 
 def status(message: str) -> AbstractContextManager[Any]:
     """A spinner on standard error while something without steps goes on."""
-    return _ERR.status(message)
+    return _ERR.status(Text(message))
 
 
 def quiet_libraries() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,7 +98,7 @@ def drift(
     check_sampling(with_usual(SamplingOptions(**sampling), SAMPLES), out)
     loader = Loader(load)
     first = loader({})
-    from conjure.cli.console import say, show
+    from conjure.cli.console import say, show, show_json
     from conjure.process.wrappers.between import why_apart
 
     second = loader(changes)
@@ -124,7 +123,7 @@ def drift(
         **sampling,
     )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+        show_json(found.to_dict())
     elif str(table) != "-":
         show(screen(found))
     if table is not None:
@@ -152,12 +151,12 @@ def _announce(plan: Plan, prompts: int, processes: list[Process], figure: Path |
 
 def _show_matrices(found: Processes, reason: str, figure: Path | None, *, as_json: bool) -> None:
     """What there is of two processes without common paths."""
-    from conjure.cli.console import show
+    from conjure.cli.console import show, show_json
     from conjure.cli.processes import screen as matrices_screen
 
     if as_json:
         record = {"compared": "matrices", "reason": reason, **found.to_dict()}
-        typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        show_json(record)
     else:
         show(matrices_screen(found))
     if figure is not None:
@@ -169,7 +168,8 @@ def screen(found: Drift, most: int = 30) -> Any:
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table as RichTable
-    from rich.text import Text
+
+    from conjure.io.screen import Text
 
     ranked = found.ranked()
     kl = ranked[0][1].is_kl

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +76,7 @@ def embed(
 
     check_landmark_form(estimand)
     process = load()
-    from conjure.cli.console import say
+    from conjure.cli.console import say, show_json
     from conjure.operations.embedding.embeddings import embed as run
 
     if remark := given.remark("Embedding"):
@@ -108,7 +107,7 @@ def embed(
         "versions": found.manifest["versions"],
     }
     if as_json:
-        typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
+        show_json(about)
         return
     say(
         f"{len(found):,} prompts at {found.landmarks.count} landmarks in {found.dimensions} "

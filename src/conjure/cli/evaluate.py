@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,8 @@ from conjure.cli.sweep import run_sweep
 from conjure.cli.variations import Loader, Start
 from conjure.errors import ConjureError
 from conjure.io.files import check_figure_path
+from conjure.io.rows import plain
+from conjure.io.visible import DataOutput
 from conjure.methods import METHODS
 
 DATA = "The data"
@@ -146,7 +147,7 @@ def evaluate(
         check_figure_path(figure)
         if not vary:
             raise ConjureError("--figure draws the curves of --vary: say what to vary.")
-    from conjure.cli.console import say, show
+    from conjure.cli.console import say, show, show_json
     from conjure.evaluate import Conventions, make_table, render
     from conjure.evaluate import evaluate as run
     from conjure.evaluate.published import PUBLISHED
@@ -182,9 +183,9 @@ def evaluate(
     table = make_table(found, full=full or kind == "csv")
     if as_json:
         record = {**found.to_dict(), "published": [asdict(row) for row in PUBLISHED]}
-        typer.echo(json.dumps(record, ensure_ascii=False))
+        show_json(plain(record))
     elif kind is not None:
-        typer.echo(render(table, kind), nl=False)
+        DataOutput().write(render(table, kind))
     else:
         show(screen(table, found))
     say(f"{found.calls:,} network calls in {found.seconds:.0f} s.")

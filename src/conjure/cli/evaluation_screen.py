@@ -14,9 +14,9 @@ def screen(table: Table, evaluation: Evaluation) -> Any:
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table as RichTable
-    from rich.text import Text
 
     from conjure.evaluate.table import cell
+    from conjure.io.screen import Text
 
     shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     shown.add_column(table.corner)

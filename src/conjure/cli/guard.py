@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from conjure.cli.console import say
 from conjure.errors import ConjureError
+from conjure.io.screen import Text
 
 REFUSED, UNFORESEEN, UNWRITTEN = 2, 70, 74
 """Exit statuses; the last two as in BSD's sysexits."""
@@ -69,8 +69,7 @@ def _status_of(command: Callable[[], object]) -> int:
 
 def _say(message: str) -> None:
     if sys.stderr is not None:
-        Console(stderr=True).print("[bold red]Error:[/]", end=" ")
-        Console(stderr=True).print(message, markup=False, highlight=False)
+        say(Text.assemble(("Error:", "bold red"), " ", message), style="")
 
 
 @contextmanager

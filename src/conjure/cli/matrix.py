@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from conjure.cli.options import (
     AsJson,
@@ -53,7 +50,7 @@ def matrix(
     given = read_prompts(file, columns, reading)
     check_sampling(sampling, out)
     process = load()
-    from conjure.cli.console import say, show, status
+    from conjure.cli.console import say, show, show_json, status
     from conjure.operations.matrix import matrix as compare_all
 
     if remark := given.remark("Comparing"):
@@ -63,7 +60,7 @@ def matrix(
         progress=True, **sampling,
     )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+        show_json(found.to_dict())
     elif str(table) != "-":
         show(screen(found))
     if table is not None:
@@ -89,7 +86,8 @@ def screen(found: Matrix, most: int = 40) -> Any:
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table as RichTable
-    from rich.text import Text
+
+    from conjure.io.screen import Text
 
     shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("prompt", "nearest", "", "furthest", ""):

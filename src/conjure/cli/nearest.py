@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +61,7 @@ def nearest(
     if samples is not None and not rerank:
         raise ConjureError("--samples goes with --rerank: landmark distances take none.")
     rerank = max(rerank, count) if rerank else 0
-    from conjure.cli.console import quiet_libraries, say, show, status
+    from conjure.cli.console import quiet_libraries, say, show, show_json, status
     from conjure.cli.words import cost
     from conjure.operations.embedding.embeddings import Embeddings
 
@@ -94,7 +93,7 @@ def nearest(
             "distance": "paths" if rerank else "landmarks",
             "nearest": [n._asdict() for n in found],
         }  # fmt: skip
-        typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        show_json(record)
     else:
         show(screen(query, found, embeddings, bool(rerank)))
 
@@ -104,7 +103,8 @@ def screen(query: str, found: list[Neighbour], embeddings: Embeddings, exact: bo
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table
-    from rich.text import Text
+
+    from conjure.io.screen import Text
 
     estimand = embeddings.manifest["embedding"]["estimand"]
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

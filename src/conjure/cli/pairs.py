@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from conjure.cli.options import (
     AsJson,
@@ -77,7 +74,7 @@ def pairs(
         check_passage("-" if table is None or as_json else table, source)
     check_sampling(sampling, out)
     process = load()
-    from conjure.cli.console import say, show
+    from conjure.cli.console import say, show, show_json
     from conjure.operations.pairs import compare_pairs
     from conjure.operations.relative import relate, with_reference
     from conjure.store.manifest import versions
@@ -107,7 +104,7 @@ def pairs(
             "tolerance": sampling["tolerance"], "calls": run.calls, "unfinished": run.unfinished,
             "imprecise": run.imprecise, "pairs": listed, "versions": versions(),
         }  # fmt: skip
-        typer.echo(json.dumps(about, ensure_ascii=False, allow_nan=False))
+        show_json(about)
     if table is not None:
         count = write_table(table, results, columns_found, beside=source)
         if str(table) != "-":
@@ -167,7 +164,8 @@ def screen(
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table as RichTable
-    from rich.text import Text
+
+    from conjure.io.screen import Text
 
     count = 0
 

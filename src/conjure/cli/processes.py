@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,7 +71,7 @@ def processes(
     given = read_prompts(file, columns, reading)
     if len(given.prompts) < 3:
         raise ConjureError("Processes are compared by what is nearer to what: give three prompts.")
-    from conjure.cli.console import say, show, status
+    from conjure.cli.console import say, show, show_json, status
     from conjure.operations.processes import compare_processes
     from conjure.process.wrappers.blind import Blind
 
@@ -100,7 +99,7 @@ def processes(
         announce=lambda plan: say(f"{plan.name}: {cost(plan)}"), progress=True,
     )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+        show_json(found.to_dict())
     else:
         show(screen(found))
     if figure is not None:  # last, since a picture may fail
@@ -121,7 +120,8 @@ def screen(found: Processes) -> Any:
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table
-    from rich.text import Text
+
+    from conjure.io.screen import Text
 
     agreement = found.agreement()
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

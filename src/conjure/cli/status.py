@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -26,15 +25,15 @@ def status(folder: Folder, repair: Repair = False, as_json: AsJson = False) -> N
     them, and the command that made the run computes them again. No model is loaded.
     """
     from rich.table import Table
-    from rich.text import Text
 
-    from conjure.cli.console import say, show
+    from conjure.cli.console import say, show, show_json
+    from conjure.io.screen import Text
     from conjure.store.status import look
 
     found = look(folder, repair=repair)
     damaged = sum(one.damaged for one in found)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found]))
+        show_json([asdict(one) for one in found])
     else:
         table = Table("file", "pairs", "samples", "damaged", box=None, header_style="dim")
         for column in table.columns[1:]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from conjure.cli.process_options import LoadProcess
 from conjure.cli.variations import WEIGHTS, Loader, Start, at_point, check_points
+from conjure.io.rows import plain
 
 if TYPE_CHECKING:
     from conjure.evaluate.sweep import Point
@@ -23,9 +21,9 @@ def sweep_table(points: Sequence[Point]) -> Any:
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Table
-    from rich.text import Text
 
     from conjure.evaluate.sweep import gaps_to_first
+    from conjure.io.screen import Text
 
     tasks = list(dict.fromkeys(s.task for p in points for s in p.evaluation.scores))
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -68,7 +66,7 @@ def run_sweep(
     *,
     as_json: bool,
 ) -> None:
-    from conjure.cli.console import say, show
+    from conjure.cli.console import say, show, show_json
     from conjure.cli.sweep import sweep_table
     from conjure.cli.variations import SAMPLES, parse_vary
     from conjure.evaluate.sweep import gaps_to_first, sweep, sweep_figure
@@ -104,7 +102,7 @@ def run_sweep(
     if as_json:
         gaps = [asdict(gap) for gap in gaps_to_first(found)]
         record = {"points": [point.to_dict() for point in found], "gaps_to_first": gaps}
-        typer.echo(json.dumps(record, ensure_ascii=False))
+        show_json(plain(record))
     else:
         show(sweep_table(found))
     if figure is not None:  # last, since a picture may fail

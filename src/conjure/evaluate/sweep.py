@@ -15,6 +15,8 @@ from conjure.evaluate.examples import Conventions
 from conjure.evaluate.results import Evaluation
 from conjure.evaluate.run import evaluate
 from conjure.evaluate.scoring import bootstrap, correlation, error_of_difference, interval
+from conjure.figures.fonts import readable
+from conjure.figures.style import shorten
 from conjure.io.files import written_whole
 from conjure.process.base import Process
 
@@ -141,6 +143,7 @@ def gaps_to_first(points: Sequence[Point]) -> list[Gap]:
     return found
 
 
+@readable
 def sweep_figure(points: Sequence[Point]) -> Figure:
     """Curves with 95% bands over the first thing that was varied, a panel for each task.
 
@@ -166,16 +169,17 @@ def sweep_figure(points: Sequence[Point]) -> Figure:
         for name, rows in curves.items():
             place = [row[0] if numeric else values.index(row[0]) for row in rows]
             middle, low, high = (100 * np.array([row[i] for row in rows]) for i in (1, 2, 3))
-            (line,) = panel.plot(place, middle, marker="o", markersize=3.5, label=name)
+            (line,) = panel.plot(place, middle, marker="o", markersize=3.5, label=shorten(name, 60))
             panel.fill_between(place, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
         if not numeric:
-            panel.set_xticks(range(len(values)), [str(v) for v in values])
+            panel.set_xticks(range(len(values)), [shorten(str(v)) for v in values])
         elif len(values) > 1 and min(values) > 0 and max(values) / min(values) >= 8:
             panel.set_xscale("log", base=2)
+            panel.minorticks_off()
             panel.set_xticks(values, [f"{v:g}" for v in values])
         else:
             panel.set_xticks(values, [f"{v:g}" for v in values])
-        panel.set_title(task, fontsize=10)
+        panel.set_title(shorten(task, 40), fontsize=10)
         panel.set_xlabel(axis)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("Spearman × 100")

@@ -12,7 +12,8 @@ from conjure.errors import UnknownNameError
 from conjure.evaluate.published import PUBLISHED, SOURCE
 from conjure.evaluate.results import AVERAGE, Evaluation, Score
 from conjure.evaluate.tasks import SEVEN
-from conjure.io.markdown import markdown_table
+from conjure.io.markdown import Marked, as_markdown, markdown_table
+from conjure.io.visible import visible
 from conjure.methods.base import place_of
 
 POSTER = ("STS-B", "SICK-R", AVERAGE)
@@ -155,16 +156,16 @@ def render(table: Table, kind: str) -> str:
 def _markdown(table: Table) -> str:
     blank, rows = [None] * len(table.headings), []
     for group, some in table.groups(table.rows):
-        rows.append([f"*{group}*", *blank])
+        rows.append([Marked(f"*{as_markdown(group)}*"), *blank])
         for row in some:
             cells = [cell(row, t, full=table.full) for t in table.headings]
             marked = [
-                f"**{c}**" if t in row.best else c
+                Marked(f"**{as_markdown(c)}**") if t in row.best else c
                 for c, t in zip(cells, table.headings, strict=True)
             ]
             rows.append([row.name, *marked])
     if table.published:
-        rows.append([f"*Published: {SOURCE}*", *blank])
+        rows.append([Marked(f"*Published: {SOURCE}*"), *blank])
         for row in table.published:
             cells = [cell(row, t, full=False) for t in table.headings]
             rows.append([f"{row.name} (published)", *cells])
@@ -176,9 +177,10 @@ def _markdown(table: Table) -> str:
 def _latex(table: Table) -> str:
     signs = {sign: f"\\{sign}" for sign in "&%$#_{}"}
     signs |= {"\\": "\\textbackslash{}", "–": "--", "~": "\\textasciitilde{}"}
+    signs |= {"^": "\\textasciicircum{}"}
 
     def plain(text: str) -> str:
-        return text.translate(str.maketrans(signs))
+        return visible(" ".join(text.split())).translate(str.maketrans(signs))
 
     columns = "l" + "r" * len(table.headings)
     span = len(table.headings) + 1

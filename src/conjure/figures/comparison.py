@@ -15,7 +15,7 @@ from conjure.errors import ConjureError
 from conjure.figures.columns import Columns, choose_columns
 from conjure.figures.fonts import readable
 from conjure.figures.style import process_line, shorten
-from conjure.process.base import Process
+from conjure.process.base import Description, Process
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,9 @@ class Comparison(Protocol):
 
 
 @readable
-def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
+def comparison_figure(
+    comparison: Comparison, *, columns: int = 10, process: Process | None = None
+) -> Figure:
     """Two halves, one a path. In each: the noisy states, and their x̂₀ under either prompt.
 
     Under each column stands the share of the whole distance that its states contribute, on
@@ -65,6 +67,7 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
     Args:
         comparison: Its process must be able to decode its states.
         columns: At most how many states are shown; each stands for a run of its neighbours.
+        process: To decode with, if not the comparison's own.
 
     Raises:
         ConjureError: The process has no pictures, ``columns`` is below 1, or the estimand's terms
@@ -80,7 +83,7 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
             "picture of one path shows: draw another estimand."
         )
     chosen = choose_columns(comparison.estimate.per_state, columns)
-    pictures = _decode(comparison, chosen)
+    pictures = _decode(comparison, chosen, process or comparison.process)
     count = chosen.shares.shape[1]
 
     width, head, foot, gap = max(LABELS + count * CELL + 0.15, LINES), 0.9, 0.3, 0.42
@@ -119,9 +122,14 @@ def comparison_figure(comparison: Comparison, *, columns: int = 10) -> Figure:
     return figure
 
 
-def _decode(comparison: Comparison, chosen: Columns) -> np.ndarray:
+def _decode(comparison: Comparison, chosen: Columns, process: Process) -> np.ndarray:
     """The cells' pictures, shape ``(2, columns, 3, height, width, 3)``."""
-    if not comparison.process.has_pictures:
+    if isinstance(process, Description):
+        raise ConjureError(
+            f"This comparison was pickled, without its model: name one that decodes its pictures, "
+            f"figure(process=conjure.load({process.model!r}))."
+        )
+    if not process.has_pictures:
         raise ConjureError("This process has no pictures to show: its states cannot be decoded.")
     trace = comparison.paths()
     states = np.stack(
@@ -131,7 +139,12 @@ def _decode(comparison: Comparison, chosen: Columns) -> np.ndarray:
             for i in chosen.states[path]
         ]
     )
-    flat = comparison.process.decode(torch.from_numpy(states.reshape(-1, *states.shape[2:])))
+    if process.shape != states.shape[2:]:
+        raise ConjureError(
+            f"{process.model!r} has states of shape {process.shape}, and those of this comparison "
+            f"are {states.shape[2:]}: name the process that it was made by."
+        )
+    flat = process.decode(torch.from_numpy(states.reshape(-1, *states.shape[2:])))
     return flat.reshape(2, chosen.shares.shape[1], 3, *flat.shape[1:])
 
 
@@ -199,8 +212,8 @@ def _frame(axes: Axes, *, red: bool) -> None:
 def _text(
     figure: Figure, x: float, y: float, text: str, width: float, height: float, **style: object
 ) -> None:
-    """Text at a place in inches from the lower left. Prompts are not mathematics: no ``$``."""
-    style = {"size": 7.5, "color": INK, "va": "baseline", "parse_math": False} | style
+    """Text at a place in inches from the lower left."""
+    style = {"size": 7.5, "color": INK, "va": "baseline"} | style
     figure.text(x / width, y / height, text, **style)  # pyright: ignore[reportArgumentType]
 
 

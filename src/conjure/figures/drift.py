@@ -113,7 +113,7 @@ def _bars(axes: Axes, ranked: Sequence[tuple[str, Distance]], names: Sequence[st
     for place, (_, result) in zip(places, ranked, strict=True):
         if (result.interval() or (0, 0))[1] > limit:
             axes.plot([limit], [place], marker=">", color=INK, markersize=3, clip_on=False)
-    axes.set_yticks(places, names, fontsize=7, parse_math=False)
+    axes.set_yticks(places, names, fontsize=7)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=7)
     for name in ("top", "right", "left"):
@@ -143,4 +143,4 @@ def _gallery(
 def _write(figure: Figure, x: float, y: float, text: str, **how) -> None:
     """Text at a place in inches from the lower left."""
     width, height = figure.get_size_inches()
-    figure.text(x / width, y / height, text, parse_math=False, **{"color": INK, **how})
+    figure.text(x / width, y / height, text, **{"color": INK, **how})

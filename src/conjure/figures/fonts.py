@@ -1,4 +1,4 @@
-"""Fonts for prompts in any script: those that are installed, after matplotlib's own."""
+"""Prompts in figures: as text, in any script for which a font is installed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,17 @@ def families() -> tuple[str, ...]:
 
 
 def readable(draw: Callable[P, R]) -> Callable[P, R]:
-    """Let a function's figure have texts in any script for which there is a font."""
+    """Let a function's figure have texts in any script for which there is a font.
+
+    A ``$`` in them is a letter, as in every text of a figure.
+    """
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         import matplotlib as mpl
 
-        with mpl.rc_context({"font.family": list(families())}):
+        fonts = list(families())
+        with mpl.rc_context({"font.family": fonts, "text.parse_math": False, "text.usetex": False}):
             return draw(*args, **kwargs)
 
     return drawn

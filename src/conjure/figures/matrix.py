@@ -78,8 +78,8 @@ def matrix_figure(matrix: Matrix) -> Figure:
     image = axes.imshow(shown, cmap="magma_r", vmin=0, aspect="auto")
     size = float(np.clip(72 * side / count * 0.5, 3, 9))
     ordered = [names[i] for i in order]
-    axes.set_xticks(range(count), ordered, rotation=90, fontsize=size, parse_math=False)
-    axes.set_yticks(range(count), ordered, fontsize=size, parse_math=False)
+    axes.set_xticks(range(count), ordered, rotation=90, fontsize=size)
+    axes.set_yticks(range(count), ordered, fontsize=size)
     axes.tick_params(length=0)
     for edge in axes.spines.values():
         edge.set_visible(False)
@@ -93,7 +93,5 @@ def matrix_figure(matrix: Matrix) -> Figure:
     figure.colorbar(image, cax=scale).set_label(unit, fontsize=8)
     scale.tick_params(labelsize=7)
     title = fit(f"{matrix.estimand} on {process_line(matrix.process)}", width - 0.2, 9)
-    figure.text(
-        0.1 / width, 1 - 0.22 / height, title, fontsize=9, color=INK, va="center", parse_math=False
-    )
+    figure.text(0.1 / width, 1 - 0.22 / height, title, fontsize=9, color=INK, va="center")
     return figure

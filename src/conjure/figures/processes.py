@@ -10,7 +10,7 @@ import numpy as np
 
 from conjure.figures.fonts import readable
 from conjure.figures.matrix import Matrix
-from conjure.figures.style import INK, shorten
+from conjure.figures.style import INK, in_line, shorten
 from conjure.levels import Floats
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def processes_figure(found: Processes) -> Figure:
     columns = min(PER_ROW, count)
     rows = math.ceil(count / columns)
     table = min(2.6, 0.5 * count + 0.6)
-    numbered = [f"{number}  {name}" for number, name in enumerate(found.names, 1)]
+    numbered = [f"{number}  {in_line(name)}" for number, name in enumerate(found.names, 1)]
     side = 0.075 * max(map(len, numbered)) + 0.3
     width = label + columns * (MAP + GAP)
     width = max(width, side + table + 1.6)
@@ -69,10 +69,10 @@ def processes_figure(found: Processes) -> Figure:
         shown = np.where(np.eye(len(order), dtype=bool), np.nan, values)
         axes.imshow(shown, cmap="magma_r", vmin=0, vmax=largest or 1.0, aspect="auto")
         title = name if len(name) <= TITLE else str(number + 1)
-        axes.set_title(title, fontsize=8, color=INK, parse_math=False)
+        axes.set_title(title, fontsize=8, color=INK)
         axes.set_xticks([])
         if column == 0 and len(names) <= NAMED:
-            axes.set_yticks(range(len(names)), names, fontsize=6, parse_math=False)
+            axes.set_yticks(range(len(names)), names, fontsize=6)
             axes.tick_params(length=0)
         else:
             axes.set_yticks([])
@@ -84,7 +84,7 @@ def processes_figure(found: Processes) -> Figure:
     agreement = found.agreement()
     axes.imshow(agreement, cmap="viridis", vmin=min(0.0, np.nanmin(agreement, initial=0)), vmax=1)
     axes.set_xticks(range(count), [str(n + 1) for n in range(count)], fontsize=7)
-    axes.set_yticks(range(count), numbered, fontsize=7, parse_math=False)
+    axes.set_yticks(range(count), numbered, fontsize=7)
     axes.tick_params(length=0)
     for i, j in np.ndindex(count, count):
         value = agreement[i, j]

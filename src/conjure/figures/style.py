@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from conjure.figures.fonts import warn_of_boxes
 from conjure.io.files import check_figure_path, written_whole
+from conjure.io.visible import visible
 from conjure.process.base import Described
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ def fit(line: str, width: float, size: float) -> str:
     return textwrap.fill(line, max(20, int(width / (size * LETTER))), break_on_hyphens=False)
 
 
+def in_line(text: str) -> str:
+    """A text in one line, of letters that can be drawn."""
+    return visible(" ".join(text.split()))
+
+
 def shorten(prompt: str, most: int = 32) -> str:
     """A prompt for a label, in one line; the empty one is said to be.
 
@@ -50,7 +56,7 @@ def shorten(prompt: str, most: int = 32) -> str:
     >>> shorten("a photo of a house in the style of Monet", 24)
     'a photo of …yle of Monet'
     """
-    shown = " ".join(prompt.split()) or "(empty)"
+    shown = in_line(prompt) or "(empty)"
     if len(shown) <= most:
         return shown
     head = (most - 1) // 2

@@ -1,1 +1,1 @@
-"""Files, tables and bars: what comes in and what goes out."""
+"""Files, tables, the screen and its bars: what comes in and what goes out."""

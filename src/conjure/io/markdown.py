@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from conjure.io.visible import visible
+
+
+class Marked(str):
+    """Markdown of ours, which is not escaped."""
+
+
+_MARKS = re.compile(r"[\\`*_|~$#]|(?<=\])[(\[]")
+"""What means something within a line; brackets do where one follows upon another, as in links."""
+
+
+def as_markdown(text: str) -> str:
+    r"""The text in one line, as it stands there.
+
+    >>> as_markdown("*a*\n<b>[x](y) | [1, 2]")
+    '\\*a\\* &lt;b&gt;[x]\\(y) \\| [1, 2]'
+    """
+    tags = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}  # not all renderers know \<
+    marked = _MARKS.sub(r"\\\g<0>", visible(" ".join(text.split())))
+    return marked.translate(str.maketrans(tags))
 
 
 def markdown_table(names: Sequence[str], rows: Iterable[Sequence[Any]], text: int) -> str:
@@ -11,7 +33,7 @@ def markdown_table(names: Sequence[str], rows: Iterable[Sequence[Any]], text: in
 
     Args:
         names: Of the columns.
-        rows: A cell each; None leaves one empty.
+        rows: A cell each, which is text unless it is ``Marked``; None leaves one empty.
         text: How many columns are words.
 
     >>> print(markdown_table(["what", "how many"], [["a|b", 3], ["c", None]], text=1))
@@ -21,12 +43,11 @@ def markdown_table(names: Sequence[str], rows: Iterable[Sequence[Any]], text: in
     | c | |
     """
     signs = "---|" * text + "---:|" * (len(names) - text)
-    lines = ["| " + " | ".join(names) + " |", f"|{signs}"]
+    lines = ["| " + " | ".join(map(_cell, names)) + " |", f"|{signs}"]
     for row in rows:
-        lines.append("|" + "".join(" |" if c is None else f" {_cell(str(c))} |" for c in row))
+        lines.append("|" + "".join(" |" if c is None else f" {_cell(c)} |" for c in row))
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
-    """In one line, with its own bars marked."""
-    return text.replace("|", "\\|").replace("\n", " ")
+def _cell(value: Any) -> str:
+    return value if isinstance(value, Marked) else as_markdown(str(value))

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from conjure.io.visible import visible
+
 
 @dataclass(frozen=True)
 class ProgressBar:
@@ -30,7 +32,7 @@ class ProgressBar:
 
     def note(self, text: str) -> None:
         """Something to say beside the numbers."""
-        self.bar.update(self.task, note=text)
+        self.bar.update(self.task, note=visible(text))
 
 
 @contextmanager
@@ -42,7 +44,6 @@ def progress_bar(what: str, calls: int | None, *, shown: bool = True) -> Iterato
         calls: How many there will be at most, or None if that is not known.
         shown: Whether to show it at all.
     """
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -53,16 +54,17 @@ def progress_bar(what: str, calls: int | None, *, shown: bool = True) -> Iterato
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
-    from rich.text import Text
+
+    from conjure.io.screen import Screen, Text
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
             return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
 
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     columns = (
-        TextColumn(what),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("network calls"),
@@ -70,8 +72,8 @@ def progress_bar(what: str, calls: int | None, *, shown: bool = True) -> Iterato
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     hidden = not (shown and console.is_terminal)
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        yield ProgressBar(bar, bar.add_task(what, total=calls, note=""))
+        yield ProgressBar(bar, bar.add_task(visible(what), total=calls, note=""))

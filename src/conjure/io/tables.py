@@ -20,6 +20,7 @@ from conjure.io.files import check_place, written_whole
 from conjure.io.parquet import need_pyarrow, parquet_columns, read_parquet, write_parquet
 from conjure.io.rows import Row, as_cell, plain
 from conjure.io.scratch import scratch
+from conjure.io.visible import DataOutput
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 READABLE = (*SUFFIXES, ".txt")
@@ -256,8 +257,9 @@ def write_table(
         rows = ({**old, **new} for old, new in zip(beside, rows, strict=True))
         columns = [*beside.columns(), *columns]
     if str(path) == "-":
-        sys.stdout.write(_heading(".csv", columns, spans=False))
-        return _write_rows(sys.stdout, ".csv", rows, columns)[0]
+        data = DataOutput()
+        data.write(_heading(".csv", columns, spans=False))
+        return _write_rows(data, ".csv", rows, columns)[0]
     suffix = target.suffix.lower()
     with written_whole(target) as draft:
         if suffix == ".parquet":

@@ -36,7 +36,7 @@ class Comparison:
 
     Args:
         prompts: y₁ and y₂.
-        process: The process that was run.
+        process: The process that was run; of a comparison that was pickled, its description.
         estimand: Name of the chosen one.
         estimands: Every estimand by name, from the same run; None where this process has none.
         squares: The squared differences that they are computed from, a row a sample.
@@ -194,12 +194,20 @@ class Comparison:
             "near_floor": self.near_floor,
         }
 
-    def figure(self, path: str | Path | None = None, *, columns: int = 10) -> Figure:
+    def figure(
+        self,
+        path: str | Path | None = None,
+        *,
+        columns: int = 10,
+        process: Process | None = None,
+    ) -> Figure:
         """The paper's figure: what the same noisy states become under either prompt.
 
         Args:
             path: Where to write it: PNG, SVG or PDF by its ending; None to only return it.
             columns: At most how many states are shown.
+            process: To decode the pictures with, where the comparison was pickled; None for its
+                own.
 
         Raises:
             ConjureError: The process has no pictures, or the file cannot be written.
@@ -207,7 +215,7 @@ class Comparison:
         from conjure.figures.comparison import comparison_figure
         from conjure.figures.style import save_figure
 
-        made = comparison_figure(self, columns=columns)
+        made = comparison_figure(self, columns=columns, process=process)
         if path is not None:
             save_figure(made, path)
         return made

@@ -34,6 +34,26 @@ class Described(Protocol):
         """Classifier-free guidance w ≥ 1; at 1 the unconditional branch is never asked."""
         ...
 
+    @property
+    def draws_noise(self) -> bool:
+        """Whether its steps are random: then its chain has a KL divergence."""
+        ...
+
+    @property
+    def is_sde(self) -> bool:
+        """Whether small steps tend to the reverse SDE with the forward g: then that has one."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """Of the model on the hub, as the user gave it."""
+        ...
+
+    @property
+    def variant(self) -> str | None:
+        """Of its weights, likewise."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """Everything that makes the process what it is, as JSON values."""
         ...
@@ -68,16 +88,6 @@ class Process(Described, Protocol):
         ...
 
     @property
-    def draws_noise(self) -> bool:
-        """Whether its steps are random: then its chain has a KL divergence."""
-        ...
-
-    @property
-    def is_sde(self) -> bool:
-        """Whether small steps tend to the reverse SDE with the forward g: then that has one."""
-        ...
-
-    @property
     def negative(self) -> str:
         """The prompt of the unconditional branch."""
         ...
@@ -100,16 +110,6 @@ class Process(Described, Protocol):
     @property
     def device(self) -> torch.device:
         """Where the network runs."""
-        ...
-
-    @property
-    def revision(self) -> str | None:
-        """Of the model on the hub, as the user gave it."""
-        ...
-
-    @property
-    def variant(self) -> str | None:
-        """Of its weights, likewise."""
         ...
 
     @property
@@ -284,21 +284,41 @@ class Description:
         levels: Its noise levels.
         guidance: w.
         settings: All that ``Process.describe`` gave.
+        draws_noise: Whether its steps were random.
+        is_sde: Whether they tend to the reverse SDE.
+        revision: Of the model on the hub, as the user gave it.
+        variant: Of its weights, likewise.
     """
 
     model: str
     levels: NoiseLevels
     guidance: float
     settings: dict[str, Any]
+    draws_noise: bool
+    is_sde: bool
+    revision: str | None
+    variant: str | None
 
     @staticmethod
     def of(process: Described) -> Description:
         """The description of a process."""
-        return Description(process.model, process.levels, process.guidance, process.describe())
+        return Description(
+            process.model, process.levels, process.guidance, process.describe(),
+            process.draws_noise, process.is_sde, process.revision, process.variant,
+        )  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
         """Everything that made the process what it was."""
         return self.settings
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # pickle and copy ask for methods that may not be there
+            raise AttributeError(name)
+        raise AttributeError(
+            f"What is here of the process of {self.model!r} is its description, which has no "
+            f"{name!r}: a model is neither pickled nor sent to other processes of the computer, "
+            "but loaded there with conjure.load."
+        )
 
 
 def check_finite(prediction: Prediction, step: int, process: Process) -> None:

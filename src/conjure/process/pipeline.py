@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from conjure.errors import PromptTooLongError
-from conjure.process.base import Defaults
+from conjure.process.base import Defaults, Description
 from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import hash_model, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
@@ -53,6 +53,18 @@ class PipelineProcess(Defaults):
         windows = self.settings.long == "chunk"
         prompts = EncodedPrompts(self.family, self.source, windows=windows)
         object.__setattr__(self, "_prompts", prompts)
+
+    def __copy__(self) -> PipelineProcess:
+        """Itself: nothing of it changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PipelineProcess:
+        """Itself, so that a result can be copied without a model."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, it is its description: results are data, and hold no gigabytes of weights."""
+        return Description, tuple(vars(Description.of(self)).values())
 
     @property
     def model(self) -> str:

@@ -18,7 +18,8 @@ from conjure.evaluate.report.rows import (
 )
 from conjure.evaluate.results import Evaluation
 from conjure.evaluate.table import make_table
-from conjure.io.markdown import markdown_table
+from conjure.io.markdown import as_markdown, markdown_table
+from conjure.io.visible import visible
 
 
 def markdown_report(evaluation: Evaluation, chosen: tuple[str, str] | None = None) -> str:
@@ -38,7 +39,7 @@ def markdown_report(evaluation: Evaluation, chosen: tuple[str, str] | None = Non
         parts += ["## Differences between methods", ABOUT_DIFFERENCES]
         parts.append(markdown_table(DIFFERENCES, rows, text=2))
     for task, result in evaluation.results.items():
-        parts.append(f"## {task}: {', '.join(chosen)}")
+        parts.append("## " + as_markdown(f"{task}: {', '.join(chosen)}"))
         for respect, rows in kind_rows(evaluation, result, chosen).items():
             parts.append(markdown_table((respect, *KINDS), rows, text=1))
         rows = [
@@ -48,6 +49,7 @@ def markdown_report(evaluation: Evaluation, chosen: tuple[str, str] | None = Non
         parts.append(
             markdown_table(("first", "second", "rank by people", "rank by it"), rows, text=2)
         )
-    settings = json.dumps(evaluation.settings, indent=1, ensure_ascii=False)
+    settings = visible(json.dumps(evaluation.settings, indent=1, ensure_ascii=False))
+    settings = settings.replace("<", "\\u003c")  # some renderers have tags in code, too
     parts += ["## Settings", f"```json\n{settings}\n```"]
     return "\n\n".join(parts) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from conjure.evaluate.report.rows import (
 )
 from conjure.evaluate.results import Evaluation, TaskResult
 from conjure.evaluate.table import cell, make_table
+from conjure.io.visible import as_html
 
 if TYPE_CHECKING:
     from conjure.process.pipeline import PipelineProcess
@@ -66,17 +66,17 @@ def report_page(
     """
     settings = evaluation.settings
     title = f"Semantic similarity by {settings['model'] or 'several methods'}"
-    parts = [f"<h1>{html.escape(title)}</h1>", _about(evaluation), _main_table(evaluation)]
+    parts = [f"<h1>{as_html(title)}</h1>", _about(evaluation), _main_table(evaluation)]
     parts += [_errors(evaluation), _differences(evaluation)]
     chosen = chosen or pick_column(evaluation)
     for task, result in evaluation.results.items():
         parts.append(_task(evaluation, task, result, chosen, process, progress=progress))
     listed = json.dumps(settings, indent=1, ensure_ascii=False)
-    parts.append(f"<h2>Settings</h2><pre>{html.escape(listed)}</pre>")
+    parts.append(f"<h2>Settings</h2><pre>{as_html(listed)}</pre>")
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>'
-        f"{html.escape(title)}</title><style>{STYLE}</style></head><body>\n{body}\n</body></html>\n"
+        f"{as_html(title)}</title><style>{STYLE}</style></head><body>\n{body}\n</body></html>\n"
     )
 
 
@@ -90,33 +90,34 @@ def _about(evaluation: Evaluation) -> str:
     shown += [f"pooling {how['pooling']}", f"full stop {'added' if how['full_stop'] else 'as is'}"]
     if how["limit"] is not None:
         shown.append(f"at most {how['limit']} pairs a task")
-    return f"<p class=note>{html.escape(', '.join(shown))}. conjure {settings['conjure']}.</p>"
+    about = f"{', '.join(shown)}. conjure {settings['conjure']}."
+    return f"<p class=note>{as_html(about)}</p>"
 
 
 def _main_table(evaluation: Evaluation) -> str:
     table = make_table(evaluation, full=True)
-    head = "".join(f"<th>{html.escape(t)}</th>" for t in table.headings)
+    head = "".join(f"<th>{as_html(t)}</th>" for t in table.headings)
     rows = []
     span = len(table.headings) + 1
     for group, some in table.groups(table.rows):
-        rows.append(f'<tr class=group><td colspan="{span}">{html.escape(group)}</td></tr>')
+        rows.append(f'<tr class=group><td colspan="{span}">{as_html(group)}</td></tr>')
         for row in some:
             cells = "".join(
                 f'<td class="{"best" if t in row.best else ""}">'
-                f"{html.escape(cell(row, t, full=True))}</td>"
+                f"{as_html(cell(row, t, full=True))}</td>"
                 for t in table.headings
             )
-            rows.append(f"<tr><td>{html.escape(row.name)}</td>{cells}</tr>")
+            rows.append(f"<tr><td>{as_html(row.name)}</td>{cells}</tr>")
     if table.published:
         text = "Published: Liu &amp; Soatto, ICLR 2026"
         rows.append(f'<tr class=group><td colspan="{span}">{text}</td></tr>')
         for row in table.published:
             cells = "".join(f"<td>{cell(row, t, full=False)}</td>" for t in table.headings)
-            rows.append(f"<tr class=published><td>{html.escape(row.name)}</td>{cells}</tr>")
+            rows.append(f"<tr class=published><td>{as_html(row.name)}</td>{cells}</tr>")
     return (
         "<h2>Agreement with people</h2><p class=note>Spearman and Pearson × 100, with the 95% "
         "bootstrap interval of the former over pairs; the best in bold."
-        f"{html.escape(''.join(f' {note}' for note in table.notes))}</p>"
+        f"{as_html(''.join(f' {note}' for note in table.notes))}</p>"
         f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
     )
 
@@ -142,10 +143,10 @@ def _task(
     *,
     progress: bool,
 ) -> str:
-    parts = [f"<h2>{html.escape(task)}: {html.escape(', '.join(chosen))}</h2>"]
+    parts = [f"<h2>{as_html(task)}: {as_html(', '.join(chosen))}</h2>"]
     parts.append(as_image(scatter(result, chosen), f"{task}: scatter"))
     for respect, rows in kind_rows(evaluation, result, chosen).items():
-        parts.append(f"<h3>By {html.escape(respect)}</h3>")
+        parts.append(f"<h3>By {as_html(respect)}</h3>")
         parts.append(_table((respect, *KINDS), rows, text=1))
     worst = disagreements(result, chosen)
     parts.append(
@@ -196,7 +197,7 @@ def _table(names: Iterable[str], rows: Iterable[Sequence[Any]], text: int) -> st
     """The first ``text`` columns to the left, numbers to the right."""
 
     def line(cells: Iterable[Any], tag: str) -> str:
-        texts = [c if isinstance(c, _Raw) else html.escape(str(c)) for c in cells]
+        texts = [c if isinstance(c, _Raw) else as_html(str(c)) for c in cells]
         marked = [
             f"<{tag}{' class=text dir=auto' if n < text else ''}>{c}</{tag}>"
             for n, c in enumerate(texts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conjure.evaluate.results import TaskResult
+from conjure.figures.fonts import readable
+from conjure.figures.style import in_line, shorten
 from conjure.io.progress import progress_bar
+from conjure.io.visible import as_html
 from conjure.process.pipeline import PipelineProcess
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def draw(
     return found
 
 
+@readable
 def scatter(result: TaskResult, chosen: tuple[str, str]) -> Figure:
     """Human score against distance, a point a pair, parts of speech apart where they are known."""
     from matplotlib.figure import Figure
@@ -54,18 +57,19 @@ def scatter(result: TaskResult, chosen: tuple[str, str]) -> Figure:
     axes = figure.subplots()
     labels = examples.more.get("pos") or ["pairs"] * len(examples)
     size = float(np.clip(4000 / len(examples), 3, 18))
-    for name in sorted({str(label) for label in labels}):
+    names, points = sorted({str(label) for label in labels}), []
+    for name in names:
         rows = [i for i, label in enumerate(labels) if str(label) == name]
-        axes.scatter(
-            examples.scores[rows], distances[rows], s=size, alpha=0.5, linewidths=0, label=name
-        )
-    if len(set(map(str, labels))) > 1:
-        axes.legend(fontsize=8, frameon=False)
+        near = examples.scores[rows]
+        points.append(axes.scatter(near, distances[rows], s=size, alpha=0.5, linewidths=0))
+    if len(names) > 1:
+        axes.legend(points, [shorten(name) for name in names], fontsize=8, frameon=False)
     positive = distances[distances > 0]
     if len(positive) and positive.max() > 20 * np.median(positive):
         axes.set_yscale("symlog", linthresh=float(np.quantile(positive, 0.02)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # the usual one is of TeX
     axes.set_xlabel("human score (larger is closer)")
-    axes.set_ylabel(f"{chosen[1]} distance")
+    axes.set_ylabel(f"{in_line(chosen[1])} distance")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -74,4 +78,4 @@ def as_image(figure: Figure, name: str) -> str:
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     encoded = base64.b64encode(stream.getvalue()).decode()
-    return f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{encoded}"></figure>'
+    return f'<figure><img alt="{as_html(name)}" src="data:image/png;base64,{encoded}"></figure>'
