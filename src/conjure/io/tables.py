@@ -16,7 +16,7 @@ from typing import Any
 
 from conjure.errors import ConjureError
 from conjure.io.dialect import USUAL, Dialect, Reading, find_dialect, find_encoding, open_text
-from conjure.io.files import check_place, written_whole
+from conjure.io.files import check_file, check_place, written_whole
 from conjure.io.parquet import need_pyarrow, read_parquet, write_parquet
 from conjure.io.rows import Row, as_cell, plain
 
@@ -142,16 +142,14 @@ def open_table(path: str | Path, reading: Reading = USUAL) -> TableFile:
         reading: What the user says of how it is written; the rest is found out.
 
     Raises:
-        ConjureError: There is no such file, or its ending says nothing.
+        ConjureError: There is no such file, it cannot be read, or its ending says nothing.
     """
     if str(path) == "-":
         spooled = tempfile.NamedTemporaryFile(prefix="conjure-")  # noqa: SIM115 - as long as it is
         shutil.copyfileobj(sys.stdin.buffer, spooled)
         spooled.flush()
         return TableFile(Path(spooled.name), spooled, reading)
-    place = Path(path)
-    if not place.is_file():
-        raise ConjureError(f"There is no file {str(place)!r}.")
+    place = check_file(path)
     if place.suffix.lower() not in READABLE:
         raise ConjureError(
             f"A table ends in {', '.join(READABLE)}, which decides its format; {place.name!r} does "
@@ -193,7 +191,7 @@ def write_table(path: str | Path, rows: Iterator[Row], columns: Sequence[str]) -
     if str(path) == "-":
         sys.stdout.write(_heading(".csv", columns, spans=False))
         return _write_rows(sys.stdout, ".csv", rows, columns)[0]
-    target = Path(path)
+    target = check_table_path(path)
     suffix = target.suffix.lower()
     with written_whole(target) as draft:
         if suffix == ".parquet":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
+from pydantic import TypeAdapter, create_model
 from safetensors import SafetensorError
 
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.io.ours import Schema, parse_ours
 from conjure.loading.devices import check_device, torch_dtype
 from conjure.loading.files import refuse_damaged, refuse_incomplete, refuse_pickles
 from conjure.loading.settings import without_old_eta
@@ -34,7 +37,7 @@ from conjure.process.pipeline import PipelineProcess
 from conjure.process.samplers import SAMPLERS
 from conjure.process.samplers.schedules import lay_out, spaced
 from conjure.process.samplers.spacings import LCM_SPACING, TIMESTEP_SPACINGS
-from conjure.process.settings import Settings, arguments_from, names_of
+from conjure.process.settings import Settings, arguments_from, names_of, types_described
 from conjure.signatures import shows
 
 P = ParamSpec("P")
@@ -126,11 +129,18 @@ def reload(described: Mapping[str, Any], **how: Any) -> PipelineProcess:
             ``offload``, ``config``, ``offline``, ``allow_pickle``.
 
     Raises:
+        DamagedError: A setting has a value that none can have.
         ConjureError: As ``load``; whether its weights are still the same is not looked at.
     """
+    told = json.dumps(described["process"]).encode()
+    fields: dict[str, Any] = {name: (kind | None, None) for name, kind in types_described().items()}
+    schema = TypeAdapter(create_model("Described", __base__=Schema, **fields))
+    process = parse_ours(
+        told, schema, "What was kept of the process", "Restore the file, or make it again."
+    )
     return load(
         described["model"], revision=described["revision"], variant=described["variant"],
-        **arguments_from(described["process"]), **how,
+        **arguments_from(process.raw), **how,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.io.files import known_path
 from conjure.loading.files import PICKLES, check_safetensors, is_safetensors
 from conjure.models import EMBEDDED
 from conjure.process.families.base import Source
@@ -167,7 +168,7 @@ def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) ->
         name, scale, after = str(given[0]), float(given[1]), str(given[1])
     if not math.isfinite(scale):
         raise ConjureError(f"The scale of a LoRA is a number, not {after!r}.")
-    path = Path(name).expanduser()
+    path = known_path(name)
     pickled = path.suffix.lower() in PICKLES or (path.is_file() and not is_safetensors(path))
     if pickled and not allow_pickle:
         raise UnsafeWeightsError(

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from conjure.divergence.base import FIELDS, Squares
 from conjure.engine.jobs import Job, PathKey, ordered
 from conjure.errors import ConjureError, RunMismatchError
 from conjure.io.files import check_folder, written_whole
+from conjure.io.ours import parse_ours, read_ours
 from conjure.store.database import Base
-from conjure.store.manifest import disagreements, settings_key
+from conjure.store.manifest import Manifest, disagreements, settings_key
 from conjure.store.sealed import is_whole, seal, unseal
 
 _SCHEMA = """
@@ -271,7 +273,7 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
     if folder is None:
         temporary = tempfile.TemporaryDirectory(prefix="conjure-")
         return Run(Path(temporary.name), keep=temporary)
-    place = check_folder(Path(folder))
+    place = check_folder(folder)
     path = place / "manifest.json"
     # Hidden files may be drafts of another process that is just starting; it makes its manifest
     # before anything else, so that this order of looking cannot mistake its run for a stranger's.
@@ -333,13 +335,12 @@ def _publish(path: Path, manifest: dict[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     """A manifest of ours: other programs have files of that name."""
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        there = None
-    if not isinstance(there, dict) or not {"format", "weights", "seed"} <= there.keys():
-        raise ConjureError(f"{str(path)!r} is not a run's: give another folder.")
-    return there
+    remedy = "Restore it, or give another folder."
+    where = f"{str(path)!r} is not a run's, or"
+    return parse_ours(read_ours(path, remedy), _MANIFEST, where, remedy).raw
+
+
+_MANIFEST = TypeAdapter(Manifest)
 
 
 def _write(path: Path, manifest: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.io.files import known_path
 from conjure.process.families.base import Source
 
 UNLIMITED = 10**9
@@ -124,7 +125,7 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
     """
     if not hasattr(pipeline, "load_lora_weights"):
         raise ModelError(f"{source.name!r} takes no LoRA.")
-    path = Path(name).expanduser()
+    path = known_path(name)
     where: dict[str, Any] = {}
     settings = source.settings
     if path.is_file():
