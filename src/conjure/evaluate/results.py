@@ -245,8 +245,10 @@ def open_evaluation(folder: str | Path) -> Evaluation:
             f"{str(summary)!r} and {pairs.name} beside it do not fit together: {reason}. {remedy}"
         )
     results = {task: _result(task, rows) for task, rows in by_task.items()}
+    # As they stand there, but for what a newer version may say of conventions, or an older may not.
+    settings = {**raw["settings"], "conventions": asdict(record.settings.conventions)}
     return Evaluation(
-        raw["settings"], record.scores, record.differences, results, record.calls, record.seconds
+        settings, record.scores, record.differences, results, record.calls, record.seconds
     )
 
 

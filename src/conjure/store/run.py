@@ -126,7 +126,9 @@ class Run:
                 key,
             )
         )
-        blobs = [unseal(found[sample], "<f8", *key, sample) for sample in samples]
+        blobs = [
+            unseal(found[sample], "<f8", *key, sample, file=self._base.path) for sample in samples
+        ]
         values = np.stack(blobs).reshape(len(samples), len(FIELDS), 2, -1)
         if key != (a, b):
             values = np.stack([mirrored(value) for value in values])
@@ -143,7 +145,9 @@ class Run:
         found = self._base.execute("SELECT squares FROM floors WHERE prompt = ?", (prompt,))
         if not found:
             return None
-        values = unseal(found[0][0], "<f8", prompt).reshape(1, len(FIELDS), 2, -1)
+        values = unseal(found[0][0], "<f8", prompt, file=self._base.path).reshape(
+            1, len(FIELDS), 2, -1
+        )
         return Squares(*(values[:, i] for i in range(len(FIELDS))))
 
     def add_vectors(self, prompts: Sequence[str], vectors: np.ndarray) -> None:
@@ -155,7 +159,7 @@ class Run:
     def vector(self, prompt: str) -> np.ndarray | None:
         """A prompt's embedding, or None if it is not stored."""
         found = self._base.execute("SELECT vector FROM vectors WHERE prompt = ?", (prompt,))
-        return unseal(found[0][0], "<f4", prompt) if found else None
+        return unseal(found[0][0], "<f4", prompt, file=self._base.path) if found else None
 
     def is_empty(self) -> bool:
         """Whether nothing is stored yet, neither samples nor embeddings."""
@@ -181,14 +185,14 @@ class Run:
             "SELECT a, b, sample, pair, squares FROM samples LEFT JOIN pairs ON id = pair"
         )
         found: list[tuple[str, tuple[Any, ...]]] = [
-            ("DELETE FROM samples WHERE pair = ? AND sample = ?", (pair, sample))
+            ("DELETE FROM samples WHERE pair IS ? AND sample IS ?", (pair, sample))
             for a, b, sample, pair, blob in samples
             if not is_whole(blob, a, b, sample)
         ]
         for table, column in (("vectors", "vector"), ("floors", "squares")):
             rows = self._base.execute(f"SELECT prompt, {column} FROM {table}")
             found += [
-                (f"DELETE FROM {table} WHERE prompt = ?", (prompt,))
+                (f"DELETE FROM {table} WHERE prompt IS ?", (prompt,))
                 for prompt, blob in rows
                 if not is_whole(blob, prompt)
             ]

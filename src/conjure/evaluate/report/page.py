@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -166,9 +166,7 @@ def _worst(
 ) -> str:
     pictures: dict[str, str] = {}
     if process is not None:
-        known = {one.name for one in fields(Conventions)}
-        said = evaluation.settings["conventions"]
-        how = Conventions(**{name: value for name, value in said.items() if name in known})
+        how = Conventions(**evaluation.settings["conventions"])
         shown = replace(result.examples, pairs=tuple((pair.a, pair.b) for pair in worst))
         texts = chain.from_iterable(shown.pairs)
         prompts = dict(zip(texts, chain.from_iterable(how.prompts(shown)), strict=True))

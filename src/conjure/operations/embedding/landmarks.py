@@ -113,7 +113,7 @@ def check_parts(parts: Sequence[Tensor]) -> None:
     for name, part in zip(PARTS, parts, strict=True):
         if part.ndim < 3 or part.shape != shape or not part.numel():
             raise ValueError(f"{name} has the shape {tuple(part.shape)}")
-        if not part.is_floating_point() or not part.isfinite().all():
+        if part.dtype not in (torch.float32, torch.float64) or not part.isfinite().all():
             raise ValueError(f"{name} holds what is no number")
 
 
