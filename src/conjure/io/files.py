@@ -145,9 +145,7 @@ def check_folder(path: str | Path) -> Path:
     if target.exists():
         raise ConjureError(f"{str(target)!r} is a file; a run is a folder.")
     if target.is_symlink():
-        raise ConjureError(
-            f"{str(target)!r} is a link to a folder that is not there: make it first."
-        )
+        raise ConjureError(f"{str(target)!r} is a link to a folder that does not exist: make it.")
     _check_parent(target.parent)
     return target
 

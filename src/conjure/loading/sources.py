@@ -79,7 +79,8 @@ def read_index(source: Source) -> dict[str, Any]:
     if isinstance(source.location, Path) and source.location.is_file():
         assert source.config is not None
         settings = replace(source.settings, revision=None)
-        source = replace(source, location=locate(source.config), settings=settings)
+        place, name = locate(source.config), source.config
+        source = replace(source, name=name, location=place, settings=settings)
     if isinstance(source.location, Path):
         path = source.location / "model_index.json"
         if not path.is_file():
