@@ -23,6 +23,7 @@ from conjure.errors import DamagedError
 from conjure.evaluate import Examples, open_evaluation
 from conjure.evaluate.report.markdown import markdown_report
 from conjure.evaluate.sweep import sweep, sweep_point
+from conjure.loading import reload
 from conjure.operations.embedding.embeddings import Embeddings
 from conjure.store.status import look
 from conjure.store.values import kept_values
@@ -318,3 +319,48 @@ def test_a_sentence_has_file_place_and_remedy(whole, tmp_path, name, old, new, m
         FILES[name](place)
     assert str(place / name) in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": "x"}, "steps should be a valid integer, not 'x'"),
+        ({"long": {}}, "long should be a valid string"),
+        ({"spacing": {}}, "spacing should be a valid string"),
+        ({"negative": 7}, "negative should be a valid string, not 7"),
+        ({"guidance": "1"}, "guidance should be a valid number, not '1'"),
+        ({"loras": [["a", "b"]]}, r"loras\S* should be"),
+        ({"sampler": "nosuch"}, "Unknown sampler 'nosuch'"),
+        ({"steps": 0}, "steps is a whole number, at least 1"),
+    ],
+)
+def test_a_damaged_account_of_a_process_is_one_sentence(whole, tmp_path, run, changes, message):
+    described = {"sampler": "ddim", "steps": 2, "long": "refuse", "negative": "", "guidance": 1}
+    how = {"model": "emoji", "revision": None, "variant": None, "process": described | changes}
+    with pytest.raises(ConjureError, match=message):
+        reload(how)
+    file = tmp_path / "found.safetensors"
+    shutil.copy(whole / file.name, file)
+
+    def change(_: Any, about: Any) -> None:
+        about["manifest"] = json.dumps(json.loads(about["manifest"]) | how)
+
+    rewritten(file, change)
+    code, _, said = run("nearest", "a new query", "--in", str(file), model=False)
+    said = "".join(said.split())
+    assert code == 2
+    assert f"Theprocessthatmade'{file}'cannotbeloaded" in said
+
+
+def test_the_commands_say_so_too(whole, tmp_path, run):
+    place = Path(shutil.copytree(whole, tmp_path / "copy"))
+    for name, words in {
+        "evaluated/evaluation.json": ["report", str(place / "evaluated"), "--no-pictures"],
+        "found.safetensors": ["nearest", "a", "--in", str(place / "found.safetensors")],
+        "run/samples.sqlite": ["status", str(place / "run")],
+    }.items():
+        assert run(*words, model=False)[0] == 0
+        (place / name).write_bytes(b"x" * 5000)
+        code, _, said = run(*words, model=False)
+        assert code == 2
+        assert str(place / name) in "".join(said.split())
