@@ -21,13 +21,14 @@ UNREAD = ("safety_checker", "feature_extractor", "watermarker")
 
 RANGES: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("sample_size", "patch_size"), (1, 2**14)),
-    **dict.fromkeys(("num_layers", "num_single_layers", "num_hidden_layers"), (1, 2**10)),
+    **dict.fromkeys(("num_layers", "num_hidden_layers"), (1, 2**10)),
     **dict.fromkeys(("layers_per_block", "norm_num_groups"), (1, 2**10)),
     **dict.fromkeys(("num_attention_heads", "num_heads", "attention_head_dim"), (1, 2**17)),
     **dict.fromkeys(("in_channels", "out_channels", "latent_channels"), (1, 2**17)),
     **dict.fromkeys(("block_out_channels", "hidden_size", "d_model"), (1, 2**17)),
     **dict.fromkeys(("cross_attention_dim", "joint_attention_dim"), (1, 2**17)),
     **dict.fromkeys(("vocab_size", "max_position_embeddings"), (1, 2**22)),
+    "num_single_layers": (0, 2**10),
     "num_train_timesteps": (1, 10**5),
     **dict.fromkeys(("beta_start", "beta_end"), (0, 1)),
 }
