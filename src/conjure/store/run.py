@@ -126,9 +126,8 @@ class Run:
                 key,
             )
         )
-        blobs = [
-            unseal(found[sample], "<f8", *key, sample, file=self._base.path) for sample in samples
-        ]
+        file = self._base.path
+        blobs = [unseal(found[sample], "<f8", *key, sample, file=file) for sample in samples]
         values = np.stack(blobs).reshape(len(samples), len(FIELDS), 2, -1)
         if key != (a, b):
             values = np.stack([mirrored(value) for value in values])
@@ -145,10 +144,8 @@ class Run:
         found = self._base.execute("SELECT squares FROM floors WHERE prompt = ?", (prompt,))
         if not found:
             return None
-        values = unseal(found[0][0], "<f8", prompt, file=self._base.path).reshape(
-            1, len(FIELDS), 2, -1
-        )
-        return Squares(*(values[:, i] for i in range(len(FIELDS))))
+        values = unseal(found[0][0], "<f8", prompt, file=self._base.path)
+        return Squares(*values.reshape(len(FIELDS), 1, 2, -1))
 
     def add_vectors(self, prompts: Sequence[str], vectors: np.ndarray) -> None:
         """Store the embeddings of some prompts, ``(N, D)`` float32, in one transaction."""
@@ -169,9 +166,8 @@ class Run:
 
     def count(self) -> tuple[int, int]:
         """Pairs and samples stored."""
-        ((pairs,),) = self._base.execute("SELECT count(*) FROM pairs")
-        ((samples,),) = self._base.execute("SELECT count(*) FROM samples")
-        return pairs, samples
+        query = "SELECT (SELECT count(*) FROM pairs), (SELECT count(*) FROM samples)"
+        return self._base.execute(query)[0]
 
     def rows(self) -> Iterable[tuple[str, str, int]]:
         """(a, b, sample) of everything that is stored, in order."""
