@@ -52,7 +52,7 @@ class RunMismatchError(ConjureError):
     """A run directory that was made with other settings."""
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether an allocator gave up; those of the CPU and of MPS have no class of their own."""
     message = str(error).lower()
     return type(error).__name__ == "OutOfMemoryError" or any(

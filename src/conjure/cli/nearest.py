@@ -71,8 +71,13 @@ def nearest(
         from conjure.loading.load import reload
 
         quiet_libraries()
-        with status("Loading the model"):
-            process = reload(embeddings.manifest, **settings)
+        try:
+            with status("Loading the model"):
+                process = reload(embeddings.manifest, **settings)
+        except ConjureError as error:
+            raise ConjureError(
+                f"The process that made {str(where)!r} cannot be loaded: {error}"
+            ) from error
     if query in embeddings.prompts:
         wanted: Any = embeddings.vectors[embeddings.prompts.index(query)]
     else:

@@ -9,7 +9,7 @@ import typer
 
 from conjure.cli.process_options import takes_settings
 from conjure.errors import ConjureError
-from conjure.io.files import check_place, written_whole
+from conjure.io.files import check_place, known_path, written_whole
 
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="The --out directory of conjure evaluate.")
@@ -51,6 +51,7 @@ def report(
     of each task that the method and people see most differently, as pictures, for which the model
     is loaded as it was.
     """
+    run = known_path(run)
     target = run / "report.html" if to is None else to
     if target.suffix.lower() not in (".html", ".md"):
         raise ConjureError(f"A report is a .html or .md file; {target.name!r} is neither.")
@@ -62,7 +63,7 @@ def report(
     from conjure.evaluate.sweep import sweep_point
 
     evaluation = open_evaluation(run)
-    check_place(target)
+    target = check_place(target)
     chosen = pick_column(evaluation, method)
     if point := sweep_point(run, evaluation.settings):
         at = ", ".join(f"{name} {value}" for name, value in point.items())

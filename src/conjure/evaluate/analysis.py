@@ -162,7 +162,7 @@ def _numeric(values: Sequence[Any]) -> Floats | None:
     """
     try:
         numbers = np.array([np.nan if v in (None, "") else float(v) for v in values])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     known = numbers[np.isfinite(numbers)]
     name = len(set(known)) == len(known) and bool(np.all(known == np.round(known)))

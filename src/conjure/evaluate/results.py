@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator, NonNegativeInt, TypeAdapter
 
-from conjure.errors import ConjureError
-from conjure.evaluate.examples import Examples
-from conjure.io.files import written_whole
+from conjure.errors import ConjureError, DamagedError
+from conjure.evaluate.examples import Conventions, Examples
+from conjure.io.files import known_path, written_whole
+from conjure.io.ours import Schema, parse_ours, read_ours
 from conjure.io.rows import plain
 from conjure.levels import Floats
 
 AVERAGE = "average"
 """The name of the mean over the seven data sets, where all of them were run."""
+
+Figure = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""NaN where a correlation is undefined, for which JSON has null."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,9 @@ class Score:
     group: str
     column: str
     headline: bool
-    spearman: float
-    low: float
-    high: float
+    spearman: Figure
+    low: Figure
+    high: Figure
     pearson: float | None
     monte_carlo: float | None
     beyond_text: float | None
@@ -78,9 +84,9 @@ class Difference:
     task: str
     method: str
     other: str
-    value: float
-    low: float
-    high: float
+    value: Figure
+    low: Figure
+    high: Figure
     monte_carlo: float | None = None
 
 
@@ -171,48 +177,113 @@ def pair_rows(result: TaskResult) -> list[dict[str, Any]]:
     return rows
 
 
+class _Settings(Schema):
+    """What the readers of an evaluation ask of its settings."""
+
+    conjure: str
+    model: str | None
+    revision: str | None
+    variant: str | None
+    process: dict[str, Any] | None
+    samples: NonNegativeInt
+    seed: NonNegativeInt
+    conventions: Conventions
+
+
+class _Record(Schema):
+    """The schema of ``evaluation.json``."""
+
+    settings: _Settings
+    scores: list[Score]
+    differences: list[Difference]
+    calls: NonNegativeInt
+    seconds: float
+
+
+class _Pair(Schema):
+    """The schema of a line of ``pairs.jsonl``."""
+
+    task: str
+    a: str
+    b: str
+    score: float
+    words: bool
+    more: dict[str, Any]
+    distances: dict[str, float]
+
+
+_RECORD, _PAIR = TypeAdapter(_Record), TypeAdapter(_Pair)
+
+
 def open_evaluation(folder: str | Path) -> Evaluation:
     """A finished evaluation from its run directory.
 
     Raises:
         ConjureError: There is none.
+        DamagedError: It is not as it was saved.
     """
-    place = Path(folder)
-    try:
-        record = json.loads((place / "evaluation.json").read_text(encoding="utf-8"))
-        lines = (place / "pairs.jsonl").read_text(encoding="utf-8").split("\n")
-        rows = [json.loads(line) for line in lines if line]
-        scores = [Score(**_numbers(score)) for score in record["scores"]]
-        gaps = [Difference(**_numbers(gap)) for gap in record["differences"]]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConjureError(
-            f"{str(place)!r} holds no finished evaluation: {error}. Run conjure evaluate with "
-            f"--out {place} first."
-        ) from error
-    results = {}
-    for task in dict.fromkeys(row["task"] for row in rows):
-        own = [row for row in rows if row["task"] == task]
-        examples = Examples(
-            task,
-            tuple((row["a"], row["b"]) for row in own),
-            np.array([row["score"] for row in own]),
-            {name: [row["more"].get(name) for row in own] for name in own[0]["more"]},
-            own[0]["words"],
+    place = known_path(folder)
+    files = summary, pairs = place / "evaluation.json", place / "pairs.jsonl"
+    for file in files:
+        if not file.exists():
+            raise ConjureError(
+                f"{str(place)!r} holds no finished evaluation: there is no {file.name}. Run "
+                f"conjure evaluate with --out {place} first."
+            )
+    remedy = (
+        f"Run conjure evaluate with --out {place} again: what is finished need not be computed."
+    )
+    raw, record = parse_ours(read_ours(summary, remedy), _RECORD, repr(str(summary)), remedy)
+    by_task: dict[str, list[_Pair]] = {}
+    for number, line in enumerate(read_ours(pairs, remedy).split(b"\n"), start=1):
+        if line:
+            where = f"Line {number} of {str(pairs)!r}"
+            row = parse_ours(line, _PAIR, where, remedy).value
+            by_task.setdefault(row.task, []).append(row)
+    if reason := _why_unfit(record.scores, by_task):
+        raise DamagedError(
+            f"{str(summary)!r} and {pairs.name} beside it do not fit together: {reason}. {remedy}"
         )
-        distances = {
-            _key(name): np.array([row["distances"][name] for row in own])
-            for name in own[0]["distances"]
-        }
-        results[task] = TaskResult(examples, distances)
-    return Evaluation(record["settings"], scores, gaps, results, record["calls"], record["seconds"])
+    results = {task: _result(task, rows) for task, rows in by_task.items()}
+    # As they stand there, but for what a newer version may say of conventions, or an older may not.
+    settings = {**raw["settings"], "conventions": asdict(record.settings.conventions)}
+    return Evaluation(
+        settings, record.scores, record.differences, results, record.calls, record.seconds
+    )
+
+
+def _why_unfit(scores: Sequence[Score], by_task: Mapping[str, Sequence[_Pair]]) -> str | None:
+    """Why some scores are not of these pairs; None if they are."""
+    if not any(score.headline for score in scores):
+        return "no score is a method's first"
+    for score in scores:
+        rows = by_task.get(score.task, [])
+        if score.task != AVERAGE and score.pairs != len(rows):
+            return f"{score.task} has {score.pairs} pairs in the one and {len(rows)} in the other"
+    for task, rows in by_task.items():
+        names = {f"{score.method}/{score.column}" for score in scores if score.task == task}
+        if not names or any(row.distances.keys() != names for row in rows):
+            return f"the methods of {task} are others"
+        if len({(row.words, *sorted(row.more)) for row in rows}) > 1:
+            return f"the pairs of {task} are not all of one kind"
+    return None
+
+
+def _result(task: str, rows: Sequence[_Pair]) -> TaskResult:
+    first = rows[0]
+    examples = Examples(
+        task,
+        tuple((row.a, row.b) for row in rows),
+        np.array([row.score for row in rows]),
+        {name: [row.more[name] for row in rows] for name in first.more},
+        first.words,
+    )
+    distances = {
+        _key(name): np.array([row.distances[name] for row in rows]) for name in first.distances
+    }
+    return TaskResult(examples, distances)
 
 
 def _key(name: str) -> tuple[str, str]:
     method, _, column = name.rpartition("/")
     return method, column
-
-
-def _numbers(row: dict[str, Any]) -> dict[str, Any]:
-    """NaN, which JSON lacks, where a number must be."""
-    needed = ("spearman", "low", "high", "value")
-    return {k: float("nan") if v is None and k in needed else v for k, v in row.items()}

@@ -105,7 +105,7 @@ def evaluate(
         for t in tasks
     ]
     if out is not None:
-        check_folder(Path(out))
+        out = check_folder(out)
     load = default_process if process is None else process if callable(process) else lambda: process
     request = Request(load, samples, seed, estimand, device, dtype, offline, allow_pickle, progress)
     built = build_methods(methods, request)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from conjure.evaluate.examples import Conventions
 from conjure.evaluate.results import Evaluation
@@ -17,7 +18,8 @@ from conjure.evaluate.run import evaluate
 from conjure.evaluate.scoring import bootstrap, correlation, error_of_difference, interval
 from conjure.figures.fonts import readable
 from conjure.figures.style import shorten
-from conjure.io.files import written_whole
+from conjure.io.files import check_folder, written_whole
+from conjure.io.ours import Schema, parse_ours, read_ours
 from conjure.process.base import Process
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ def sweep(
         options: Other arguments of ``evaluate``.
     """
     found = []
+    out = None if out is None else check_folder(out)
     for values in product(*axes.values()):
         at = dict(zip(axes, values, strict=True))
         count = at.get("samples", samples)
@@ -96,15 +99,32 @@ def sweep(
             Point(at, evaluate(tasks, methods, process=process, samples=count, out=out, **options))
         )
         if out is not None:  # evaluation.json is that of the last point
-            with written_whole(Path(out) / "sweep.json") as draft:
+            with written_whole(out / "sweep.json") as draft:
                 draft.write_text(json.dumps([p.to_dict() for p in found], ensure_ascii=False))
     return found
 
 
+class _SweepPoint(Schema):
+    """What is asked of a point in ``sweep.json``."""
+
+    at: dict[str, Any]
+    settings: dict[str, Any]
+
+
+_POINTS = TypeAdapter(list[_SweepPoint])
+
+
 def sweep_point(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Where in the sweep of a run directory the evaluation with these settings was, if it was."""
+    """Where in the sweep of a run directory the evaluation with these settings was, if it was.
+
+    Raises:
+        DamagedError: The sweep's file is not as it was saved.
+    """
     path = folder / "sweep.json"
-    points = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    if not path.exists():
+        return None
+    remedy = "Give the command with --vary again, or remove the file."
+    points = parse_ours(read_ours(path, remedy), _POINTS, repr(str(path)), remedy).raw
     return next((p["at"] for p in points[::-1] if p["settings"] == settings), None)
 
 

@@ -14,6 +14,7 @@ from conjure.evaluate.examples import (
     read_examples,
     table_names,
 )
+from conjure.io.files import known_path
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,10 @@ def load_task(name: str, data: str | Path | None = None, *, offline: bool = Fals
     """
     task = known_task(name)
     if data is not None:
-        folder = Path(data).expanduser()
+        folder = known_path(data)
         if not folder.is_dir():
-            raise ConjureError(f"The data folder {str(folder)!r} does not exist.")
+            reason = "is a file, not a folder" if folder.exists() else "does not exist"
+            raise ConjureError(f"The data folder {str(folder)!r} {reason}.")
         names = [name] if task is None else [task.file, task.file.removesuffix(".test"), task.name]
         path = next((p for n in dict.fromkeys(names) if (p := find_file(folder, n))), None)
         if path is None:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from conjure.errors import ConjureError
 from conjure.io.dialect import USUAL, Dialect, Reading, find_dialect, find_encoding, open_text
-from conjure.io.files import check_place, written_whole
+from conjure.io.files import check_file, check_place, written_whole
 from conjure.io.parquet import need_pyarrow, parquet_columns, read_parquet, write_parquet
 from conjure.io.rows import Row, as_cell, plain
 from conjure.io.scratch import scratch
@@ -167,13 +167,11 @@ def open_table(path: str | Path, reading: Reading = USUAL) -> TableFile:
         reading: What the user says of how it is written; the rest is found out.
 
     Raises:
-        ConjureError: There is no such file, or its ending says nothing.
+        ConjureError: There is no such file, it cannot be read, or its ending says nothing.
     """
     if str(path) == "-":
         return TableFile(_copy(sys.stdin.buffer), None, reading)
-    place = Path(path)
-    if not place.is_file():
-        raise ConjureError(f"There is no file {str(place)!r}.")
+    place = check_file(path)
     if place.suffix.lower() not in READABLE:
         raise ConjureError(
             f"A table ends in {', '.join(READABLE)}, which decides its format; {place.name!r} does "
@@ -249,7 +247,7 @@ def write_table(
     Returns:
         How many rows there were.
     """
-    target = Path(path)
+    target = Path(path) if str(path) == "-" else check_table_path(path)
     if beside is not None and target.suffix.lower() == beside.suffix == ".parquet":
         with written_whole(target) as draft:
             return write_parquet(draft, rows, columns, beside.path, str(beside))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +18,21 @@ WEIGHTS = re.compile(r"(diffusion_)?(pytorch_)?model\b")
 
 UNREAD = ("safety_checker", "feature_extractor", "watermarker")
 """Components that are left out when a pipeline is loaded."""
+
+RANGES: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("sample_size", "patch_size"), (1, 2**14)),
+    **dict.fromkeys(("num_layers", "num_hidden_layers"), (1, 2**10)),
+    **dict.fromkeys(("layers_per_block", "norm_num_groups"), (1, 2**10)),
+    **dict.fromkeys(("num_attention_heads", "num_heads", "attention_head_dim"), (1, 2**17)),
+    **dict.fromkeys(("in_channels", "out_channels", "latent_channels"), (1, 2**17)),
+    **dict.fromkeys(("block_out_channels", "hidden_size", "d_model"), (1, 2**17)),
+    **dict.fromkeys(("cross_attention_dim", "joint_attention_dim"), (1, 2**17)),
+    **dict.fromkeys(("vocab_size", "max_position_embeddings"), (1, 2**22)),
+    "num_single_layers": (0, 2**10),
+    "num_train_timesteps": (1, 10**5),
+    **dict.fromkeys(("beta_start", "beta_end"), (0, 1)),
+}
+"""What numbers in a configuration may be: beyond these is damage."""
 
 BEGINNINGS = {
     b"version https://git-lfs": (
@@ -45,6 +62,52 @@ def refuse_incomplete(folder: Path, index: Mapping[str, Any], name: str) -> None
                 f"{name!r} lacks its component {component.name!r}, which its model_index.json "
                 "names. Save or download the pipeline whole."
             )
+
+
+def refuse_impossible(folder: Path, index: Mapping[str, Any], name: str) -> None:
+    """Refuse a folder in which some component's configuration has sizes that no model has.
+
+    The libraries would fail in the middle, or build until memory runs out.
+
+    Raises:
+        ModelError: With the file, the size, and what it can be.
+    """
+    for component in components_of(folder, index):
+        for file in (component / "config.json", component / "scheduler_config.json"):
+            if not file.is_file():
+                continue
+            for key, value in read_config(file, name).items():
+                parts = value if isinstance(value, list) else [value]
+                numbers = [part for part in parts if isinstance(part, int | float)]
+                least, most = RANGES.get(key, (-math.inf, math.inf))
+                if key in RANGES and not all(least <= number <= most for number in numbers):
+                    raise ModelError(
+                        f"{component.name}/{file.name} of {name!r} says {key} = {value!r}, which "
+                        f"no model has: it is from {least} to {most:,}. Download or save it again."
+                    )
+
+
+def read_config(file: Path, name: str) -> dict[str, Any]:
+    """A configuration of a model's.
+
+    Args:
+        file: Of JSON.
+        name: Of the model, for messages.
+
+    Raises:
+        ModelError: It cannot be read, or holds no JSON object.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ill encoded, broken, nested too deep
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"The {file.name} of {name!r} cannot be read: {reason}. Download or save the model "
+            "again."
+        ) from error
+    if not isinstance(found, dict):
+        raise ModelError(f"The {file.name} of {name!r} does not describe a pipeline.")
+    return found
 
 
 def refuse_pickles(folder: Path, index: Mapping[str, Any], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,11 +11,17 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
-from safetensors import SafetensorError
+from pydantic import TypeAdapter, create_model
 
-from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.errors import ConjureError, ModelError, UnsafeWeightsError, is_out_of_memory
+from conjure.io.ours import Schema, parse_ours
 from conjure.loading.devices import check_device, torch_dtype
-from conjure.loading.files import refuse_damaged, refuse_incomplete, refuse_pickles
+from conjure.loading.files import (
+    refuse_damaged,
+    refuse_impossible,
+    refuse_incomplete,
+    refuse_pickles,
+)
 from conjure.loading.settings import without_old_eta
 from conjure.loading.sources import (
     check_given,
@@ -22,6 +29,7 @@ from conjure.loading.sources import (
     device_of,
     dtype_of,
     find_config,
+    hung_up,
     locate,
     parse_lora,
     read_index,
@@ -34,7 +42,7 @@ from conjure.process.pipeline import PipelineProcess
 from conjure.process.samplers import SAMPLERS
 from conjure.process.samplers.schedules import lay_out, spaced
 from conjure.process.samplers.spacings import LCM_SPACING, TIMESTEP_SPACINGS
-from conjure.process.settings import Settings, arguments_from, names_of
+from conjure.process.settings import Settings, arguments_from, names_of, types_described
 from conjure.signatures import shows
 
 P = ParamSpec("P")
@@ -42,6 +50,10 @@ R = TypeVar("R")
 
 STATE_BUDGET = 2**20
 """Numbers a network pass takes in by default: 64 latents of Stable Diffusion 1.5."""
+
+
+MOST_NUMBERS = 2**28
+"""In a state: more are no picture's, but of a mistyped size or a damaged configuration."""
 
 
 def _takes(settings: Callable[P, Settings]) -> Callable[[Callable[[Settings], R]], Callable[P, R]]:
@@ -78,14 +90,16 @@ def load(settings: Settings) -> PipelineProcess:
             f"{', '.join(FAMILIES)}."
         )
     if isinstance(source.location, Path) and source.location.is_dir():
-        refuse_incomplete(source.location, index, source.name)
-        if not settings.allow_pickle:
-            refuse_pickles(source.location, index, source.name)
-        refuse_damaged(source.location, index, settings.variant)
+        _look_at(source.location, index, source)
     if source.device.type == "cuda":  # sums in float32 also inside products of half precision
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     family = _load_family(source, class_name)
+    if not 0 < math.prod(family.shape) <= MOST_NUMBERS:
+        raise ModelError(
+            f"The states of {source.name!r} would have the shape {family.shape}, which cannot be "
+            "computed with: take a size (--size) that it was made for, or a whole copy of it."
+        )
     if settings.embedded_guidance is not None and family.embedded_guidance is None:
         raise ConjureError(
             f"The network of {source.name!r} takes no guidance as an input: use guidance."
@@ -93,6 +107,18 @@ def load(settings: Settings) -> PipelineProcess:
     if settings.compiled:
         next(iter(family.networks.values())).compile(dynamic=False)
     return _assemble(family, source, settings)
+
+
+def _look_at(folder: Path, index: Mapping[str, Any], source: Source) -> None:
+    """Refuse a folder for what its files are, before they are read."""
+    try:
+        refuse_incomplete(folder, index, source.name)
+        refuse_impossible(folder, index, source.name)
+        if not source.settings.allow_pickle:
+            refuse_pickles(folder, index, source.name)
+        refuse_damaged(folder, index, source.settings.variant)
+    except OSError as error:
+        raise ModelError(f"{source.name!r} cannot be read: {error}.") from error
 
 
 def vary(process: PipelineProcess, **changes: Any) -> PipelineProcess:
@@ -126,11 +152,18 @@ def reload(described: Mapping[str, Any], **how: Any) -> PipelineProcess:
             ``offload``, ``config``, ``offline``, ``allow_pickle``.
 
     Raises:
+        DamagedError: A setting has a value that none can have.
         ConjureError: As ``load``; whether its weights are still the same is not looked at.
     """
+    told = json.dumps(described["process"]).encode()
+    fields: dict[str, Any] = {name: (kind | None, None) for name, kind in types_described().items()}
+    schema = TypeAdapter(create_model("Described", __base__=Schema, **fields))
+    process = parse_ours(
+        told, schema, "What was kept of the process", "Restore the file, or make it again."
+    )
     return load(
         described["model"], revision=described["revision"], variant=described["variant"],
-        **arguments_from(described["process"]), **how,
+        **arguments_from(process.raw), **how,
     )  # fmt: skip
 
 
@@ -220,7 +253,6 @@ def _timing(family: Family, steps: int, shift: float | None) -> Mapping[str, Any
 
 
 def _load_family(source: Source, class_name: str) -> Any:
-    from diffusers.loaders.single_file_utils import SingleFileComponentError
     from diffusers.utils import logging
 
     bars = logging.is_progress_bar_enabled()
@@ -230,33 +262,44 @@ def _load_family(source: Source, class_name: str) -> Any:
             return FAMILIES[class_name](source)
     except ConjureError:
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelError(
-            f"Memory ran out while {source.name!r} was loaded. Use half precision "
-            "(dtype='bfloat16'), offload=True (--offload), or another device."
-        ) from error
-    except SingleFileComponentError as error:
-        raise ModelError(
-            f"{source.name!r} is not a whole model: {error} Take the folder in diffusers' layout, "
-            "or put the parts together in diffusers and hand the pipeline over."
-        ) from error
-    except OSError as error:
-        if "safetensors" in str(error) and not source.settings.allow_pickle:
-            raise UnsafeWeightsError(
-                f"{source.name!r} has no safetensors weights where they are needed: {error} If "
-                "there are those of a variant, name it: variant='fp16' (--variant). Pickles are "
-                "read only with allow_pickle=True (--allow-pickle)."
-            ) from error
-        raise ModelError(f"{source.name!r} cannot be loaded: {error}") from error
-    except ImportError as error:
-        raise ModelError(
-            f"{source.name!r} needs a library that is not there: {error} "
-            "pip install 'conjure[models]' brings what models need."
-        ) from error
-    except (
-        ValueError, KeyError, AttributeError, TypeError, RuntimeError, SafetensorError,
-    ) as error:  # fmt: skip
-        raise ModelError(f"{source.name!r} cannot be loaded as a {class_name}: {error}") from error
+    except Exception as error:  # the libraries check little of what they read
+        raise _in_words(error, source, class_name) from error
     finally:
         if bars:
             logging.enable_progress_bar()
+
+
+def _in_words(error: Exception, source: Source, class_name: str) -> ModelError:
+    """What went wrong in the libraries, and what to do."""
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
+    name = source.name
+    if isinstance(error, MemoryError) or is_out_of_memory(error):
+        return ModelError(
+            f"Memory ran out while {name!r} was loaded. Use half precision (dtype='bfloat16'), "
+            "offload=True (--offload), or another device."
+        )
+    if hung_up(error):
+        return ModelError(
+            f"The hub broke off while {name!r} was downloaded: {error} Try again: what came whole "
+            "is kept."
+        )
+    if isinstance(error, SingleFileComponentError):
+        return ModelError(
+            f"{name!r} is not a whole model: {error} Take the folder in diffusers' layout, or put "
+            "the parts together in diffusers and hand the pipeline over."
+        )
+    if isinstance(error, OSError):
+        if "safetensors" in str(error) and not source.settings.allow_pickle:
+            return UnsafeWeightsError(
+                f"{name!r} has no safetensors weights where they are needed: {error} If there are "
+                "those of a variant, name it: variant='fp16' (--variant). Pickles are read only "
+                "with allow_pickle=True (--allow-pickle)."
+            )
+        return ModelError(f"{name!r} cannot be loaded: {error}")
+    if isinstance(error, ImportError):
+        return ModelError(
+            f"{name!r} needs a library that is not there: {error} "
+            "pip install 'conjure[models]' brings what models need."
+        )
+    return ModelError(f"{name!r} cannot be loaded as a {class_name}: {error}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
 from contextlib import suppress
@@ -14,7 +13,8 @@ from typing import Any
 import torch
 
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
-from conjure.loading.files import PICKLES, check_safetensors, is_safetensors
+from conjure.io.files import known_path
+from conjure.loading.files import PICKLES, check_safetensors, is_safetensors, read_config
 from conjure.models import EMBEDDED
 from conjure.process.families.base import Source
 from conjure.process.settings import Settings
@@ -78,25 +78,19 @@ def read_index(source: Source) -> dict[str, Any]:
     if isinstance(source.location, Path) and source.location.is_file():
         assert source.config is not None
         settings = replace(source.settings, revision=None)
-        source = replace(source, location=locate(source.config), settings=settings)
+        place, name = locate(source.config), source.config
+        source = replace(source, name=name, location=place, settings=settings)
     if isinstance(source.location, Path):
         path = source.location / "model_index.json"
-        if not path.is_file():
-            raise ModelError(
-                f"The folder {source.name!r} is no text-to-image pipeline: it has no "
-                "model_index.json. Save one with diffusers' save_pretrained."
-            )
+        with suppress(PermissionError):  # which is said when it is read
+            if not path.is_file():
+                raise ModelError(
+                    f"The folder {source.name!r} is no text-to-image pipeline: it has no "
+                    "model_index.json. Save one with diffusers' save_pretrained."
+                )
     else:
         path = _download_index(source)
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"The model_index.json of {source.name!r} cannot be read: {error}.") from (
-            error
-        )
-    if not isinstance(index, dict):
-        raise ModelError(f"The model_index.json of {source.name!r} does not describe a pipeline.")
-    return index
+    return read_config(path, source.name)
 
 
 def _download_index(source: Source) -> Path:
@@ -104,7 +98,6 @@ def _download_index(source: Source) -> Path:
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
-        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
@@ -143,8 +136,22 @@ def _download_index(source: Source) -> Path:
         raise ModelError(
             f"The hub's model {name!r} is no text-to-image pipeline: it has no model_index.json."
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # what a connection may end with has no class in common
         raise ModelError(f"The hub could not be asked for {name!r}: {error}") from error
+
+
+HTTP = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "http")
+"""Libraries whose errors are of a connection."""
+
+
+def hung_up(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, is of a connection to the hub."""
+    while error is not None:
+        library = type(error).__module__.partition(".")[0]
+        if isinstance(error, ConnectionError | TimeoutError) or library in HTTP:
+            return True
+        error = error.__cause__
+    return False
 
 
 def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) -> tuple[str, float]:
@@ -167,7 +174,7 @@ def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) ->
         name, scale, after = str(given[0]), float(given[1]), str(given[1])
     if not math.isfinite(scale):
         raise ConjureError(f"The scale of a LoRA is a number, not {after!r}.")
-    path = Path(name).expanduser()
+    path = known_path(name)
     pickled = path.suffix.lower() in PICKLES or (path.is_file() and not is_safetensors(path))
     if pickled and not allow_pickle:
         raise UnsafeWeightsError(

@@ -14,6 +14,7 @@ from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError, ModelError, NonFinitePredictionError
 from conjure.levels import Floats
 from conjure.loading.files import check_safetensors
+from conjure.loading.sources import hung_up
 from conjure.loading.weights import safe_and_whole
 from conjure.methods.base import Request
 from conjure.process.pipeline import PipelineProcess
@@ -56,15 +57,17 @@ def loading(
         ModelError: It cannot be loaded, or is not whole.
     """
     told = {"local_files_only": request.offline, "trust_remote_code": False}
-    for file in sorted([*Path(name).glob("*.safetensors"), *Path(name).glob("*/*.safetensors")]):
-        check_safetensors(file)
     try:
+        for pattern in ("*.safetensors", "*/*.safetensors"):
+            for file in sorted(Path(name).glob(pattern)):
+                check_safetensors(file)
         with safe_and_whole(name, allow_pickle=request.allow_pickle, unread=unread):
             yield told
     except ConjureError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise ModelError(f"The {kind} {name!r} cannot be loaded: {error}") from error
+    except Exception as error:  # the libraries check little of what they read
+        hub = "the hub broke off, try again: " if hung_up(error) else ""
+        raise ModelError(f"The {kind} {name!r} cannot be loaded: {hub}{error}") from error
 
 
 def network_options(request: Request) -> dict[str, Any]:

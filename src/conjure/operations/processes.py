@@ -195,8 +195,8 @@ def compare_processes(
             check_arguments(given, chosen.most, chosen.seed, chosen.estimand)
             check_texts(given, prompts)
     if out is not None:
-        check_folder(Path(out))
-        Path(out).mkdir(exist_ok=True)
+        out = check_folder(out)
+        out.mkdir(exist_ok=True)
     matrices: list[Matrix] = []
     for name, given in processes.items():
         process = given() if callable(given) else given

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from conjure.checks import plain_number, whole, why_no_text
 from conjure.errors import ConjureError, UnknownNameError
@@ -270,6 +270,16 @@ def names_of(**wanted: Any) -> tuple[str, ...]:
         for one in fields(Settings)
         if all(getattr(about(one), key) == value for key, value in wanted.items())
     )
+
+
+def types_described() -> dict[str, Any]:
+    """The types of what a description may say of settings, by the names that it has for them.
+
+    >>> types_described()["steps"]
+    <class 'int'>
+    """
+    hints = get_type_hints(Settings)
+    return {_key(one): hints[one.name] for one in fields(Settings) if about(one).described_as}
 
 
 def arguments_from(description: Mapping[str, Any]) -> dict[str, Any]:

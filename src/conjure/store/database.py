@@ -87,7 +87,7 @@ class Base:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:  # all are of damage
             raise ConjureError(
                 f"{str(self.path)!r} could not be read or written: {error}. If the disk is full, "
                 "make room and go on; if the file is damaged, take another folder."

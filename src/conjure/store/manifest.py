@@ -11,8 +11,10 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from conjure.divergence.base import FIELDS
+from conjure.io.ours import Schema
 from conjure.process.base import Process
 
 FIRST_FIELDS = ("noise", "picture", "step", "printed")
@@ -24,6 +26,20 @@ FREE = frozenset({"device"})
 
 NAMES = frozenset({"model", "revision", "variant"})
 """Where weights were found, which does not matter as long as they are the same."""
+
+
+class Manifest(Schema):
+    """The schema of what ``make_manifest`` gives."""
+
+    format: int
+    model: str
+    revision: str | None
+    variant: str | None
+    weights: str
+    process: dict[str, Any]
+    levels: str
+    seed: NonNegativeInt
+    versions: dict[str, str]
 
 
 def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:

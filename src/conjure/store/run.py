@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from conjure.divergence.base import FIELDS, Squares
 from conjure.engine.jobs import Job, PathKey, ordered
 from conjure.errors import ConjureError, RunMismatchError
 from conjure.io.files import check_folder, written_whole
+from conjure.io.ours import parse_ours, read_ours
 from conjure.io.scratch import scratch
 from conjure.store.database import Base
-from conjure.store.manifest import disagreements, settings_key
+from conjure.store.manifest import Manifest, disagreements, settings_key
 from conjure.store.sealed import is_whole, seal, unseal
 
 _SCHEMA = """
@@ -125,7 +127,8 @@ class Run:
                 key,
             )
         )
-        blobs = [unseal(found[sample], "<f8", *key, sample) for sample in samples]
+        file = self._base.path
+        blobs = [unseal(found[sample], "<f8", *key, sample, file=file) for sample in samples]
         values = np.stack(blobs).reshape(len(samples), len(FIELDS), 2, -1)
         if key != (a, b):
             values = np.stack([mirrored(value) for value in values])
@@ -142,8 +145,8 @@ class Run:
         found = self._base.execute("SELECT squares FROM floors WHERE prompt = ?", (prompt,))
         if not found:
             return None
-        values = unseal(found[0][0], "<f8", prompt).reshape(1, len(FIELDS), 2, -1)
-        return Squares(*(values[:, i] for i in range(len(FIELDS))))
+        values = unseal(found[0][0], "<f8", prompt, file=self._base.path)
+        return Squares(*values.reshape(len(FIELDS), 1, 2, -1))
 
     def add_vectors(self, prompts: Sequence[str], vectors: np.ndarray) -> None:
         """Store the embeddings of some prompts, ``(N, D)`` float32, in one transaction."""
@@ -154,7 +157,7 @@ class Run:
     def vector(self, prompt: str) -> np.ndarray | None:
         """A prompt's embedding, or None if it is not stored."""
         found = self._base.execute("SELECT vector FROM vectors WHERE prompt = ?", (prompt,))
-        return unseal(found[0][0], "<f4", prompt) if found else None
+        return unseal(found[0][0], "<f4", prompt, file=self._base.path) if found else None
 
     def is_empty(self) -> bool:
         """Whether nothing is stored yet, neither samples nor embeddings."""
@@ -164,9 +167,8 @@ class Run:
 
     def count(self) -> tuple[int, int]:
         """Pairs and samples stored."""
-        ((pairs,),) = self._base.execute("SELECT count(*) FROM pairs")
-        ((samples,),) = self._base.execute("SELECT count(*) FROM samples")
-        return pairs, samples
+        query = "SELECT (SELECT count(*) FROM pairs), (SELECT count(*) FROM samples)"
+        return self._base.execute(query)[0]
 
     def longest(self) -> int:
         """Samples up to the last one that any pair has."""
@@ -185,14 +187,14 @@ class Run:
             "SELECT a, b, sample, pair, squares FROM samples LEFT JOIN pairs ON id = pair"
         )
         found: list[tuple[str, tuple[Any, ...]]] = [
-            ("DELETE FROM samples WHERE pair = ? AND sample = ?", (pair, sample))
+            ("DELETE FROM samples WHERE pair IS ? AND sample IS ?", (pair, sample))
             for a, b, sample, pair, blob in samples
             if not is_whole(blob, a, b, sample)
         ]
         for table, column in (("vectors", "vector"), ("floors", "squares")):
             rows = self._base.execute(f"SELECT prompt, {column} FROM {table}")
             found += [
-                (f"DELETE FROM {table} WHERE prompt = ?", (prompt,))
+                (f"DELETE FROM {table} WHERE prompt IS ?", (prompt,))
                 for prompt, blob in rows
                 if not is_whole(blob, prompt)
             ]
@@ -277,7 +279,7 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
     if folder is None:
         temporary = tempfile.TemporaryDirectory(dir=scratch())
         return Run(Path(temporary.name), keep=temporary)
-    place = check_folder(Path(folder))
+    place = check_folder(folder)
     path = place / "manifest.json"
     # Hidden files may be drafts of another process that is just starting; it makes its manifest
     # before anything else, so that this order of looking cannot mistake its run for a stranger's.
@@ -339,13 +341,12 @@ def _publish(path: Path, manifest: dict[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     """A manifest of ours: other programs have files of that name."""
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        there = None
-    if not isinstance(there, dict) or not {"format", "weights", "seed"} <= there.keys():
-        raise ConjureError(f"{str(path)!r} is not a run's: give another folder.")
-    return there
+    remedy = "Restore it, or give another folder."
+    where = f"{str(path)!r} is not a run's, or"
+    return parse_ours(read_ours(path, remedy), _MANIFEST, where, remedy).raw
+
+
+_MANIFEST = TypeAdapter(Manifest)
 
 
 def _write(path: Path, manifest: dict[str, Any]) -> None:

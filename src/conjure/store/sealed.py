@@ -6,6 +6,7 @@ A blob is its numbers and 8 bytes after them: a hash of the numbers and of what 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
@@ -33,17 +34,24 @@ def is_whole(blob: object, *owner: object) -> bool:
     return _checksum(blob[:-CHECKSUM], owner) == blob[-CHECKSUM:]
 
 
-def unseal(blob: object, dtype: str, *owner: object) -> np.ndarray:
+def unseal(blob: object, dtype: str, *owner: object, file: Path | None = None) -> np.ndarray:
     """The numbers of a blob, flat.
+
+    Args:
+        blob: From ``seal``.
+        dtype: In which they were sealed.
+        owner: What they belong to.
+        file: That holds the blob, for messages.
 
     Raises:
         DamagedError: It is not as it was sealed.
     """
     if not isinstance(blob, bytes) or not is_whole(blob, *owner):
         what = " and ".join(repr(str(part)[:60]) for part in owner if isinstance(part, str))
+        where = "" if file is None else f" in {str(file)!r}"
         raise DamagedError(
-            f"What is stored of {what} is damaged. 'conjure status FOLDER --repair' drops all that "
-            "is damaged, to be computed again."
+            f"What is stored of {what}{where} is damaged. 'conjure status FOLDER --repair' drops "
+            "all that is damaged, to be computed again."
         )
     return np.frombuffer(blob[:-CHECKSUM], dtype=dtype)
 

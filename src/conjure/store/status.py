@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conjure.errors import ConjureError
+from conjure.io.files import known_path
 from conjure.store.run import Run
 from conjure.store.values import look_at_values, repair_values
 
@@ -40,7 +41,7 @@ def look(folder: str | Path, *, repair: bool = False) -> list[Status]:
     Raises:
         ConjureError: There is nothing of ours, or a file is damaged as a whole.
     """
-    place = Path(folder).expanduser()
+    place = known_path(folder)
     files = sorted(place.rglob("*.sqlite")) if place.is_dir() else []
     ours = [file for file in files if file.name in ("samples.sqlite", "values.sqlite")]
     if not ours:

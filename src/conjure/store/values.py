@@ -68,7 +68,7 @@ def kept_values(
             with base.transaction():
                 base.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?, ?)", rows)
         found = {Job(a, b, s): blob for a, b, s, blob in base.execute("SELECT * FROM kept")}
-    values = [unseal(found[job], "<f8", *job) for job in wanted]
+    values = [unseal(found[job], "<f8", *job, file=base.path) for job in wanted]
     return np.stack(values) if values else np.zeros((0, columns))
 
 
@@ -84,7 +84,7 @@ def look_at_values(file: Path) -> tuple[int, int, int]:
 def repair_values(file: Path) -> None:
     """Drop what is damaged, to be computed again."""
     with closing(Base(file, _SCHEMA)) as base, base.transaction():
-        base.executemany("DELETE FROM kept WHERE a = ? AND b = ? AND sample = ?", _damaged(base))
+        base.executemany("DELETE FROM kept WHERE a IS ? AND b IS ? AND sample IS ?", _damaged(base))
 
 
 def _damaged(base: Base) -> list[Job]:

@@ -14,7 +14,7 @@ import numpy as np
 from conjure.checks import whole
 from conjure.engine.network import Network
 from conjure.engine.speed import find_pace
-from conjure.errors import ConjureError
+from conjure.errors import ConjureError, DamagedError
 from conjure.io.progress import progress_bar
 from conjure.levels import Floats
 from conjure.loading.load import default_process
@@ -293,6 +293,7 @@ def embed(
             if landmarks is None:
                 landmarks = draw_landmarks(process, network, paths, seed, origin)
                 save_landmarks(landmarks, kept)
+            _check_shape(landmarks, process)
             landmarks = landmarks.placed(process)
             together = network.batch_size  # which shrinks where memory runs out
             for start in range(0, len(missing), together):
@@ -323,6 +324,16 @@ def _check_prompts(process: Process, prompts: Sequence[str]) -> list[str]:
         raise ConjureError("There is no prompt to embed.")
     check_texts(process, [process.negative])
     return names
+
+
+def _check_shape(landmarks: Landmarks, process: Process) -> None:
+    """Landmarks may say that they are of a process, and be damaged."""
+    found, wanted = tuple(landmarks.states.shape), (len(process.levels), *process.shape)
+    if (found[0], *found[2:]) != wanted:
+        raise DamagedError(
+            f"The landmarks are damaged: their states have the shape {found}, which is not that of "
+            "this process. Embed the prompts anew, into another file or folder."
+        )
 
 
 def _kept(path: Path, wanted: tuple[str, int, int]) -> Landmarks | None:

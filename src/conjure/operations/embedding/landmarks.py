@@ -99,6 +99,24 @@ def save_landmarks(landmarks: Landmarks, path: Path) -> None:
         save_file(landmarks.tensors(), draft, metadata=about)
 
 
+PARTS = ("states", "noise", "picture")
+"""Names of their tensors."""
+
+
+def check_parts(parts: Sequence[Tensor]) -> None:
+    """Refuse tensors that are no landmarks: the states, ε̂ and x̂₀.
+
+    Raises:
+        ValueError: With what is wrong.
+    """
+    shape = parts[0].shape
+    for name, part in zip(PARTS, parts, strict=True):
+        if part.ndim < 3 or part.shape != shape or not part.numel():
+            raise ValueError(f"{name} has the shape {tuple(part.shape)}")
+        if part.dtype not in (torch.float32, torch.float64) or not part.isfinite().all():
+            raise ValueError(f"{name} holds what is no number")
+
+
 def load_landmarks(path: Path) -> Landmarks:
     """Read what ``save_landmarks`` wrote.
 
@@ -108,7 +126,8 @@ def load_landmarks(path: Path) -> Landmarks:
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
-            parts = [file.get_tensor(name) for name in ("states", "noise", "picture")]
+            parts = [file.get_tensor(name) for name in PARTS]
+        check_parts(parts)
         return Landmarks(*parts, seed=int(about["seed"]), origin=about["origin"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise DamagedError(

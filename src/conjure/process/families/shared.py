@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.io.files import known_path
 from conjure.process.families.base import Source
 
 UNLIMITED = 10**9
@@ -49,6 +50,7 @@ def load_pipeline(
             "read: hand it over before that, and say offload=True."
         )
     limit_tokenizers(pipeline)
+    check_tokenizers(pipeline, source.name)
     for number, (name, scale) in enumerate(source.loras):
         add_lora(pipeline, name, scale, f"lora{number}", source)
     for part in pipeline.components.values():
@@ -99,6 +101,38 @@ def limit_tokenizers(pipeline: Any) -> None:
             tokenizer.model_max_length = positions
 
 
+def check_tokenizers(pipeline: Any, name: str) -> None:
+    """Refuse tokenizers that cannot be asked, or whose tokens the encoder does not know.
+
+    Raises:
+        ModelError: With what is missing.
+    """
+    for part, tokenizer in pipeline.components.items():
+        if not part.startswith("tokenizer") or tokenizer is None:
+            continue
+        if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
+            raise ModelError(
+                f"The {part} of {name!r} knows no words: its files are not there, or empty. "
+                "Download or save the model again."
+            )
+        if tokenizer.pad_token_id is None:
+            raise ModelError(
+                f"The {part} of {name!r} has no pad token, by which prompts become of one length. "
+                "Name the one it was trained with as pad_token in its tokenizer_config.json."
+            )
+        encoder = pipeline.components.get(part.replace("tokenizer", "text_encoder"))
+        if encoder is None:
+            continue
+        rows = encoder.get_input_embeddings().weight.shape[0]
+        for kind in ("pad_token", "bos_token", "eos_token"):
+            number = getattr(tokenizer, f"{kind}_id")
+            if number is not None and number >= rows:
+                raise ModelError(
+                    f"The {part} of {name!r} has the {kind} {getattr(tokenizer, kind)!r}, which is "
+                    f"none of the {rows:,} that its text encoder knows: restore its files."
+                )
+
+
 def parameters_of(pipeline: Any) -> Iterator[torch.nn.Parameter]:
     """Of all its networks."""
     for part in pipeline.components.values():
@@ -124,7 +158,7 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
     """
     if not hasattr(pipeline, "load_lora_weights"):
         raise ModelError(f"{source.name!r} takes no LoRA.")
-    path = Path(name).expanduser()
+    path = known_path(name)
     where: dict[str, Any] = {}
     settings = source.settings
     if path.is_file():
