@@ -22,7 +22,7 @@ from conjure.errors import (
     UnsafeWeightsError,
 )
 from conjure.loading.load import vary
-from conjure.loading.sources import parse_lora
+from conjure.loading.names import parse_lora
 
 
 def distance(process: conjure.Process, a: str = "cat", b: str = "dog") -> float:

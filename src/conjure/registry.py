@@ -40,10 +40,18 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             UnknownNameError: No such name; the message has the nearest ones.
         """
-        if name not in self._places:
-            raise UnknownNameError(self._kind, str(name), self._places)
+        self.check(name)
         module, attribute = self._places[name].split(":")
         return getattr(import_module(module), attribute)
+
+    def check(self, name: str) -> None:
+        """Refuse an unknown name, without importing anything.
+
+        Raises:
+            UnknownNameError: No such name; the message has the nearest ones.
+        """
+        if name not in self._places:
+            raise UnknownNameError(self._kind, str(name), self._places)
 
     def __contains__(self, name: object) -> bool:
         return name in self._places

@@ -13,6 +13,7 @@ import typer
 
 from conjure.cli.options import MODEL, PROCESS, Command, option, packed, with_parameters
 from conjure.divergence import ESTIMANDS
+from conjure.loading.names import check_names
 from conjure.process.settings import Settings, about
 
 PANELS = {"process": PROCESS, "model": MODEL}
@@ -43,6 +44,7 @@ def takes_process(command: Command) -> Command:
     @wraps(command)
     def run(**options: Any) -> None:
         settings = {parameter.name: options.pop(parameter.name) for parameter in shared}
+        check_names(Settings(**named(settings)))
 
         def load(**changes: Any) -> Any:
             from conjure.cli.console import quiet_libraries, status

@@ -137,7 +137,7 @@ def check_points(
     Raises:
         ConjureError: With what to do instead. The last point may come after hours.
     """
-    from conjure.loading.sources import locate
+    from conjure.loading.names import locate
     from conjure.operations.arguments import why_without
 
     for point in points:

@@ -22,6 +22,7 @@ from conjure.loading.files import (
     refuse_incomplete,
     refuse_pickles,
 )
+from conjure.loading.names import locate, parse_lora
 from conjure.loading.settings import without_old_eta
 from conjure.loading.sources import (
     check_given,
@@ -30,8 +31,6 @@ from conjure.loading.sources import (
     dtype_of,
     find_config,
     hung_up,
-    locate,
-    parse_lora,
     read_index,
 )
 from conjure.loading.weights import safe_and_whole

@@ -234,9 +234,9 @@ class Settings:
         self._set("steps", whole("steps", self.steps))
         if self.batch_size is not None:
             self._set("batch_size", whole("batch_size", self.batch_size))
-        build = SAMPLERS[self.sampler]
-        if self.eta is not None and not getattr(build, "takes_eta", True):
-            build({}, self.eta)  # which says why not
+        SAMPLERS.check(self.sampler)
+        if self.eta is not None and not getattr(SAMPLERS[self.sampler], "takes_eta", True):
+            SAMPLERS[self.sampler]({}, self.eta)  # which says why not
         if self.spacing is not None and self.spacing not in SPACINGS:
             raise UnknownNameError("spacing", self.spacing, SPACINGS)
         if self.spacing in TIMESTEP_SPACINGS and self.sampler == "lcm":
