@@ -88,7 +88,7 @@ def trials(
 
 def table(rows: list[Row]) -> str:
     """A line a kind."""
-    lines = [("trials", "tried", *VERDICTS, "lost rows", "time")]
+    lines: list[tuple[str, ...]] = [("trials", "tried", *VERDICTS, "lost rows", "time")]
     for row in rows:
         found = row.record()
         done = found["tried"] == row.asked

@@ -87,11 +87,13 @@ SUBJECTS = (
     _method("sentence-transformers", "*", "*/*"),
 )  # fmt: skip
 
+OURS = tuple(subject for subject in SUBJECTS if subject.ours)
+
 
 def trial(good: Good, seed: int, number: int, place: Path) -> Verdict:
     """One damaged file, and its command."""
     rng = random.Random(f"{seed}/damaged/{number}")
-    subject = rng.choice(SUBJECTS)
+    subject = rng.choice(SUBJECTS if rng.random() < 0.5 else OURS)
     folder = _copy(good, subject, place / "work")
     files = [found for pattern in subject.files for found in sorted(folder.glob(pattern))]
     file = rng.choice([found for found in files if found.is_file()])
@@ -209,10 +211,9 @@ def changed_json(rng: random.Random, content: Any) -> tuple[str, str]:
     """A JSON value with one thing changed, as text, and what that was."""
     if rng.random() < 0.05:
         return rng.choice(("[" * 100_000, "9" * 5000, "null", "[]", "{}", '"x"', "1")), "another"
-    places = list(_places(content))
-    if not places:
+    if not isinstance(content, dict | list) or not content:
         return json.dumps(rng.choice(VALUES)), "replaced"
-    parent, key = rng.choice(places)
+    parent, key = _place_within(rng, content)
     way = rng.choice(("dropped", "replaced", "replaced", "deep", "added"))
     if way == "dropped":
         del parent[key]
@@ -228,14 +229,13 @@ def changed_json(rng: random.Random, content: Any) -> tuple[str, str]:
     return json.dumps(content), f"{key}: {way}"
 
 
-def _places(content: Any) -> list[tuple[Any, Any]]:
-    """Every value within, as its parent and its key."""
-    pairs: list[Any] = []
-    if isinstance(content, dict):
-        pairs = list(content.items())
-    elif isinstance(content, list):
-        pairs = list(enumerate(content))[:8]
-    return [place for key, inner in pairs for place in ((content, key), *_places(inner))]
+def _place_within(rng: random.Random, content: Any) -> tuple[Any, Any]:
+    """A value within, as its parent and its key: of the many deep ones no more than of others."""
+    key = rng.choice(list(content) if isinstance(content, dict) else range(len(content)))
+    inner = content[key]
+    if isinstance(inner, dict | list) and inner and rng.random() < 0.6:
+        return _place_within(rng, inner)
+    return content, key
 
 
 def _json(rng: random.Random, file: Path, folder: Path) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.trials.damaged import differ, read
+from benchmarks.trials.damaged import CLOSE, differ, read
 from benchmarks.trials.forked import run, start
 from benchmarks.trials.good import Good
 from benchmarks.trials.verdict import GOOD, SUCCEEDED, WRONG, Verdict, judge
@@ -197,4 +197,4 @@ def _apart(one: bytes, other: bytes) -> bool:
     """Whether numbers differ by more than the rounding of what was computed in other batches."""
     kind = "<f8" if len(one) % 8 == 0 else "<f4"
     a, b = (np.frombuffer(blob[:-8], kind) for blob in (one, other))
-    return a.shape != b.shape or not np.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
+    return a.shape != b.shape or not np.allclose(a, b, rtol=CLOSE, atol=1e-9, equal_nan=True)
