@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -10,6 +12,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -182,12 +185,14 @@ def _interrupt_after(calls: int) -> None:
 
 def import_all() -> None:
     """Import what commands import, so that no trial waits for it."""
-    import importlib
-    import pkgutil
-
     import conjure
 
     for module in pkgutil.walk_packages(conjure.__path__, "conjure."):
         importlib.import_module(module.name)
     for name in ("matplotlib.pyplot", "pyarrow.parquet", "sentence_transformers", "datasets"):
         importlib.import_module(name)
+    from conjure.cli import app
+    from conjure.errors import ConjureError
+
+    with suppress(ConjureError):  # what it takes to read a command line, too
+        app(["status", os.devnull], prog_name="conjure")
