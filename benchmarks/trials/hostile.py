@@ -75,7 +75,9 @@ def trial(good: Good, seed: int, number: int, place: Path) -> Verdict:
     folder = good.copy(place / "work")
     arguments, model = _given(good, target, folder)
     canary = place / CANARY
-    done = [rng.choice(ATTACKS)(rng, model, str(canary)) for _ in range(rng.choice((1, 1, 2, 3)))]
+    attacks = rng.choices(ATTACKS, k=rng.choice((1, 1, 2, 3)))
+    attacks.sort(key=lambda attack: attack is _linked)  # last, as what it leaves is no file
+    done = [attack(rng, model, str(canary)) for attack in attacks]
     outcome = run(arguments, folder, stdin=YES, seconds=90)
     verdict = judge(arguments, outcome)
     told = f"{verdict.command}   # {'; '.join(done)}"
@@ -226,7 +228,8 @@ def _linked(rng: random.Random, model: Path, canary: str) -> str:
     """A link in place of a file or a folder."""
     evil = model.parent / "evil.pkl"
     evil.write_bytes(evil_pickle(canary, archived=rng.random() < 0.5))
-    file = rng.choice(sorted(one for one in model.rglob("*") if one.is_file()))
+    files = sorted(one for one in model.rglob("*") if one.is_file() and not one.is_symlink())
+    file = rng.choice(files)
     aim = rng.choice((str(evil), "/dev/zero", "/etc/hostname", file.name, "..", "/dev/stdin",
                       "/dev/tty", "nowhere", "/proc/self/environ"))  # fmt: skip
     file.unlink()
