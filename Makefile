@@ -19,7 +19,7 @@ MINILM ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help compare test lint format docs lists numbers bench pictures emoji lock clean
+.PHONY: help compare test lint format docs lists numbers bench trials pictures emoji lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -62,6 +62,9 @@ lists: .venv/.development  ## what the docs list (samplers, models, options), wr
 bench: .venv/.development  ## speed and memory, against the bare network calls and the naive loop
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.many
+
+trials: .venv/.development  ## command lines, damaged files, hostile models and kills, by the thousand
+	$(BIN)/python -m benchmarks.trials
 
 # DATA=, a folder of similarity tasks, and MINILM=, one with all-MiniLM-L6-v2, for the evaluation's.
 numbers: .venv/.development  ## what commands print, put into the docs anew (an hour and more)

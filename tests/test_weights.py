@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import image_encoder, language_model, sentence_encoder
 
 import conjure
 from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
@@ -69,50 +70,6 @@ def test_weights_that_are_not_there_are_an_error(
         change(file, lambda found: {**found, key: torch.cat([found[key]] * 2).contiguous()})
     with pytest.raises(ModelError, match=rf"not whole: {component} .*{key}"):
         conjure.load(folder)
-
-
-def language_model(folder: Path) -> Path:
-    """A tiny one, with its tokenizer."""
-    from tokenizers import Tokenizer, models
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-
-    inner = Tokenizer(models.WordLevel({"<end>": 0, "cat": 1}, unk_token="<end>"))
-    PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>").save_pretrained(folder)
-    config = GPT2Config(vocab_size=2, n_positions=32, n_embd=8, n_layer=1, n_head=1)
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    return folder
-
-
-def image_encoder(folder: Path) -> Path:
-    """A tiny one, with its processor."""
-    from transformers import ViTConfig, ViTImageProcessor, ViTModel
-
-    config = ViTConfig(
-        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
-        image_size=16, patch_size=8,
-    )  # fmt: skip
-    ViTModel(config).save_pretrained(folder)
-    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
-    return folder
-
-
-def sentence_encoder(folder: Path) -> Path:
-    """A tiny one, with a layer of the library's own after its pooling."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules import Dense, Transformer
-    from sentence_transformers.sentence_transformer.modules import Pooling
-    from transformers import BertConfig, BertModel, BertTokenizer
-
-    config = BertConfig(
-        vocab_size=6, hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
-        intermediate_size=8, max_position_embeddings=16,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder / "bert")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat"]
-    BertTokenizer(vocab={word: n for n, word in enumerate(words)}).save_pretrained(folder / "bert")
-    parts = [Transformer(str(folder / "bert")), Pooling(8), Dense(8, 4)]
-    SentenceTransformer(modules=parts, device="cpu").save(str(folder / "whole"))
-    return folder / "whole"
 
 
 KINDS = {
