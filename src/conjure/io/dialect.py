@@ -165,7 +165,7 @@ def find_encoding(path: Path, name: str, given: str | None) -> str:
     encoding = given or next((e for mark, e in MARKS if start.startswith(mark)), "utf-8")
     try:
         codecs.lookup(encoding)
-    except LookupError as error:
+    except (LookupError, ValueError) as error:  # names with letters that none has
         raise ConjureError(f"There is no encoding {encoding!r}: take utf-8, latin-1 …") from error
     try:
         with open_text(path, encoding) as stream:

@@ -12,9 +12,6 @@ from conjure.io.scratch import draft_beside, sweep_drafts
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
-LONGEST = 255
-"""Bytes of a file's name, as file systems have them."""
-
 
 def known_path(path: str | Path) -> Path:
     """A path that can be asked for, with ``~`` as the home that it stands for.
@@ -118,16 +115,13 @@ def check_place(path: str | Path) -> Path:
 
     Raises:
         ConjureError: Its folder does not exist or is not writable, it is a folder itself or no
-            ordinary file, may not be written to, or its name is too long.
+            ordinary file, or may not be written to.
     """
     target = known_path(path)
     real = _behind_links(target)
     if real.is_dir():
         raise ConjureError(f"{str(target)!r} is a folder, not a file.")
     _check_parent(real.parent)
-    size = len(os.fsencode(target.name))
-    if size > LONGEST:
-        raise ConjureError(f"The name {target.name[:60]!r}… has {size} bytes: take a shorter one.")
     if real.exists() and not real.is_file():
         raise ConjureError(
             f"{str(target)!r} is no ordinary file but a pipe or a device, which cannot be replaced "

@@ -102,7 +102,7 @@ class Run:
             "SELECT sample FROM samples WHERE pair = (SELECT id FROM pairs WHERE a = ? AND b = ?)",
             ordered(a, b),
         )
-        return {sample for (sample,) in found}
+        return {sample for (sample,) in found if isinstance(sample, int)}
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of some jobs that are not stored, not even by another process meanwhile."""
@@ -172,7 +172,8 @@ class Run:
 
     def longest(self) -> int:
         """Samples up to the last one that any pair has."""
-        ((last,),) = self._base.execute("SELECT max(sample) FROM samples")
+        query = "SELECT max(sample) FROM samples WHERE typeof(sample) = 'integer'"
+        ((last,),) = self._base.execute(query)
         return 0 if last is None else last + 1
 
     def rows(self) -> Iterable[tuple[str, str, int]]:
