@@ -364,3 +364,29 @@ def test_the_commands_say_so_too(whole, tmp_path, run):
         code, _, said = run(*words, model=False)
         assert code == 2
         assert str(place / name) in "".join(said.split())
+
+
+def test_an_evaluation_knows_its_two_files(whole, tmp_path):
+    """A digit, a key, or the file of another evaluation, as a kill between the two would leave."""
+    shutil.copytree(whole / "evaluated", tmp_path / "run")
+    summary, pairs = tmp_path / "run" / "evaluation.json", tmp_path / "run" / "pairs.jsonl"
+    text, rows = summary.read_text(), pairs.read_text()
+    record = json.loads(text)
+    calls = record["calls"] + 1
+    changed = {
+        summary: [json.dumps(record | {"calls": calls}), json.dumps(record | {"more": 1})],
+        pairs: [
+            rows.replace('"a": "a"', '"a": "b"', 1),
+            rows.replace('"score": 0.0', '"score": 0.5'),
+        ],
+    }
+    for file, texts in changed.items():
+        before = file.read_text()
+        for other in texts:
+            assert other != before
+            file.write_text(other)
+            with pytest.raises(DamagedError, match="was changed after it was written, or they"):
+                open_evaluation(tmp_path / "run")
+        file.write_text(before)
+    summary.write_text(json.dumps(record, sort_keys=True))  # another order, the same
+    assert open_evaluation(tmp_path / "run").scores

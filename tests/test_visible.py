@@ -19,7 +19,7 @@ import pytest
 from conjure import cli
 from conjure.evaluate.examples import Examples
 from conjure.evaluate.report.pictures import scatter
-from conjure.evaluate.results import TaskResult
+from conjure.evaluate.results import TaskResult, seal
 from conjure.io.markdown import as_markdown, markdown_table
 from conjure.io.progress import progress_bar
 from conjure.io.visible import visible
@@ -217,6 +217,7 @@ def test_a_page_trusts_no_setting(shown, data, tmp_path):
     kept = run / "evaluation.json"
     record = json.loads(kept.read_text())
     record["settings"]["conjure"] = "<script>alert(1)</script>"
+    record["seal"] = seal(record, (run / "pairs.jsonl").read_bytes())
     kept.write_text(json.dumps(record))
     shown("report", run, "--to", page, "--no-pictures", model=False)
     assert "script" not in Tags(page.read_text()).found

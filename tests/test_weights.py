@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from tiny import image_encoder, language_model, sentence_encoder
 
 import conjure
-from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.errors import ConjureError, ConjureWarning, ModelError, UnsafeWeightsError
+from conjure.loading.names import parse_lora
 from conjure.methods import METHODS
 from conjure.methods.base import Request
 
@@ -237,18 +238,22 @@ def lora_layers(block: int) -> dict[str, torch.Tensor]:
     }
 
 
-def test_a_lora_fits_whole_or_is_refused(pipeline_folder, tmp_path):
-    unet = conjure.load(pipeline_folder).family.networks["unet"]
+def lora_of(folder: Path) -> dict[str, torch.Tensor]:
+    """For the first attention that a tiny network has."""
+    unet = conjure.load(folder).family.networks["unet"]
     weights = {name: tuple(value.shape) for name, value in unet.named_parameters()}
     name = next(n for n in weights if n.startswith("down_") and n.endswith("attn1.to_q.weight"))
     width = weights[name][1]
-    block = int(name.split(".")[1])
-    layers = {
+    return {
         key: torch.full([width if side == 8 else side for side in value.shape], 0.1)
         if value.ndim
         else value
-        for key, value in lora_layers(block).items()
+        for key, value in lora_layers(int(name.split(".")[1])).items()
     }
+
+
+def test_a_lora_fits_whole_or_is_refused(pipeline_folder, tmp_path):
+    layers = lora_of(pipeline_folder)
     save_file(layers, tmp_path / "whole.safetensors")
     plain = conjure.load(pipeline_folder)
     tuned = conjure.load(pipeline_folder, lora=str(tmp_path / "whole.safetensors"))
@@ -257,6 +262,31 @@ def test_a_lora_fits_whole_or_is_refused(pipeline_folder, tmp_path):
     save_file({**layers, **foreign}, tmp_path / "part.safetensors")
     with pytest.raises(ModelError, match="1 of its 4 layers are the model's"):
         conjure.load(pipeline_folder, lora=str(tmp_path / "part.safetensors"))
+    with pytest.warns(ConjureWarning, match="1 of its 4 layers are the model's"):
+        part = conjure.load(
+            pipeline_folder, lora=str(tmp_path / "part.safetensors"), partial_lora=True
+        )
+    assert part.fingerprint() == tuned.fingerprint()
+    assert part.describe()["partial_lora"] is True
+    assert "partial_lora" not in tuned.describe()
+    save_file(foreign, tmp_path / "none.safetensors")
+    none = str(tmp_path / "none.safetensors")
+    with pytest.raises(ModelError, match=r"cannot be put on .* not found in the base model"):
+        conjure.load(pipeline_folder, lora=none, partial_lora=True)
+
+
+def test_what_is_no_lora_of_diffusers_is_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "peft").mkdir()
+    (tmp_path / "peft" / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConjureError, match="an adapter as PEFT saves it"):
+        parse_lora("peft")
+    for name in ("loras/misspelt.safetensors", "misspelt.safetensors"):
+        with pytest.raises(ConjureError, match=f"There is no LoRA '{name}' here"):
+            parse_lora(name)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with pytest.raises(ConjureError, match="There is no LoRA"):
+        parse_lora("a/b/misspelt.safetensors")
 
 
 @pytest.mark.parametrize("part", ["text_encoder", "vae", "tokenizer", "unet"])

@@ -39,7 +39,9 @@ Approximate = Annotated[
 ]
 
 
-@takes_settings("device", "batch_size", "offload", "config", "offline", "allow_pickle")
+@takes_settings(
+    "model", "lora", "device", "batch_size", "offload", "config", "offline", "allow_pickle"
+)
 def nearest(
     query: Query,
     where: Where,

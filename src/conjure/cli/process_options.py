@@ -61,9 +61,18 @@ def takes_process(command: Command) -> Command:
     return with_parameters(run, [*own, *shared])
 
 
+ELSEWHERE = {
+    "model": "Where the model is now, if it is not where it was.",
+    "lora": "Where the LoRA is now, if it is not where it was, with its scale after a colon.",
+}
+
+
 def takes_settings(*names: str) -> Callable[[Command], Command]:
-    """Give a command the options of some settings, in place of its parameter ``settings``."""
-    chosen = {one.name: _option(one) for one in fields(Settings)}
+    """Give a command that opens what was made before the options of some settings.
+
+    They come in place of its parameter ``settings``.
+    """
+    chosen = {one.name: _option(one, ELSEWHERE.get(one.name)) for one in fields(Settings)}
     return lambda command: packed(command, "settings", [chosen[name] for name in names])
 
 
@@ -109,9 +118,9 @@ def _in(panel: str, one: Field[Any]) -> bool:
     return about(one).panel == panel
 
 
-def _option(one: Field[Any]) -> inspect.Parameter:
-    """A setting as a parameter that typer reads."""
+def _option(one: Field[Any], told: str | None = None) -> inspect.Parameter:
+    """A setting as a parameter that typer reads, told of in other words where it means another."""
     known = about(one)
     kind = get_type_hints(Settings)[one.name] if known.type is None else known.type
-    made = typer.Option(*known.flags, help=known.help, rich_help_panel=PANELS[known.panel])
+    made = typer.Option(*known.flags, help=told or known.help, rich_help_panel=PANELS[known.panel])
     return option(one.name, Annotated[kind, made], known.default)

@@ -36,7 +36,7 @@ NoPictures = Annotated[
 ]
 
 
-@takes_settings("device", "config", "offline", "allow_pickle")
+@takes_settings("model", "lora", "device", "config", "offline", "allow_pickle")
 def report(
     run: Run,
     to: To = None,

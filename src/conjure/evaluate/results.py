@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -153,12 +154,21 @@ def save(evaluation: Evaluation, folder: Path) -> None:
         written_whole(folder / "evaluation.json") as summary,
         written_whole(folder / "pairs.jsonl") as pairs,
     ):
-        text = json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False)
-        summary.write_text(text + "\n", encoding="utf-8")
         with pairs.open("w", encoding="utf-8") as stream:
             for result in evaluation.results.values():
                 for row in pair_rows(result):
                     stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        record = evaluation.to_dict()
+        record["seal"] = seal(record, pairs.read_bytes())
+        text = json.dumps(record, indent=1, ensure_ascii=False)
+        summary.write_text(text + "\n", encoding="utf-8")
+
+
+def seal(record: Mapping[str, Any], pairs: bytes) -> str:
+    """A hash of both files, by which they know each other, and what was changed in either."""
+    said = {key: value for key, value in record.items() if key != "seal"}
+    text = json.dumps(said, sort_keys=True).encode()
+    return hashlib.blake2b(text + b"\n" + pairs, digest_size=16).hexdigest()
 
 
 def pair_rows(result: TaskResult) -> list[dict[str, Any]]:
@@ -198,6 +208,7 @@ class _Record(Schema):
     differences: list[Difference]
     calls: NonNegativeInt
     seconds: float
+    seal: str
 
 
 class _Pair(Schema):
@@ -235,7 +246,8 @@ def open_evaluation(folder: str | Path) -> Evaluation:
     )
     raw, record = parse_ours(read_ours(summary, remedy), _RECORD, repr(str(summary)), remedy)
     by_task: dict[str, list[_Pair]] = {}
-    for number, line in enumerate(read_ours(pairs, remedy).split(b"\n"), start=1):
+    lines = read_ours(pairs, remedy)
+    for number, line in enumerate(lines.split(b"\n"), start=1):
         if line:
             where = f"Line {number} of {str(pairs)!r}"
             row = parse_ours(line, _PAIR, where, remedy).value
@@ -243,6 +255,11 @@ def open_evaluation(folder: str | Path) -> Evaluation:
     if reason := _why_unfit(record.scores, by_task):
         raise DamagedError(
             f"{str(summary)!r} and {pairs.name} beside it do not fit together: {reason}. {remedy}"
+        )
+    if record.seal != seal(raw, lines):
+        raise DamagedError(
+            f"{str(summary)!r} or {pairs.name} beside it was changed after it was written, or they "
+            f"are of two evaluations. {remedy}"
         )
     results = {task: _result(task, rows) for task, rows in by_task.items()}
     # As they stand there, but for what a newer version may say of conventions, or an older may not.

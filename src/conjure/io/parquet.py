@@ -32,11 +32,7 @@ def parquet_columns(path: Path, name: str) -> list[str]:
         ConjureError: It is no Parquet file, or two of its columns have one name.
     """
     with _opened(path, name) as file:
-        names = file.schema_arrow.names
-        twice = next((column for column in names if names.count(column) > 1), None)
-        if twice is not None:
-            raise ConjureError(f"{name} names the column {twice!r} twice: rename one.")
-        return names if file.metadata.num_rows else []
+        return file.schema_arrow.names if file.metadata.num_rows else []
 
 
 def read_parquet(path: Path, name: str, names: Sequence[str] | None = None) -> Iterator[Row]:
@@ -69,6 +65,10 @@ def _opened(path: Path, name: str) -> Iterator[Any]:
     try:
         with parquet.ParquetFile(path) as file:
             reading = True
+            names = file.schema_arrow.names
+            twice = next((column for column in names if names.count(column) > 1), None)
+            if twice is not None:
+                raise ConjureError(f"{name} names the column {twice!r} twice: rename one.")
             yield file
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, ConjureError):

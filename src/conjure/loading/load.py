@@ -148,7 +148,8 @@ def reload(described: Mapping[str, Any], **how: Any) -> PipelineProcess:
         described: Its ``model``, ``revision``, ``variant`` and ``process``, as their files have
             them.
         how: Arguments of ``load`` for what files do not say: ``device``, ``batch_size``,
-            ``offload``, ``config``, ``offline``, ``allow_pickle``.
+            ``offload``, ``config``, ``offline``, ``allow_pickle``; and ``model`` and ``lora``,
+            where those are elsewhere now.
 
     Raises:
         DamagedError: A setting has a value that none can have.
@@ -160,10 +161,19 @@ def reload(described: Mapping[str, Any], **how: Any) -> PipelineProcess:
     process = parse_ours(
         told, schema, "What was kept of the process", "Restore the file, or make it again."
     )
-    return load(
-        described["model"], revision=described["revision"], variant=described["variant"],
-        **arguments_from(process.raw), **how,
-    )  # fmt: skip
+    known = {key: described[key] for key in ("model", "revision", "variant")}
+    elsewhere = {key: value for key in ("model", "lora") if (value := how.pop(key, None))}
+    if "model" in elsewhere:
+        known = {}
+    try:
+        return load(**{**known, **arguments_from(process.raw), **elsewhere}, **how)
+    except ModelError as error:
+        if elsewhere:
+            raise
+        raise ModelError(
+            f"{error} That is what it was called when this was made: if it is elsewhere now, say "
+            "where with model=... (--model), and likewise lora=... (--lora)."
+        ) from error
 
 
 @cache

@@ -107,8 +107,15 @@ def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) ->
         )
     if path.is_file() and not pickled:
         check_safetensors(path)
+    if (path / "adapter_config.json").is_file():
+        raise ConjureError(
+            f"The LoRA {name!r} is an adapter as PEFT saves it, which names no part of a pipeline. "
+            "Put it on in diffusers, save it there with save_lora_weights, and name that folder."
+        )
     hub = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(/[\w./-]+\.safetensors)?", name)
-    if not path.exists() and not hub:
+    # On the hub, a file stands in a repository, which stands in somebody's name.
+    is_file = name.endswith(".safetensors") and (name.count("/") < 2 or path.parent.is_dir())
+    if not path.exists() and (is_file or not hub):
         raise ConjureError(
             f"There is no LoRA {name!r} here, and it is no hub id. Name a file, a folder, or "
             "someone/repository, with /file.safetensors after it if it has several."

@@ -17,7 +17,7 @@ from conjure.levels import Floats
 from conjure.loading.devices import check_device, torch_dtype
 from conjure.loading.load import default_process
 from conjure.process.base import Process
-from conjure.store.manifest import without_names
+from conjure.store.manifest import identity
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def folder_name(method: Method) -> str:
     """
     settings = method.settings
     if "weights" in settings:  # a process' manifest: elsewhere "model" is what tells models apart
-        settings = without_names(settings)
+        settings = identity(settings)
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
     digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     plain = "".join(c if c.isalnum() or c in "-." else "-" for c in method.name)

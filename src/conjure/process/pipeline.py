@@ -131,6 +131,7 @@ class PipelineProcess(Defaults):
             "embedded_guidance": self.family.embedded_guidance,
             "lora": [list(lora) for lora in self.source.loras],
             "size": list(self.settings.sides or ()),
+            "partial_lora": self.settings.partial_lora or None,
         }
         return always | {k: v for k, v in described(values).items() if k not in always}
 

@@ -112,6 +112,7 @@ class Settings:
             measuring. Results do not depend on it.
         offload: Keep each network on the CPU until it is needed, to save the device's memory.
         compiled: Compile the network with ``torch.compile``; passes are then of few sizes.
+        partial_lora: Put a LoRA on though some of its layers are none of the model's.
         allow_pickle: Read weights that are not safetensors. Pickles can run any code: only from
             those you trust.
 
@@ -213,6 +214,10 @@ class Settings:
     compiled: bool = setting(
         False, "Compile the network; worth it in long runs.", "--compile",
         panel="model", decides="weights",
+    )  # fmt: skip
+    partial_lora: bool = setting(
+        False, "Put a LoRA on though some of its layers are none of the model's.",
+        "--partial-lora", panel="model", decides="weights", described_as=True,
     )  # fmt: skip
     allow_pickle: bool = setting(
         False, "Read weights that are not safetensors. They can run any code.", "--allow-pickle",

@@ -18,14 +18,16 @@ from conjure.io.ours import Schema
 from conjure.process.base import Process
 
 FIRST_FIELDS = ("noise", "picture", "step", "printed")
-"""The squares that runs of format 2 hold of a sample, sealed; those of 1 were not."""
+"""The squares that runs of format 3 hold of a sample. Those of 2 took paths for identity, and those
+of 1 had no checksums."""
 
 LIBRARIES = ("conjure", "torch", "diffusers", "transformers", "numpy")
 FREE = frozenset({"device"})
 """Settings of a process that may change within a run: numbers agree up to rounding."""
 
-NAMES = frozenset({"model", "revision", "variant"})
-"""Where weights were found, which does not matter as long as they are the same."""
+NAMES = frozenset({"model", "revision", "variant", "versions"})
+"""Where weights were found, which does not matter as long as they are the same; and libraries,
+which move the last digits."""
 
 
 class Manifest(Schema):
@@ -70,10 +72,10 @@ def make_manifest(process: Process, seed: int, **more: Any) -> dict[str, Any]:
 def format_of(fields: Sequence[str]) -> int:
     """The number of what runs hold of a sample: another one by itself where the squares change.
 
-    >>> format_of(FIRST_FIELDS), format_of((*FIRST_FIELDS, "more")) > 2
-    (2, True)
+    >>> format_of(FIRST_FIELDS), format_of((*FIRST_FIELDS, "more")) > 3
+    (3, True)
     """
-    return 2 if tuple(fields) == FIRST_FIELDS else 3 + crc32(" ".join(fields).encode())
+    return 3 if tuple(fields) == FIRST_FIELDS else 4 + crc32(" ".join(fields).encode())
 
 
 def versions() -> dict[str, str]:
@@ -91,25 +93,44 @@ def hash_levels(process: Process) -> str:
 
 def process_digest(manifest: Mapping[str, Any]) -> str:
     """A hash of what a manifest says of the process: of all that decides a prediction."""
-    identity = {key: manifest[key] for key in ("weights", "process", "levels")}
-    text = json.dumps(identity, sort_keys=True)
+    said = {key: manifest[key] for key in ("weights", "process", "levels")}
+    text = json.dumps(identity(said), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def settings_key(manifest: dict[str, Any]) -> str:
     """A hash of everything by which the numbers of two runs may differ."""
-    text = json.dumps(without_names(manifest), sort_keys=True)
+    text = json.dumps(identity(manifest), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def without_names(manifest: dict[str, Any]) -> dict[str, Any]:
-    """What a manifest says but for where weights were found."""
-    return {key: value for key, value in manifest.items() if key not in NAMES}
+def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest says that makes a run what it is.
+
+    Of adapters, the scale: their weights are hashed with the model's, from wherever they came.
+
+    >>> identity({"model": "here", "weights": "1f", "process": {"loras": [["a/b", 0.5]]}})
+    {'weights': '1f', 'process': {'loras': [0.5]}}
+    """
+
+    def kept(key: str, value: Any) -> Any:
+        if key == "loras":
+            return [scale for _, scale in value]
+        if isinstance(value, Mapping):
+            return {inner: kept(inner, found) for inner, found in value.items()}
+        return value
+
+    return {key: kept(key, value) for key, value in manifest.items() if key not in NAMES}
 
 
 def disagreements(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """One line for each value of two manifests by which their numbers may differ."""
-    return differences(without_names(there), without_names(here))
+    """One line for each value of two manifests by which their numbers differ."""
+    return differences(identity(there), identity(here))
+
+
+def moved(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """One line for each library of two manifests that is not the same."""
+    return differences(there.get("versions", {}), here.get("versions", {}))
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,12 +17,12 @@ from pydantic import TypeAdapter
 
 from conjure.divergence.base import FIELDS, Squares
 from conjure.engine.jobs import Job, PathKey, ordered
-from conjure.errors import ConjureError, RunMismatchError
+from conjure.errors import ConjureError, ConjureWarning, RunMismatchError
 from conjure.io.files import check_folder, written_whole
 from conjure.io.ours import parse_ours, read_ours
 from conjure.io.scratch import scratch
 from conjure.store.database import Base
-from conjure.store.manifest import Manifest, disagreements, settings_key
+from conjure.store.manifest import Manifest, disagreements, moved, settings_key
 from conjure.store.sealed import is_whole, seal, unseal
 
 _SCHEMA = """
@@ -307,6 +308,14 @@ def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
     try:
         if not changed:
             run.claim()
+            if (libraries := moved(there, wanted)) and not run.is_empty():
+                lines = "\n  ".join(libraries)
+                warnings.warn(
+                    f"The run in {str(place)!r} was made with other versions, by which the last "
+                    f"digits of its samples may differ:\n  {lines}",
+                    ConjureWarning,
+                    stacklevel=2,
+                )
         elif run.is_empty():  # refused before it began: nothing depends on it
             run.claim(rewrite)
         else:

@@ -11,7 +11,7 @@ from conjure.operations.costs import Plan
 from conjure.operations.embedding.search import Neighbour
 from conjure.operations.pairs import compare_pairs
 from conjure.process.base import Process
-from conjure.store.manifest import differences, make_manifest, process_digest
+from conjure.store.manifest import differences, identity, make_manifest, process_digest
 
 
 def rerank(
@@ -41,7 +41,7 @@ def rerank(
     here = json.loads(json.dumps(make_manifest(process, manifest["seed"])))
     if process_digest(here) != process_digest(manifest):
         names = ("weights", "process", "levels")
-        there, now = ({name: m[name] for name in names} for m in (manifest, here))
+        there, now = (identity({name: m[name] for name in names}) for m in (manifest, here))
         lines = "\n  ".join(differences(there, now))
         raise ConjureError(f"This is not the process that was embedded:\n  {lines}")
     run = compare_pairs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from conjure.errors import ConjureError, ModelError, UnsafeWeightsError
+from conjure.errors import ConjureError, ConjureWarning, ModelError, UnsafeWeightsError
 from conjure.io.files import known_path
 from conjure.process.families.base import Source
 
@@ -177,11 +178,15 @@ def add_lora(pipeline: Any, name: str, scale: float, adapter: str, source: Sourc
                 use_safetensors=None if settings.allow_pickle else True, **where,
             )  # fmt: skip
         fitted = sum(_layers_with(getattr(pipeline, part), adapter) for part in parts)
-        if fitted < len(layers):
-            raise ValueError(
-                f"{fitted} of its {len(layers)} layers are the model's. It was made for another "
-                "model, or for parts that this one lacks."
-            )
+        if fitted < len(layers) or not layers:
+            found = f"{fitted} of its {len(layers)} layers are the model's"
+            if not (settings.partial_lora and fitted):
+                way = " partial_lora=True (--partial-lora) puts on those that fit." * (fitted > 0)
+                raise ValueError(
+                    f"{found}. It was made for another model, or for parts that this one lacks."
+                    f"{way}"
+                )
+            warnings.warn(f"The LoRA {name!r}: {found}.", ConjureWarning, stacklevel=2)
         pipeline.fuse_lora(components=parts, lora_scale=scale, adapter_names=[adapter])
         pipeline.unload_lora_weights()
     except UnsafeWeightsError:
