@@ -139,7 +139,7 @@ def test_a_run_of_an_older_format_is_refused(oracle, tmp_path):
     file = tmp_path / "run" / "manifest.json"
     text = json.loads(file.read_text()) | {"format": 1}
     file.write_text(json.dumps(text))
-    with pytest.raises(ConjureError, match="format: 1 in the run, 2 now"):
+    with pytest.raises(ConjureError, match="format: 1 in the run, 3 now"):
         list(conjure.compare_pairs([("a", "b")], **asked))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 
 import pytest
 from hypothesis import given
@@ -127,16 +128,16 @@ def test_places_are_checked_before_the_work(tmp_path):
         open_table(tmp_path / "none.csv")
 
 
-def test_a_table_is_written_whole_or_not_at_all(tmp_path):
+def test_a_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def failing():
         yield ROWS[0]
         raise RuntimeError
 
     path = tmp_path / "t.csv"
-    with pytest.raises(RuntimeError):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ConjureError, match=r"RuntimeError: .* is in '.*conjure-results"):
         write_table(path, failing(), list(ROWS[0]))
-    assert list(tmp_path.iterdir()) == []
-    assert not path.exists()
+    assert [kept.suffix for kept in tmp_path.iterdir()] == [".jsonl"]
 
 
 def test_numbers_that_are_none_are_missing(capsys):

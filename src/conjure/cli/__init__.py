@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import typer
@@ -71,15 +73,29 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        kept, started = kwargs.get("out"), time.time()
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt:
-            kept = kwargs.get("out")
             left = "nothing was written" if kept is None else f"what was finished is in {kept}"
             say(f"Interrupted: {left}.", style="")
             raise typer.Exit(130) from None
+        except Exception:
+            if kept is not None and _was_added_to(kept, started):
+                say(f"What was finished is in {kept}, and --out {kept} goes on from there.", "")
+            raise
 
     return run
+
+
+def _was_added_to(folder: Any, since: float) -> bool:
+    """Whether something was stored in a run after a moment."""
+    written = [file for file in Path(folder).rglob("*.sqlite*") if file.stat().st_mtime >= since]
+    if not written:
+        return False
+    from conjure.store.status import is_filled
+
+    return is_filled(folder)
 
 
 _COMMANDS: tuple[Any, ...] = (

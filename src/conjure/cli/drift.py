@@ -57,7 +57,7 @@ Change = Annotated[
 
 @takes_process
 @takes_sampling("top", samples=SamplesOfDrift)
-@takes_reading
+@takes_reading()
 def drift(
     load: LoadProcess,
     file: PromptsFile,

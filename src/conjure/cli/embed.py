@@ -48,7 +48,7 @@ Dimensions = Annotated[
 
 
 @takes_process
-@takes_reading
+@takes_reading()
 def embed(
     load: LoadProcess,
     file: PromptsFile,

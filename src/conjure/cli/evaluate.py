@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from conjure.cli.evaluation_screen import screen
-from conjure.cli.options import OUTPUT, AsJson, EstimandName, Figure, Out, Seed
+from conjure.cli.options import OUTPUT, AsJson, EstimandName, Figure, Out, Seed, takes_reading
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.sweep import run_sweep
 from conjure.cli.variations import Loader, Start
 from conjure.errors import ConjureError
+from conjure.io.dialect import Reading
 from conjure.io.files import check_figure_path
 from conjure.io.rows import plain
 from conjure.io.visible import DataOutput
@@ -108,6 +109,7 @@ Vary = Annotated[
 
 
 @takes_process
+@takes_reading("empty")
 def evaluate(
     load: LoadProcess,
     tasks: Tasks = "STS-B",
@@ -128,6 +130,8 @@ def evaluate(
     kind: Format = None,
     figure: Figure = None,
     as_json: AsJson = False,
+    *,
+    reading: dict[str, Any],
 ) -> None:
     """How well methods agree with people: Spearman's correlation on similarity tasks.
 
@@ -137,6 +141,9 @@ def evaluate(
 
     Try:  conjure evaluate --data DIR --tasks STS-B --limit 200
     """
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    for name in names:
+        METHODS.check(name.partition(":")[0])
     from conjure.evaluate.table import FORMATS
 
     if kind is not None and kind not in FORMATS:
@@ -162,10 +169,9 @@ def evaluate(
         )
     check_request(estimand, seed, samples=samples, out=out)
     conventions = Conventions(pooling, full_stop, template, limit, limit_seed)
-    names = [name.strip() for name in methods.split(",") if name.strip()]
     options = {
-        "data": data, "samples": samples, "seed": seed, "estimand": estimand,
-        "conventions": conventions,
+        "data": data, "reading": Reading(**reading), "samples": samples, "seed": seed,
+        "estimand": estimand, "conventions": conventions,
         **{name: load.settings[name] for name in ("device", "dtype", "offline", "allow_pickle")},
     }  # fmt: skip
     if full and (as_json or kind == "csv"):

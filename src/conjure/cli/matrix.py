@@ -20,6 +20,7 @@ from conjure.cli.process_options import LoadProcess, check_sampling, takes_proce
 from conjure.cli.prompts import check_outputs, read_prompts
 from conjure.cli.words import cost, near_floor, spent
 from conjure.io.tables import write_table
+from conjure.operations.sampling import check_budget
 
 if TYPE_CHECKING:
     from conjure.operations.matrix import Matrix
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @takes_process
 @takes_sampling("top")
-@takes_reading
+@takes_reading()
 def matrix(
     load: LoadProcess,
     file: PromptsFile,
@@ -48,7 +49,11 @@ def matrix(
     """
     check_outputs(table=table, figure=figure, as_json=as_json)
     given = read_prompts(file, columns, reading)
-    check_sampling(sampling, out)
+    chosen = check_sampling(sampling, out)
+    if out is None or not out.exists():  # what a run holds need not be paid again
+        several = len(given.prompts)
+        steps, pairs = load.settings["steps"], several * (several - 1) // 2
+        check_budget(chosen, steps, several, pairs)
     process = load()
     from conjure.cli.console import say, show, show_json, status
     from conjure.operations.matrix import matrix as compare_all

@@ -10,6 +10,7 @@ import typer
 from conjure.cli.options import AsJson
 from conjure.cli.process_options import takes_settings
 from conjure.errors import ConjureError
+from conjure.io.files import check_file
 
 if TYPE_CHECKING:
     from conjure.operations.embedding.embeddings import Embeddings, Neighbour
@@ -63,6 +64,7 @@ def nearest(
     if samples is not None and not rerank:
         raise ConjureError("--samples goes with --rerank: landmark distances take none.")
     rerank = max(rerank, count) if rerank else 0
+    check_file(where)
     from conjure.cli.console import quiet_libraries, say, show, show_json, status
     from conjure.cli.words import cost
     from conjure.operations.embedding.embeddings import Embeddings

@@ -205,13 +205,18 @@ READING: dict[str, Any] = {
 """How a table is read."""
 
 
-def takes_reading(command: Command) -> Command:
-    """Give a command the options of a table's reading, which its parameter ``reading`` receives."""
+def takes_reading(*without: str) -> Callable[[Command], Command]:
+    """Give a command the options of a table's reading, which its parameter ``reading`` receives.
+
+    Args:
+        without: Those that it does not take.
+    """
     parameters = [
         option(name, annotation, "refuse" if name == "empty" else None)
         for name, annotation in READING.items()
+        if name not in without
     ]
-    return packed(command, "reading", parameters)
+    return lambda command: packed(command, "reading", parameters)
 
 
 def packed(command: Command, name: str, parameters: Sequence[inspect.Parameter]) -> Command:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @takes_process
 @takes_sampling()
-@takes_reading
+@takes_reading()
 def pairs(
     load: LoadProcess,
     file: PairsFile,

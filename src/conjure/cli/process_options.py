@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_type_hints
 
 import typer
 
@@ -15,6 +15,9 @@ from conjure.cli.options import MODEL, PROCESS, Command, option, packed, with_pa
 from conjure.divergence import ESTIMANDS
 from conjure.loading.names import check_names
 from conjure.process.settings import Settings, about
+
+if TYPE_CHECKING:
+    from conjure.operations.sampling import Sampling
 
 PANELS = {"process": PROCESS, "model": MODEL}
 """In the order in which ``--help`` shows them."""
@@ -82,8 +85,11 @@ def named(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "model": "emoji" if model is None else model}
 
 
-def check_sampling(options: Mapping[str, Any], out: Path | None) -> None:
+def check_sampling(options: Mapping[str, Any], out: Path | None) -> Sampling:
     """Refuse a way of sampling, and a place for a run, before any model is loaded.
+
+    Returns:
+        The way of sampling.
 
     Raises:
         ConjureError: With what to do instead.
@@ -91,9 +97,10 @@ def check_sampling(options: Mapping[str, Any], out: Path | None) -> None:
     from conjure.io.files import check_folder
     from conjure.operations.sampling import Sampling
 
-    Sampling(**options)
+    chosen = Sampling(**options)
     if out is not None:
         check_folder(out)
+    return chosen
 
 
 def check_request(

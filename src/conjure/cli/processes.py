@@ -40,7 +40,7 @@ Vary = Annotated[
 
 
 @takes_process
-@takes_reading
+@takes_reading()
 def processes(
     load: LoadProcess,
     file: PromptsFile,

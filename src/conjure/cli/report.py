@@ -55,6 +55,11 @@ def report(
     target = run / "report.html" if to is None else to
     if target.suffix.lower() not in (".html", ".md"):
         raise ConjureError(f"A report is a .html or .md file; {target.name!r} is neither.")
+    if not (run / "evaluation.json").exists():
+        raise ConjureError(
+            f"{str(run)!r} holds no finished evaluation: there is no evaluation.json. Run conjure "
+            f"evaluate with --out {run} first."
+        )
     from conjure.cli.console import say
     from conjure.evaluate import open_evaluation
     from conjure.evaluate.report.markdown import markdown_report

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from conjure.cli.options import AsJson
+from conjure.errors import ConjureError
+from conjure.io.files import known_path
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="The --out directory of a run or an evaluation.")
@@ -24,6 +26,8 @@ def status(folder: Folder, repair: Repair = False, as_json: AsJson = False) -> N
     Every stored sample has a checksum. With damaged ones, the exit status is 1; --repair drops
     them, and the command that made the run computes them again. No model is loaded.
     """
+    if not known_path(folder).is_dir():
+        raise ConjureError(f"There is no folder {str(folder)!r}.")
     from rich.table import Table
 
     from conjure.cli.console import say, show, show_json

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from conjure.checks import why_no_text
 from conjure.errors import ConjureError
+from conjure.io.dialect import USUAL, Reading
 from conjure.io.tables import SUFFIXES, TableFile, open_table
 from conjure.levels import Floats
 
@@ -60,7 +62,7 @@ class Examples:
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
-def read_examples(path: str | Path, task: str) -> Examples:
+def read_examples(path: str | Path, task: str, reading: Reading = USUAL) -> Examples:
     """A task's pairs from a table in the layout of the evaluation data.
 
     Columns: ``sentence1``, ``sentence2`` (or ``word1``, ``word2``) and ``score``; any others are
@@ -70,7 +72,7 @@ def read_examples(path: str | Path, task: str) -> Examples:
         ConjureError: A column is missing, a text is none, a score is no number, or there are fewer
             than three pairs or all scores are the same, so that no correlation is defined.
     """
-    return collect(open_table(path), task)
+    return collect(open_table(path, reading), task)
 
 
 def collect(table: TableFile | Iterable[Mapping[str, Any]], task: str) -> Examples:
@@ -90,6 +92,8 @@ def collect(table: TableFile | Iterable[Mapping[str, Any]], task: str) -> Exampl
         pair = tuple(row.get(column) for column in texts)
         if not all(isinstance(text, str) and text.strip() for text in pair):
             raise ConjureError(f"Row {number} of {name} lacks a text: {pair!r}.")
+        if reason := next(filter(None, map(why_no_text, pair)), None):
+            raise ConjureError(f"Row {number} of {name}: {reason}")
         pairs.append(pair)
         scores.append(_number(row.get("score"), number, name))
     if len(rows) < 3:

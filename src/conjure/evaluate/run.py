@@ -37,6 +37,7 @@ from conjure.evaluate.scoring import (
     partial,
 )
 from conjure.evaluate.tasks import SEVEN, load_task
+from conjure.io.dialect import USUAL, Reading
 from conjure.io.files import check_folder
 from conjure.io.scratch import scratch
 from conjure.levels import Floats
@@ -58,6 +59,7 @@ def evaluate(
     *,
     process: Process | Callable[[], Process] | None = None,
     data: str | Path | None = None,
+    reading: Reading = USUAL,
     samples: int = 2,
     seed: int = 0,
     estimand: str = "girsanov",
@@ -78,6 +80,7 @@ def evaluate(
         process: The diffusion process, from ``conjure.load``, or a function that loads it once a
             method asks for it; None for the embedded model.
         data: A folder with the tasks' tables; None for the hub.
+        reading: How those are written, where that is not to be found out.
         samples: Monte Carlo samples of those methods that draw any.
         seed: Of their noise.
         estimand: Which of ours is the headline; all of them are computed.
@@ -100,10 +103,11 @@ def evaluate(
         raise ConjureError("An evaluation needs at least one task and one method.")
     samples, seed = check_sampling(samples, seed)
     ESTIMANDS[estimand]
-    chosen = [
-        conventions.choose(load_task(t, data, offline=offline) if isinstance(t, str) else t)
+    loaded = [
+        load_task(t, data, reading=reading, offline=offline) if isinstance(t, str) else t
         for t in tasks
     ]
+    chosen = [conventions.choose(task) for task in loaded]
     if out is not None:
         out = check_folder(out)
     load = default_process if process is None else process if callable(process) else lambda: process

@@ -14,6 +14,7 @@ from conjure.evaluate.examples import (
     read_examples,
     table_names,
 )
+from conjure.io.dialect import USUAL, Reading
 from conjure.io.files import known_path
 
 
@@ -157,12 +158,19 @@ def known_task(name: str) -> Task | None:
     return None
 
 
-def load_task(name: str, data: str | Path | None = None, *, offline: bool = False) -> Examples:
+def load_task(
+    name: str,
+    data: str | Path | None = None,
+    *,
+    reading: Reading = USUAL,
+    offline: bool = False,
+) -> Examples:
     """A task's pairs, from a data folder or from the hub.
 
     Args:
         name: One of ``TASKS``, or the name of any table in the data folder, without ending.
         data: The folder, or None for the hub (which needs the ``evaluate`` extra).
+        reading: How its tables are written, where that is not to be found out.
         offline: Whether the hub may not be asked.
 
     Raises:
@@ -181,7 +189,7 @@ def load_task(name: str, data: str | Path | None = None, *, offline: bool = Fals
             if task is None:
                 raise UnknownNameError("task", name, [*TASKS, *GROUPS, *table_names(folder)])
             raise ConjureError(f"{str(folder)!r} has no table {task.file!r} for {task.name}.")
-        examples = read_examples(path, task.name if task else name)
+        examples = read_examples(path, task.name if task else name, reading)
     elif task is None:
         raise UnknownNameError("task", name, [*TASKS, *GROUPS])
     elif offline:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from conjure.checks import MOST_CHARACTERS
 from conjure.errors import ConjureError, DamagedError
-from conjure.io.rows import Row, plain
+from conjure.io.rows import Row
 
 AT_ONCE = 64
 """Rows in memory: a file of a kilobyte may say a long text a million times."""
@@ -127,43 +126,34 @@ def need_pyarrow() -> Any:
 
 def write_parquet(
     path: Path,
-    rows: Iterator[Row],
+    rows: Iterable[Row],
     columns: Sequence[str],
-    beside: Path | None = None,
-    name: str = "",
-) -> int:
-    """Twice through the rows, which wait in a file: their types are known after the last one.
+    beside: tuple[Path, str] | None = None,
+) -> None:
+    """Twice through the rows: their types are known after the last one.
 
     Args:
         path: To write to.
         rows: Theirs.
         columns: Names of all of them.
-        beside: A Parquet file whose columns come first, as they are.
-        name: Of that, for messages.
+        beside: A Parquet file whose columns come first, as they are, and its name for messages.
     """
     need_pyarrow()
     import pyarrow
 
-    count, types = 0, dict.fromkeys(columns, pyarrow.null())
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as spooled:
-        for batch in _batched(map(plain, rows)):
-            count += len(batch)
-            for column in columns:
-                types[column] = _common_type(types[column], [row.get(column) for row in batch])
-            spooled.writelines(json.dumps(row) + "\n" for row in batch)
-        spooled.seek(0)
-        found = map(json.loads, spooled)
-        own = pyarrow.schema(list(types.items()))
-        if beside is None:
-            tables = (_as_table(batch, own) for batch in _batched(found))
-            _write_groups(path, own, tables)
-            return count
-        with _opened(beside, name) as file:
-            schema = file.schema_arrow
-            for one in own:
-                schema = schema.append(one)
-            _write_groups(path, schema, _joined(file, found, own, schema))
-    return count
+    types = dict.fromkeys(columns, pyarrow.null())
+    for batch in _batched(rows):
+        for column in columns:
+            types[column] = _common_type(types[column], [row.get(column) for row in batch])
+    own = pyarrow.schema(list(types.items()))
+    if beside is None:
+        _write_groups(path, own, (_as_table(batch, own) for batch in _batched(rows)))
+        return
+    with _opened(*beside) as file:
+        schema = file.schema_arrow
+        for one in own:
+            schema = schema.append(one)
+        _write_groups(path, schema, _joined(file, iter(rows), own, schema))
 
 
 def _joined(file: Any, found: Iterator[Row], own: Any, schema: Any) -> Iterator[Any]:
@@ -234,6 +224,7 @@ def _as_typed(value: Any, kind: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if mixed else value
 
 
-def _batched(rows: Iterator[Any], size: int = 1024) -> Iterator[list[Any]]:
-    while batch := list(islice(rows, size)):
+def _batched(rows: Iterable[Any], size: int = 1024) -> Iterator[list[Any]]:
+    stream = iter(rows)
+    while batch := list(islice(stream, size)):
         yield batch

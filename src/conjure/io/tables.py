@@ -20,6 +20,7 @@ from conjure.io.files import check_file, check_place, written_whole
 from conjure.io.parquet import need_pyarrow, parquet_columns, read_parquet, write_parquet
 from conjure.io.rows import Row, as_cell, plain
 from conjure.io.scratch import scratch
+from conjure.io.spool import spooled
 from conjure.io.visible import DataOutput
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -237,6 +238,8 @@ def write_table(
 ) -> int:
     """Write rows to a file, whole or not at all; ``-`` writes CSV to standard output as they come.
 
+    Rows that cannot be written there, or that came before one that failed, are kept elsewhere.
+
     Args:
         path: By whose ending the format goes.
         rows: What a row lacks is left empty.
@@ -246,32 +249,36 @@ def write_table(
 
     Returns:
         How many rows there were.
+
+    Raises:
+        ConjureError: They cannot be written; with where they are.
     """
     target = Path(path) if str(path) == "-" else check_table_path(path)
-    if beside is not None and target.suffix.lower() == beside.suffix == ".parquet":
-        with written_whole(target) as draft:
-            return write_parquet(draft, rows, columns, beside.path, str(beside))
-    if beside is not None:
+    suffix = target.suffix.lower()
+    joined = beside is not None and suffix == beside.suffix == ".parquet"
+    if beside is not None and not joined:
         rows = ({**old, **new} for old, new in zip(beside, rows, strict=True))
         columns = [*beside.columns(), *columns]
     if str(path) == "-":
         data = DataOutput()
         data.write(_heading(".csv", columns, spans=False))
-        return _write_rows(data, ".csv", rows, columns)[0]
-    suffix = target.suffix.lower()
-    with written_whole(target) as draft:
+        return _write_rows(data, ".csv", map(plain, rows), columns)
+    with spooled(rows, target) as spool, written_whole(target) as draft:
         if suffix == ".parquet":
-            return write_parquet(draft, rows, columns)
-        with (
-            draft.open("w", encoding="utf-8", newline="") as stream,
-            tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as body,
-        ):
-            count, spans = _write_rows(body, suffix, rows, columns)
-            body.seek(0)
+            source = (beside.path, str(beside)) if beside is not None and joined else None
+            write_parquet(draft, spool, columns, source)
+            return spool.count
+        with draft.open("w", encoding="utf-8", newline="") as stream:
             if suffix != ".jsonl":
+                spans = any(map(_goes_on, spool))
                 stream.write(_heading(suffix, columns, spans=spans))
-            shutil.copyfileobj(body, stream)
-            return count
+            return _write_rows(stream, suffix, iter(spool), columns)
+
+
+def _goes_on(row: Row) -> bool:
+    """Whether one of its cells goes on over line ends."""
+    texts = (value for value in row.values() if isinstance(value, str))
+    return any("\n" in text or "\r" in text for text in texts)
 
 
 def _writing(suffix: str) -> dict[str, Any]:
@@ -290,21 +297,18 @@ def _heading(suffix: str, columns: Sequence[str], *, spans: bool) -> str:
     return line.getvalue()
 
 
-def _write_rows(
-    stream: Any, suffix: str, rows: Iterator[Row], columns: Sequence[str]
-) -> tuple[int, bool]:
-    """How many rows there were, and whether a cell goes on over line ends."""
-    count, spans = 0, False
+def _write_rows(stream: Any, suffix: str, rows: Iterator[Row], columns: Sequence[str]) -> int:
+    """How many rows there were."""
+    count = 0
     writer = csv.DictWriter(stream, columns, **_writing(suffix))
     quoted = csv.DictWriter(stream, columns, **_writing(suffix), quoting=csv.QUOTE_ALL)
-    for row in map(plain, rows):
+    for row in rows:
         count += 1
         if suffix == ".jsonl":
             stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
             continue
         cells = {name: as_cell(value) for name, value in row.items()}
-        texts = [cell for cell in cells.values() if isinstance(cell, str)]
-        spans = spans or any("\n" in text or "\r" in text for text in texts)
         # A carriage return ends a line for readers, but not for Python's writer.
-        (quoted if any("\r" in text for text in texts) else writer).writerow(cells)
-    return count, spans
+        returns = any(isinstance(cell, str) and "\r" in cell for cell in cells.values())
+        (quoted if returns else writer).writerow(cells)
+    return count

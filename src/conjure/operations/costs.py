@@ -11,7 +11,7 @@ from itertools import zip_longest
 from conjure.engine.jobs import Pair, PathKey, calls_of
 from conjure.engine.speed import MEASURED_FROM, Speed, find_pace
 from conjure.errors import ConjureError
-from conjure.operations.sampling import Sampling
+from conjure.operations.sampling import Sampling, beyond_budget
 from conjure.operations.windows import EMPTY, Seen, Size, Window, Windows, distinct
 from conjure.process.base import Process
 from conjure.store.run import Run
@@ -155,12 +155,7 @@ class Costs:
         first = self.first if in_rounds else self._sampling.replicate
         calls_for = self._process.calls_for
         if allowed is not None and calls_for(total.of(first)) > allowed:
-            some = "One sample" if first == 1 else f"The first {first} samples"
-            verb = "takes" if first == 1 else "take"
-            raise ConjureError(
-                f"{some} of each of the {count:,} pairs {verb} {calls_for(total.of(first)):,} "
-                f"network calls, and max_calls is {allowed:,}. Allow more, or give fewer pairs."
-            )
+            raise ConjureError(beyond_budget(first, count, calls_for(total.of(first)), allowed))
         if in_rounds:
             self._reserved = total.of(first)
         elif allowed is not None:

@@ -153,6 +153,37 @@ def check_sampling(samples: int, seed: int) -> tuple[int, int]:
     return whole("samples", samples, 1, MOST_SAMPLES), whole("seed", seed, 0)
 
 
+def check_budget(sampling: Sampling, steps: int, prompts: int, pairs: int) -> None:
+    """Refuse a budget of calls that no model could keep to, before one is loaded.
+
+    Every prompt walks a path, and every pair asks at all states but the first of both: samplers
+    that ask twice a step, and guidance, take more.
+
+    Args:
+        sampling: How pairs are sampled.
+        steps: T.
+        prompts: Distinct.
+        pairs: Distinct.
+
+    Raises:
+        ConjureError: It does not allow the first samples of each pair.
+    """
+    each = prompts * steps + 2 * pairs * (steps - 1)
+    first = sampling.first if sampling.in_rounds else sampling.replicate
+    if sampling.max_calls is not None and first * each > sampling.max_calls:
+        raise ConjureError(beyond_budget(first, pairs, first * each, sampling.max_calls))
+
+
+def beyond_budget(first: int, pairs: int, calls: int, allowed: int) -> str:
+    """That a budget of calls does not allow the first samples of each pair."""
+    some = "One sample" if first == 1 else f"The first {first} samples"
+    verb = "takes" if first == 1 else "take"
+    return (
+        f"{some} of each of the {pairs:,} pairs {verb} {calls:,} network calls, and max_calls is "
+        f"{allowed:,}. Allow more, or give fewer pairs."
+    )
+
+
 def check_antithetic(samples: int, *, antithetic: bool) -> None:
     """Refuse half a pair.
 

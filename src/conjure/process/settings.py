@@ -20,6 +20,12 @@ LONG = ("refuse", "truncate", "chunk")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 """Precisions of a network."""
 
+DEVICES = (
+    "cpu", "cuda", "mps", "xpu", "hpu", "hip", "ipu", "xla", "mtia", "maia", "vulkan", "npu", "mlu",
+    "musa", "gcu", "sdaa", "privateuseone", "meta",
+)  # fmt: skip
+"""Kinds of devices that PyTorch and its extensions know, whether or not there is one here."""
+
 SHORT_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
 """And what people call them."""
 
@@ -239,6 +245,8 @@ class Settings:
         self._set("steps", whole("steps", self.steps))
         if self.batch_size is not None:
             self._set("batch_size", whole("batch_size", self.batch_size))
+        if self.device is not None and str(self.device).partition(":")[0] not in DEVICES:
+            raise UnknownNameError("device", str(self.device), DEVICES)
         SAMPLERS.check(self.sampler)
         if self.eta is not None and not getattr(SAMPLERS[self.sampler], "takes_eta", True):
             SAMPLERS[self.sampler]({}, self.eta)  # which says why not

@@ -49,6 +49,15 @@ def look(folder: str | Path, *, repair: bool = False) -> list[Status]:
     return [_one(file, str(file.relative_to(place)), repair=repair) for file in ours]
 
 
+def is_filled(folder: str | Path) -> bool:
+    """Whether anything is stored in a run, or in one within."""
+    for file in known_path(folder).rglob("samples.sqlite"):
+        with closing(Run(file.parent)) as run:
+            if not run.is_empty():
+                return True
+    return any(known_path(folder).rglob("values.sqlite"))
+
+
 def _one(file: Path, name: str, *, repair: bool) -> Status:
     if file.name == "values.sqlite":
         pairs, samples, damaged = look_at_values(file)
