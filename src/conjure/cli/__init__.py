@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
@@ -90,7 +90,9 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
 
 def _was_added_to(folder: Any, since: float) -> bool:
     """Whether something was stored in a run after a moment."""
-    written = [file for file in Path(folder).rglob("*.sqlite*") if file.stat().st_mtime >= since]
+    written = False
+    with suppress(OSError):  # a folder that was refused
+        written = any(f.stat().st_mtime >= since for f in Path(folder).rglob("*.sqlite*"))
     if not written:
         return False
     from conjure.store.status import is_filled

@@ -27,7 +27,7 @@ def status(folder: Folder, repair: Repair = False, as_json: AsJson = False) -> N
     them, and the command that made the run computes them again. No model is loaded.
     """
     if not known_path(folder).is_dir():
-        raise ConjureError(f"There is no folder {str(folder)!r}.")
+        raise ConjureError(f"{str(folder)!r} holds no run and no evaluation: it is no folder.")
     from rich.table import Table
 
     from conjure.cli.console import say, show, show_json
