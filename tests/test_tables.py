@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -52,6 +54,28 @@ def test_standard_input_is_recognised(monkeypatch, text, suffix):
     table = open_table("-")
     assert table.suffix == suffix
     assert list(texts(table, ["a", "b"])) == [("x", "y")]
+
+
+def test_a_closed_standard_input_is_said(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(ConjureError, match="Standard input is closed"):
+        open_table("-")
+
+
+def test_a_refused_table_leaves_nothing_on_the_screen(tmp_path):
+    """Its copy goes with the process, whose last breath nobody wants to read."""
+    (tmp_path / "t.csv").write_text("a,a\ncat,dog\n")
+    command = [sys.executable, "-c", "from conjure.cli import main; main()", "pairs", "t.csv"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert found.returncode == 2
+    assert found.stderr == "Error: 't.csv' names the column 'a' twice: rename one.\n"
+    assert found.stdout == ""
+
+
+def test_a_name_that_stands_twice_in_an_object_is_refused(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"a": "cat", "b": "dog", "a": "lion"}\n')
+    with pytest.raises(ConjureError, match=r"Line 1 of .* it has 'a' twice"):
+        list(open_table(tmp_path / "t.jsonl"))
 
 
 def test_a_spreadsheets_byte_order_mark_is_no_name(tmp_path):

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -138,7 +139,7 @@ def _read_jsonl(stream: io.TextIOBase, name: str) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:  # numbers of thousands of digits; nesting
             reason = "it is nested too deep" if isinstance(error, RecursionError) else error
             raise ConjureError(f"Line {number} of {name} is not JSON: {reason}.") from error
@@ -147,6 +148,16 @@ def _read_jsonl(stream: io.TextIOBase, name: str) -> Iterator[Row]:
         if "\\u" in line:
             _refuse_half_characters(row, f"Line {number} of {name}")
         yield row
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    """What a JSON object says, if it says everything once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has {twice!r} twice")
+    return found
 
 
 def _refuse_half_characters(row: Row, where: str) -> None:
@@ -171,6 +182,8 @@ def open_table(path: str | Path, reading: Reading = USUAL) -> TableFile:
         ConjureError: There is no such file, it cannot be read, or its ending says nothing.
     """
     if str(path) == "-":
+        if sys.stdin is None:
+            raise ConjureError("Standard input is closed: there is no table to read.")
         return TableFile(_copy(sys.stdin.buffer), None, reading)
     place = check_file(path)
     if place.suffix.lower() not in READABLE:
@@ -188,7 +201,9 @@ def _copy(stream: BinaryIO) -> Any:
     Raises:
         ConjureError: The disk is full.
     """
-    copied = tempfile.NamedTemporaryFile(dir=scratch())  # noqa: SIM115 - as long as its table
+    copied = tempfile.NamedTemporaryFile(dir=scratch(), delete=False)  # noqa: SIM115 - for long
+    # Not by itself, which fails where the folder went before it, at the end of the process.
+    weakref.finalize(copied, Path(copied.name).unlink, missing_ok=True)
     try:
         shutil.copyfileobj(stream, copied, 2**20)
         copied.flush()
