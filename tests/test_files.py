@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -86,12 +85,17 @@ with written_whole(sys.argv[1]) as draft:
     mine.write_text("mine")
     with written_whole(target) as draft:
         draft.write_text("whole")
-        aged = time.time() - 60
-        os.utime(draft, (aged, aged))
         check_place(target)  # another process about to write there, too
         assert draft.exists()
-    os.utime(left, (aged, aged))
-    check_place(target)
+    assert not left.exists()
+    just, long_ago = (tmp_path / f".t.conjure-new-{name}.csv" for name in ("aaaaaaaa", "bbbbbbbb"))
+    just.touch()
+    long_ago.touch()
+    os.utime(long_ago, (0, 0))
+    check_place(target)  # what was just begun may not be held yet
+    assert just.exists()
+    assert not long_ago.exists()
+    just.unlink()
     assert sorted(p.name for p in tmp_path.iterdir()) == [".t-notes.csv", "t.csv"]
     assert target.read_text() == "whole"
 
@@ -107,13 +111,11 @@ time.sleep(float(sys.argv[1]))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     killed(code, 60)
     (left,) = tmp_path.iterdir()
-    aged = time.time() - 60
-    os.utime(left / "lock", (aged, aged))
     living = subprocess.Popen([sys.executable, "-c", code, "60"], stdout=subprocess.PIPE)
     assert living.stdout is not None
     living.stdout.readline()
     (other,) = tmp_path.iterdir()
-    os.utime(other / "lock", (aged, aged))
+    assert other != left
     subprocess.run([sys.executable, "-c", code, "0"], check=True)
     assert list(tmp_path.iterdir()) == [other]
     living.kill()

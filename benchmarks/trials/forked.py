@@ -6,6 +6,7 @@ import importlib
 import os
 import pkgutil
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+from conjure.io.scratch import scratch
 
 MEMORY = 16 * 2**30
 """Bytes of addresses that a command may take, so that one that asks for all is refused them."""
@@ -121,6 +124,8 @@ def _child(
         code = _command(arguments, folder, notes, given, calls, before)
         sys.stdout.flush()
         sys.stderr.flush()
+        if scratch.cache_info().currsize:  # what the end of a process does that was not forked
+            shutil.rmtree(scratch())
     except BaseException:
         (notes / "trace").write_text(traceback.format_exc(), "utf-8", "backslashreplace")
     finally:

@@ -21,9 +21,9 @@ try:
 except ImportError:  # Windows: nothing is held there, and so nothing is swept
     fcntl = None
 
-_OURS = re.compile(r"conjure-tmp-[a-z0-9_]{8}")
-_BEGUN = 1.0
-"""Seconds in which a file may be there and not yet be held."""
+_OURS = re.compile(r"conjure-(new|tmp)-[a-z0-9_]{8}")
+_BEGUN = 60.0
+"""Seconds after which what is called new, and may not be held yet, is as good as left."""
 
 
 @cache
@@ -35,10 +35,13 @@ def scratch() -> Path:
     common = Path(tempfile.gettempdir())
     with suppress(OSError):
         for entry in common.iterdir():
-            if _OURS.fullmatch(entry.name) and _is_left(entry / "lock"):
+            kind = _OURS.fullmatch(entry.name)
+            if kind and _is_left(entry / "lock", new=kind[1] == "new"):
                 shutil.rmtree(entry, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="conjure-tmp-"))
-    held = _hold(folder / "lock")
+    made = Path(tempfile.mkdtemp(prefix="conjure-new-"))
+    held = os.open(made / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    _lock(held)
+    folder = made.rename(made.with_name(made.name.replace("-new-", "-tmp-")))
 
     def remove(owner: int = os.getpid()) -> None:
         if os.getpid() == owner:  # a fork has the same folder, and ends earlier
@@ -49,6 +52,10 @@ def scratch() -> Path:
     return folder
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=scratch.cache_clear)  # or it would go with its parent
+
+
 @contextmanager
 def draft_beside(target: Path, suffix: str) -> Iterator[Path]:
     """An empty file beside a target, to be written and then take its place; gone if it did not.
@@ -57,37 +64,38 @@ def draft_beside(target: Path, suffix: str) -> Iterator[Path]:
         target: Whose place it is to take.
         suffix: How its own name is to end.
     """
-    handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=suffix, dir=target.parent)
-    held = True
+    handle, name = tempfile.mkstemp(prefix=_prefix(target, "new"), suffix=suffix, dir=target.parent)
+    draft, held = Path(name), fcntl is not None
+    if not held:  # Windows does not move open files
+        os.close(handle)
     try:
-        if fcntl is None:  # Windows does not move open files
-            os.close(handle)
-            held = False
         _lock(handle)
-        yield Path(name)
+        draft = draft.rename(
+            draft.with_name(draft.name.replace(".conjure-new-", ".conjure-draft-"))
+        )
+        yield draft
     finally:
         if held:
             os.close(handle)
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def sweep_drafts(target: Path) -> None:
     """Remove the drafts of a target that killed processes have left beside it."""
-    ours = re.compile(re.escape(_prefix(target)) + r"[a-z0-9_]{8}(\.\w+)?")
+    ours = re.compile(f"({_patterns(target)})" + r"[a-z0-9_]{8}(\.\w+)?")
     with suppress(OSError):
         for entry in target.parent.iterdir():
-            if ours.fullmatch(entry.name) and _is_left(entry):
+            kind = ours.fullmatch(entry.name)
+            if kind and _is_left(entry, new=kind[1].endswith("-new-")):
                 entry.unlink(missing_ok=True)
 
 
-def _prefix(target: Path) -> str:
-    return f".{target.stem[:40]}.conjure-draft-"  # names have 255 bytes, letters up to four
+def _prefix(target: Path, kind: str) -> str:
+    return f".{target.stem[:40]}.conjure-{kind}-"  # names have 255 bytes, letters up to four
 
 
-def _hold(path: Path) -> int:
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    _lock(handle)
-    return handle
+def _patterns(target: Path) -> str:
+    return "|".join(re.escape(_prefix(target, kind)) for kind in ("new", "draft"))
 
 
 def _lock(handle: int) -> None:
@@ -96,8 +104,8 @@ def _lock(handle: int) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _is_left(path: Path) -> bool:
-    """Whether nobody holds a file that somebody once held."""
+def _is_left(path: Path, *, new: bool) -> bool:
+    """Whether nobody holds a file that somebody once held, or was about to."""
     if fcntl is None:
         return False
     try:
@@ -106,7 +114,7 @@ def _is_left(path: Path) -> bool:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return time.time() - os.fstat(handle).st_mtime > _BEGUN
+        return not new or time.time() - os.fstat(handle).st_mtime > _BEGUN
     except OSError:
         return False
     finally:
