@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from conjure.cli.options import (
@@ -57,14 +57,8 @@ def pairs(
     source, empty = open_source(file, reading)
     names, guessed = choose_columns(source, columns, 2)
     check_empty(source, names, empty)
-    there = source.columns()
     columns_found = [*FOUND, *RELATIVE] if relative else FOUND
-    taken = [name for name in columns_found if name in there]
-    if taken:
-        raise ConjureError(
-            f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
-            "rename it."
-        )
+    _refuse_taken(source, columns_found)
     if relative and (sampling["tolerance"] is not None or sampling["top"] is not None):
         raise ConjureError(
             "--relative needs the same samples of all it divides: take it without "
@@ -114,6 +108,16 @@ def pairs(
         records = ({**row, **new} for row, new in zip(prompts, results, strict=True))
         show(screen(records, names, ranked=sampling["top"] is not None))
     say(spent(run.spent))
+
+
+def _refuse_taken(source: TableFile, columns: Sequence[str]) -> None:
+    """Refuse a table that has a column of the results' name already."""
+    taken = [name for name in columns if name in source.columns()]
+    if taken:
+        raise ConjureError(
+            f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
+            "rename it."
+        )
 
 
 class Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -319,6 +319,25 @@ class Description:
             f"{name!r}: a model is neither pickled nor sent to other processes of the computer, "
             "but loaded there with conjure.load."
         )
+
+
+class Stays:
+    """A process whose model stays where it is: copies share it, and what is pickled describes it.
+
+    So results are data, and hold no gigabytes of weights.
+    """
+
+    def __copy__(self) -> Stays:
+        """Itself: nothing of it changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Stays:
+        """Itself, so that a result can be copied without a model."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its description."""
+        return Description, tuple(vars(Description.of(cast(Described, self))).values())
 
 
 def check_finite(prediction: Prediction, step: int, process: Process) -> None:

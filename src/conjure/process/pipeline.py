@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from conjure.errors import PromptTooLongError
-from conjure.process.base import Defaults, Description
+from conjure.process.base import Defaults, Stays
 from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import hash_model, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
@@ -25,7 +25,7 @@ from conjure.process.settings import Settings, described
 
 
 @dataclass(frozen=True)
-class PipelineProcess(Defaults):
+class PipelineProcess(Stays, Defaults):
     """A model, a sampler, its steps and its guidance: what gives prompts their meaning.
 
     States are kept in float64 (float32 on devices that have no more), whatever the precision of
@@ -53,18 +53,6 @@ class PipelineProcess(Defaults):
         windows = self.settings.long == "chunk"
         prompts = EncodedPrompts(self.family, self.source, windows=windows)
         object.__setattr__(self, "_prompts", prompts)
-
-    def __copy__(self) -> PipelineProcess:
-        """Itself: nothing of it changes."""
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> PipelineProcess:
-        """Itself, so that a result can be copied without a model."""
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, it is its description: results are data, and hold no gigabytes of weights."""
-        return Description, tuple(vars(Description.of(self)).values())
 
     @property
     def model(self) -> str:
@@ -163,17 +151,8 @@ class PipelineProcess(Defaults):
             return
         limit = self.family.max_tokens
         for prompt, count in zip(prompts, self._prompts.count(prompts), strict=True):
-            if count <= limit:
-                continue
-            shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."
-            windows = ""
-            if self.family.encode_windows is not None:
-                windows = ", or have it read in windows with long='chunk' (--long chunk)"
-            raise PromptTooLongError(
-                f"The prompt {shown!r} has {count} tokens with its start and end, and the text "
-                f"encoder of {self.model} reads {limit}: what comes after would not count. "
-                f"Shorten it, or accept the cut with long='truncate' (--long truncate){windows}."
-            )
+            if count > limit:
+                raise PromptTooLongError(_too_long(self, prompt, count))
 
     def place(self, noise: Tensor) -> Tensor:
         """Noise on the device, in the precision of states."""
@@ -243,3 +222,16 @@ class PipelineProcess(Defaults):
     def prepare(self, prompts: Iterable[str]) -> None:
         """Encode prompts that are not yet, some at a time; room is made for all of them."""
         self._prompts.prepare(prompts)
+
+
+def _too_long(process: PipelineProcess, prompt: str, count: int) -> str:
+    """What is wrong with a prompt of so many tokens, and what can be done."""
+    shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."
+    windows = ""
+    if process.family.encode_windows is not None:
+        windows = ", or have it read in windows with long='chunk' (--long chunk)"
+    return (
+        f"The prompt {shown!r} has {count} tokens with its start and end, and the text encoder of "
+        f"{process.model} reads {process.family.max_tokens}: what comes after would not count. "
+        f"Shorten it, or accept the cut with long='truncate' (--long truncate){windows}."
+    )

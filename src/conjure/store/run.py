@@ -185,22 +185,7 @@ class Run:
 
     def damaged(self) -> list[tuple[str, tuple[Any, ...]]]:
         """Statements that drop each row that is not as it was stored, with their values."""
-        samples = self._base.execute(
-            "SELECT a, b, sample, pair, squares FROM samples LEFT JOIN pairs ON id = pair"
-        )
-        found: list[tuple[str, tuple[Any, ...]]] = [
-            ("DELETE FROM samples WHERE pair IS ? AND sample IS ?", (pair, sample))
-            for a, b, sample, pair, blob in samples
-            if not is_whole(blob, a, b, sample)
-        ]
-        for table, column in (("vectors", "vector"), ("floors", "squares")):
-            rows = self._base.execute(f"SELECT prompt, {column} FROM {table}")
-            found += [
-                (f"DELETE FROM {table} WHERE prompt IS ?", (prompt,))
-                for prompt, blob in rows
-                if not is_whole(blob, prompt)
-            ]
-        return found
+        return _damaged(self._base)
 
     def repair(self) -> int:
         """Drop what is damaged, to be computed again.
@@ -265,6 +250,26 @@ def mirrored(values: np.ndarray) -> np.ndarray:
     turned = values[:, ::-1].copy()
     turned[FIELDS.index("printed")] = values[FIELDS.index("printed")]
     return turned
+
+
+def _damaged(base: Base) -> list[tuple[str, tuple[Any, ...]]]:
+    """Statements that drop each row that is not as it was stored, with their values."""
+    samples = base.execute(
+        "SELECT a, b, sample, pair, squares FROM samples LEFT JOIN pairs ON id = pair"
+    )
+    found: list[tuple[str, tuple[Any, ...]]] = [
+        ("DELETE FROM samples WHERE pair IS ? AND sample IS ?", (pair, sample))
+        for a, b, sample, pair, blob in samples
+        if not is_whole(blob, a, b, sample)
+    ]
+    for table, column in (("vectors", "vector"), ("floors", "squares")):
+        rows = base.execute(f"SELECT prompt, {column} FROM {table}")
+        found += [
+            (f"DELETE FROM {table} WHERE prompt IS ?", (prompt,))
+            for prompt, blob in rows
+            if not is_whole(blob, prompt)
+        ]
+    return found
 
 
 def _row(squares: Squares, number: int) -> np.ndarray:
