@@ -42,7 +42,10 @@ def locate(model: str | Path) -> str | Path:
         )
     if name in EMBEDDED:
         return EMBEDDED[name]
-    folder = _expanded(name)
+    try:
+        folder = known_path(name)
+    except ConjureError as error:
+        raise ModelError(f"{name[:80]!r} is no model's name: {error}") from error
     if folder.is_dir():
         return folder
     if folder.is_file():
@@ -61,20 +64,6 @@ def locate(model: str | Path) -> str | Path:
         f"Unknown model {name!r}. {hint}A model is {' or '.join(map(repr, EMBEDDED))}, a folder "
         "that exists, or a hub id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5'."
     )
-
-
-def _expanded(name: str) -> Path:
-    """A path, with ``~`` as the home that it stands for.
-
-    Raises:
-        ModelError: No path can be called that.
-    """
-    try:
-        path = Path(name).expanduser()
-        path.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # longer than a name may be; ~nosuchuser
-        raise ModelError(f"{name[:80]!r} is no model's name: {error}") from error
-    return path
 
 
 def parse_lora(given: str | tuple[str, float], *, allow_pickle: bool = False) -> tuple[str, float]:
