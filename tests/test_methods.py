@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import gguf_model
 
 import conjure
 from conjure import Gaussian, GaussianProcess
@@ -389,6 +390,25 @@ def test_continuations_follow_the_model(language_model):
     counts = np.bincount(drawn, minlength=10)
     chi = (((counts - 3000 * p) ** 2) / (3000 * p)).sum()
     assert chi < 30  # nine degrees of freedom: one in two thousand
+
+
+def test_a_gguf_file_is_the_model_that_it_was_made_of(tmp_path):
+    path, model = gguf_model(tmp_path)
+    method = METHODS["trajectories"](Request(), str(path))
+    assert isinstance(method, Trajectories)
+    assert method.name == "trajectories:tiny"
+    ids = method._ids("cat dog")
+    assert ids.tolist() == [[9, 7, 4, 5, 6]]
+    with torch.no_grad():
+        torch.testing.assert_close(method.model(ids).logits, model(ids).logits)
+
+
+@pytest.mark.parametrize(("name", "told"), [("none.gguf", "no file"), ("tiny.gguf", "pip install")])
+def test_a_gguf_file_that_cannot_be_read_is_told(tmp_path, monkeypatch, name, told):
+    (tmp_path / "tiny.gguf").touch()
+    monkeypatch.setattr("conjure.methods.trajectories.find_spec", lambda _: None)
+    with pytest.raises(ConjureError, match=told):
+        METHODS["trajectories"](Request(), str(tmp_path / name))
 
 
 def test_a_language_model_in_half_precision_computes_in_single(language_model, tmp_path):

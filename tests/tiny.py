@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers as _diffusers
+import numpy as np
 import torch
 import transformers as _transformers
 
@@ -298,6 +299,49 @@ def language_model(folder: Path) -> Path:
     config = GPT2Config(vocab_size=2, n_positions=32, n_embd=8, n_layer=1, n_head=1)
     GPT2LMHeadModel(config).save_pretrained(folder)
     return folder
+
+
+def gguf_model(folder: Path) -> tuple[Path, Any]:
+    """A Llama in llama.cpp's format, with its tokenizer; and the model as it was written."""
+    import gguf
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=10, hidden_size=32, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=64, bos_token_id=0,
+        eos_token_id=0, initializer_range=0.5, tie_word_embeddings=False,
+    )  # fmt: skip
+    model: Any = LlamaForCausalLM(config).eval()
+    path = folder / "tiny.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(32)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(16)
+    writer.add_vocab_size(10)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["<end>", "c", "a", "t", "d", "o", "g", "Ġ", "ca", "cat"])
+    writer.add_token_types([3] + 9 * [1])
+    writer.add_token_merges(["c a", "ca t"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 1)
+    for key, weight in model.state_dict().items():
+        values = weight.numpy()
+        heads = 2 * ("q_proj" in key) + ("k_proj" in key)
+        if heads:  # the format has the halves of a rotation beside each other
+            parts = values.reshape(heads, 2, len(values) // heads // 2, -1)
+            values = np.ascontiguousarray(parts.swapaxes(1, 2)).reshape(values.shape)
+        writer.add_tensor(names.get_name(key, try_suffixes=(".weight",)), values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path, model
 
 
 def image_encoder(folder: Path) -> Path:

@@ -8,31 +8,27 @@ from typing import Annotated
 
 import typer
 
-from . import attuning as attuning_stage
+from recipes.drawings import data as data_stage
+from recipes.judge import judge as judge_stage
+
 from . import autoencoder as autoencoder_stage
-from . import data as data_stage
 from . import denoiser as denoiser_stage
 from . import examples as examples_stage
-from . import judge as judge_stage
-from . import likening as likening_stage
-from . import placing as placing_stage
-from . import text_encoder as text_stage
 from .card import write_card
-from .common import HERE
 from .curves import keep_curves
 from .evaluate import evaluate as evaluate_model
 from .export import export as export_model
-from .export import unpack as unpack_model
+from .shapes import try_shapes
 from .withheld import write_hashes
+
+HERE = Path(__file__).resolve().parent
 
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 FOLDER = HERE.parents[1] / "src" / "conjure" / "models" / "emoji"
 
 Work = Annotated[Path, typer.Option(help="Where rasters, latents and checkpoints are kept.")]
 Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run resumes.")]
-Whole = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run has changed nothing.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda …")]
-Rate = Annotated[float, typer.Option(help="Highest learning rate of this sitting.")]
 Share = Annotated[
     float,
     typer.Option(min=0.001, help="Of every stage's minutes: a few hundredths try the recipe out."),
@@ -47,9 +43,7 @@ Data = Annotated[
     typer.Option("--data", help="A folder with STS-B, STS-B-dev, SICK-R, RG65 and SimLex-999."),
 ]
 WORK = Path(".emoji-work")
-BUDGETS = {  # minutes
-    "autoencoder": 50.0, "text": 62.0, "likening": 40.0, "attuning": 40.0, "denoiser": 300.0,
-}  # fmt: skip
+BUDGETS = {"autoencoder": 50.0, "denoiser": 600.0}  # minutes
 
 
 @app.command()
@@ -74,48 +68,17 @@ def autoencoder(
 
 
 @app.command()
-def text(work: Work = WORK, minutes: Minutes = BUDGETS["text"], device: Device = "cpu") -> None:
-    """Learn the vocabulary and distil the text encoder."""
-    text_stage.train_text_encoder(work, minutes, device)
-
-
-@app.command()
-def placing(work: Work = WORK, minutes: Whole = 10, device: Device = "cpu") -> None:
-    """Teach an encoder that its denoiser reads already where captions put things."""
-    placing_stage.train_placing(work, minutes, device)
-
-
-@app.command()
 def examples(work: Work = WORK, device: Device = "cpu") -> None:
     """Paint the scenes, encode every picture, and say which texts mean it."""
     examples_stage.prepare_examples(work, device)
 
 
 @app.command()
-def likening(
-    work: Work = WORK, minutes: Whole = BUDGETS["likening"], device: Device = "cpu"
-) -> None:
-    """Teach the encoder to say texts without a picture in the terms of those that have one."""
-    likening_stage.train_likening(work, minutes, device)
-
-
-@app.command()
 def denoiser(
-    work: Work = WORK,
-    minutes: Minutes = BUDGETS["denoiser"],
-    device: Device = "cpu",
-    rate: Rate = 1.4e-3,
+    work: Work = WORK, minutes: Minutes = BUDGETS["denoiser"], device: Device = "cpu"
 ) -> None:
-    """Train the denoiser; more minutes than before are another sitting."""
-    denoiser_stage.train_denoiser(work, minutes, device, peak_rate=rate)
-
-
-@app.command()
-def attuning(
-    work: Work = WORK, minutes: Whole = BUDGETS["attuning"], device: Device = "cpu"
-) -> None:
-    """Teach the encoder to say texts without a picture as the denoiser hears them."""
-    attuning_stage.train_attuning(work, minutes, device)
+    """Train the denoiser."""
+    denoiser_stage.train_denoiser(work, minutes, device)
 
 
 @app.command()
@@ -127,9 +90,9 @@ def export(work: Work = WORK, folder: Target = FOLDER) -> None:
 
 
 @app.command()
-def unpack(work: Work = WORK, folder: Target = FOLDER) -> None:
-    """Turn the pipeline's folder back into checkpoints, to train it further."""
-    unpack_model(work, folder)
+def shapes(work: Work = WORK, minutes: Minutes = 60, device: Device = "cpu") -> None:
+    """Train denoisers of several shapes equally long, and print what each has learned."""
+    try_shapes(work, minutes, device)
 
 
 @app.command()
@@ -167,14 +130,9 @@ def everything(
     if not (work / "labels.json").exists():
         data(work)
     autoencoder(work, minutes["autoencoder"], device)
-    text(work, minutes["text"], device)
     if not (work / "examples.npz").exists():
         examples(work, device)
-    if not (work / "likening.jsonl").exists():
-        likening(work, minutes["likening"], device)
     denoiser(work, minutes["denoiser"], device)
-    if not (work / "attuning.jsonl").exists():
-        attuning(work, minutes["attuning"], device)
     export(work, folder)
     if share != 1:
         evaluate(work, folder, only=["recognised"])

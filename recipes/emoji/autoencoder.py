@@ -10,19 +10,10 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional
 
-from .common import (
-    GENERATOR_STYLES,
-    Budget,
-    descend,
-    fast,
-    forget,
-    load_checkpoint,
-    log_line,
-    save_checkpoint,
-    seed_everything,
-)
-from .data import load_labels, load_pictures
-from .render import on_white
+from recipes.common import Budget, descend, fast, forget, load_checkpoint, train
+from recipes.drawings.data import GENERATOR_STYLES, load_labels, load_pictures
+from recipes.drawings.render import on_white
+
 from .scenes import painted_scenes
 from .withheld import training_scenes
 
@@ -91,19 +82,10 @@ def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", ba
     pictures = codec_pictures(work)
     model = make_autoencoder().to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, betas=(0.9, 0.98), fused=True)
-    path = work / "autoencoder.pt"
-    state = load_checkpoint(path)
-    step, spent = 0, 0.0
-    if state is not None:
-        model.load_state_dict(state["model"])
-        if "optimizer" in state:
-            optimizer.load_state_dict(state["optimizer"])
-        step, spent = state["step"], state["spent"]
-    random = seed_everything(seed + step)
-    budget, saved = Budget(minutes, spent), spent
-    if budget.progress < 1:
-        forget(work, "examples.npz")
-    while budget.progress < 1:
+
+    def learn(
+        budget: Budget, random: torch.Generator, rng: np.random.Generator
+    ) -> dict[str, float]:
         rows = torch.randint(len(pictures), (batch,), generator=random)
         target = jitter(pictures[rows].float() / 127.5 - 1, random)
         if budget.progress < CROPPED_UNTIL:
@@ -117,16 +99,13 @@ def train_autoencoder(work: Path, minutes: float = 10.0, device: str = "cpu", ba
         # Pull channels to mean 0 and variance 1, where the decoder's tanh(x/3)·3 is nearly linear.
         flat = latents.transpose(0, 1).flatten(1)
         spread = flat.mean(1).square().mean() + (flat.std(1) - 1).square().mean()
-        descend(model, optimizer, loss + SPREAD_WEIGHT * spread, budget.rate(peak_rate))
-        step += 1
-        if step % 25 == 0:
-            off = functional.l1_loss(output, target).item()
-            log_line(work / "autoencoder.jsonl", step=step, seconds=round(budget.spent),
-                     loss=loss.item(), l1=off, spread=spread.item())  # fmt: skip
-        if budget.spent - saved > 120 or budget.progress >= 1:
-            saved = budget.spent
-            save_checkpoint(path, {"model": model.state_dict(), "step": step, "spent": saved,
-                                   "optimizer": optimizer.state_dict()})  # fmt: skip
+        descend(model, optimizer, loss + SPREAD_WEIGHT * spread, peak_rate * budget.share())
+        off = functional.l1_loss(output, target).item()
+        return {"loss": loss.item(), "l1": off, "spread": spread.item()}
+
+    if not (work / "autoencoder.pt").exists():
+        forget(work, "examples.npz")
+    train(work, "autoencoder", minutes, {"model": model, "optimizer": optimizer}, learn, seed)
 
 
 def load_autoencoder(work: Path) -> AutoencoderTiny:

@@ -10,12 +10,15 @@ import jinja2
 
 import conjure
 from benchmarks.scale import rows as scale_rows
+from recipes.common import write_atomically
+from recipes.drawings.data import PACKAGES, SHA256
 
-from .common import HERE, write_atomically
 from .curves import STAGES, load_curves
-from .data import PACKAGES, SHA256
-from .evaluate import COLUMNS, EACH, GUIDANCE, IMAGES, REPORT, STEPS, STYLES
+from .evaluate import GUIDANCE, REPORT
+from .sheets import COLUMNS, EACH, IMAGES, STEPS, STYLES
 from .wordnet import WORDNET_SHA256
+
+HERE = Path(__file__).resolve().parent
 
 TEMPLATE, PAGE = HERE / "card.md", HERE / "page.md"
 
@@ -95,9 +98,9 @@ def draw_curves(path: Path) -> None:
     curves = load_curves()
     panels = figure.subplots(1, len(curves))
     for panel, stage in zip(panels, (s for s in STAGES if s in curves), strict=True):
-        curve, name = curves[stage], STAGES[stage]
+        curve = curves[stage]
         panel.plot(curve["minutes"], curve["loss"], linewidth=1.2)
-        panel.set(title=f"{name}\n{curve['steps'][-1]:,} steps", xlabel="minutes", yscale="log")
+        panel.set(title=f"{stage}\n{curve['steps'][-1]:,} steps", xlabel="minutes", yscale="log")
         panel.set_xlim(left=0)
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6), numticks=20))
         panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

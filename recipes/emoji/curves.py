@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .common import HERE, write_json
+from recipes.common import write_json
+
+HERE = Path(__file__).resolve().parent
 
 CURVES = HERE / "curves.json"
-STAGES = {
-    "autoencoder": "autoencoder", "text_encoder": "text encoder", "denoiser": "denoiser",
-    "likening": "likening", "attuning": "attuning",
-}  # fmt: skip
+STAGES = ("autoencoder", "denoiser")
 POINTS = 200  # of a curve
 
 
@@ -53,18 +52,3 @@ def that_stand(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def load_curves() -> dict[str, Any]:
     """By stage the minutes, steps and losses so far; nothing where none were kept."""
     return json.loads(CURVES.read_text(encoding="utf-8")) if CURVES.exists() else {}
-
-
-def restore(work: Path, stage: str) -> dict[str, float]:
-    """Write a stage's curve back into a work folder.
-
-    Returns:
-        The step and the seconds at its end, from which training goes on.
-    """
-    curve = load_curves().get(stage)
-    if curve is None:
-        return {"step": 0, "spent": 0.0}
-    rows = zip(curve["steps"], curve["minutes"], curve["loss"], strict=True)
-    lines = [json.dumps({"step": s, "seconds": round(60 * m), "loss": v}) for s, m, v in rows]
-    (work / f"{stage}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return {"step": curve["steps"][-1], "spent": 60 * curve["minutes"][-1]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import types
 from pathlib import Path
@@ -11,29 +10,47 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from torch import Tensor
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from .common import (
-    Budget,
-    descend,
-    fast,
-    load_checkpoint,
-    log_line,
-    save_checkpoint,
-    seed_everything,
-    write_atomically,
+from recipes.common import Budget, fast, load_checkpoint, seed_everything, train
+
+from .examples import load_captions, load_examples
+from .texts import (
+    MASKED,
+    WIDTH,
+    moments,
+    pads_mask,
+    prepare_states,
+    times_kept,
+    whitening,
 )
-from .examples import load_examples
-from .kernels import speed_up
-from .routing import misrouted, sides_used, slots_used, watch
-from .text_encoder import LENGTH, WIDTH, encode, load_text_encoder
 
 STEPS = 1000
 LOG_SNR, SHIFT = 10.0, -2.0
-KEYS, PADS = 24, 4
-ROUTED = 0.1  # weight of attention that looks at the wrong side's pads, beside the loss
-MASKED = 1e4  # what diffusers takes off the logit of a state that is masked
+RATE, BATCH = 3e-3, 128
+HOLD = 0.7  # of the budget: until then the rate stays, then it falls to nothing
+SHOWN = 4096  # captions by whose states the first layer is made
+
+SHAPE = "wide"
+SHAPES: dict[str, dict[str, Any]] = {  # levels are 8, 4 and 2 pixels wide; all attend to themselves
+    "wide": {  # and to the text at the two finer ones
+        "block_out_channels": (160, 192, 256), "attention_head_dim": (5, 6, 8),
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+    },
+    "narrow": {  # the second version's: at the two coarser ones
+        "block_out_channels": (96, 192, 256), "attention_head_dim": (3, 6, 8),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    },
+    "two levels": {
+        "block_out_channels": (160, 256), "attention_head_dim": (5, 8),
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+    },
+}  # fmt: skip
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -52,21 +69,39 @@ def make_scheduler() -> DDIMScheduler:
     )  # fmt: skip
 
 
-def make_denoiser() -> UNet2DConditionModel:
-    """Three levels (8, 4 and 2 pixels wide); text is attended to at the two lower ones.
+def make_denoiser(shape: str = SHAPE) -> UNet2DConditionModel:
+    """A UNet in which a linear layer reads the text's states before attention does.
 
     A pooled vector of the whole text joins the time's and so reaches every block, at first not at
     all: what a picture is of is learned much sooner that way than by attention alone.
     """
     model = UNet2DConditionModel(
         sample_size=8, in_channels=16, out_channels=16, layers_per_block=1,
-        block_out_channels=(96, 192, 256), attention_head_dim=(3, 6, 8), cross_attention_dim=WIDTH,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        addition_embed_type="text", addition_embed_type_num_heads=8,
+        cross_attention_dim=WIDTH, encoder_hid_dim=WIDTH, encoder_hid_dim_type="text_proj",
+        addition_embed_type="text", addition_embed_type_num_heads=8, **SHAPES[shape],
     )  # fmt: skip
-    torch.nn.init.zeros_(model.add_embedding.norm2.weight)
+    nn.init.zeros_(model.add_embedding.norm2.weight)
     return model
+
+
+@torch.no_grad()
+def whiten(model: UNet2DConditionModel, states: Tensor, lengths: np.ndarray) -> None:
+    """Let both ways in which text enters begin by what differs between these states of texts.
+
+    Args:
+        model: The network, before it has learned.
+        states: Kept states of captions, [N, KEYS, WIDTH].
+        lengths: How many are words, [N].
+    """
+    times = times_kept(lengths)
+    weight, bias = whitening(*moments(states, times))
+    first: Any = model.encoder_hid_proj
+    first.weight.copy_(weight)
+    first.bias.copy_(bias)
+    mean, covariance = moments(functional.layer_norm(states, (WIDTH,)), times)
+    scale = covariance.diag().rsqrt()
+    model.add_embedding.norm1.weight.copy_(scale)
+    model.add_embedding.norm1.bias.copy_(-mean * scale)
 
 
 def weigh_pads(model: UNet2DConditionModel) -> None:
@@ -96,158 +131,131 @@ def _pooled(
     return part.norm2(part.proj(pooled))
 
 
-def kept_states(length: int, rng: np.random.Generator) -> list[int]:
-    """Which `KEYS` of 77 positions stand for all: the words, the end, and some of the pads."""
-    if length >= KEYS:
-        return [*range(KEYS - PADS - 1), length - 1, *_pads(length, PADS, rng)]
-    words = min(length, KEYS - PADS)
-    ends = [*range(words - 1), length - 1]
-    return [*ends, *_pads(length, KEYS - words, rng)]
+class Optimizer:
+    """Muon for matrices, a convolution's weight being one, and AdamW for the rest.
 
-
-def _pads(length: int, count: int, rng: np.random.Generator) -> list[int]:
-    pads = np.arange(length, LENGTH) if length < LENGTH else np.array([LENGTH - 1])
-    return sorted(rng.choice(pads, count, replace=len(pads) < count).tolist())
-
-
-def prepare_states(work: Path, device: str = "cpu", seed: int = 0) -> None:
-    """Encode every caption once: `states.npy` [C, KEYS, 256] (half), row 0 the empty prompt.
-
-    Captions are short, so most of 77 states are pads and nearly alike; some of them are kept.
-    `lengths.npy` says how many are words, `places.npy` which ones were kept.
+    Muon (Jordan et al., 2024) learned these drawings from a third of the samples that AdamW needed.
     """
-    tokenizer, model = load_text_encoder(work)
-    model, texts = model.to(device), load_captions(work)
-    lengths = np.array([len(ids) for ids in tokenizer(texts, truncation=True).input_ids])
-    rng = np.random.default_rng(seed)
-    states = np.empty((len(texts), KEYS, WIDTH), dtype=np.float16)
-    places = np.array([kept_states(int(n), rng) for n in lengths], dtype=np.uint8)
-    for start in range(0, len(texts), 128):
-        part = slice(start, start + 128)
-        with fast(device):
-            full = encode(texts[part], tokenizer, model).float().cpu()
-        keep = torch.from_numpy(places[part].astype(np.int64))
-        states[part] = full.gather(1, keep.unsqueeze(-1).expand(-1, -1, WIDTH)).half().numpy()
-    write_atomically(work / "lengths.npy", lambda p: np.save(p, lengths))
-    write_atomically(work / "places.npy", lambda p: np.save(p, places))
-    write_atomically(work / "states.npy", lambda p: np.save(p, states))
+
+    def __init__(self, model: nn.Module, rate: float = RATE) -> None:
+        """Sort the parameters of a network whose weights are in ``channels_last``."""
+        self.parameters = list(model.parameters())
+        ends = ("conv_in", "conv_out", "time_embedding")
+        inner = [p for name, p in model.named_parameters() if not name.startswith(ends)]
+        self.wide = [p for p in inner if p.ndim > 1 and min(len(p), p[0].numel()) >= 16]
+        self.matrices = [nn.Parameter(as_matrix(p.detach())) for p in self.wide]
+        wide = set(map(id, self.wide))
+        rest = [p for p in self.parameters if id(p) not in wide]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(
+                self.matrices, rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+            ),
+            torch.optim.AdamW(rest, rate / 2, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+        ]
+        for part in self.parts:
+            for group in part.param_groups:
+                group["peak"] = group["lr"]
+
+    def step(self, loss: Tensor, share: float) -> None:
+        """Down a loss, at this share of the highest rates, gradients clipped to norm 1."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for parameter, matrix in zip(self.wide, self.matrices, strict=True):
+            matrix.grad = None if parameter.grad is None else as_matrix(parameter.grad)
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = share * group["peak"]
+            part.step()
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Of both."""
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Of both."""
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
 
 
-def pads_mask(lengths: np.ndarray) -> Tensor:
-    """The attention mask of kept states: [N, KEYS].
+def as_matrix(weight: Tensor) -> Tensor:
+    """[O, I] as it is; [O, I, H, W] in ``channels_last`` as [O, H·W·I], a view of the same."""
+    return weight if weight.ndim == 2 else weight.permute(0, 2, 3, 1).flatten(1)
 
-    A kept pad's attention logit gains log(pads / kept pads), which makes the softmax an estimate
-    of the one over all 77 states at a third of its cost. diffusers adds −10⁴(1 − mask) to the
-    logits: hence this mask.
+
+def noised(clean: Tensor, alphas: Tensor,
+           random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Timesteps [N], noisy states and their v, of clean states [N, 16, 8, 8].
+
+    Timesteps are stratified over the batch, so that every step sees all noise levels.
     """
-    words = np.minimum(lengths, KEYS - PADS)[:, None]
-    gain = np.log(np.maximum(LENGTH - lengths[:, None], 1) / (KEYS - words)) / MASKED
-    return torch.from_numpy(1 + gain * (np.arange(KEYS) >= words)).float()
+    count = len(clean)
+    points = torch.arange(count) + torch.rand(count, generator=random)
+    times = (points * (STEPS / count)).long().clamp(max=STEPS - 1)
+    at = alphas[times].view(-1, 1, 1, 1)
+    drawn = torch.randn(clean.shape, generator=random)
+    alpha, sigma = at.sqrt(), (1 - at).sqrt()
+    return times, alpha * clean + sigma * drawn, alpha * drawn - sigma * clean
 
 
-def training_state(work: Path, device: str, peak_rate: float, minutes: float) -> dict[str, Any]:
-    """The model and the optimizer, from the last checkpoint if there is one, and the clock.
-
-    A sitting is what has one budget: a killed one goes on, with its rate as it was; more minutes
-    make another one, whose rate goes up and down again.
-    """
-    model = make_denoiser()
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=peak_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-    )
-    found = load_checkpoint(work / "denoiser.pt") or {"step": 0, "spent": 0.0}
-    if "model" in found:
-        model.load_state_dict(found["model"])
-    if "optimizer" in found:
-        optimizer.load_state_dict(found["optimizer"])
-    begun = found["begun"] if found.get("minutes") == minutes else found["spent"]
-    return {"model": model, "optimizer": optimizer, "step": found["step"],
-            "spent": found["spent"], "begun": begun}  # fmt: skip
-
-
-def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", batch: int = 96,
-                   peak_rate: float = 1.4e-3, full_from: float = 0.96,
+def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", shape: str = SHAPE,
+                   stage: str = "denoiser", labels: int | None = None, batch: int = BATCH,
                    seed: int = 0) -> None:  # fmt: skip
-    """Train by wall clock; pads are thinned until the fraction `full_from` of the sitting.
+    """Learn to denoise the examples, told what they are.
 
-    The network is compiled while they are, and its backward pass is ours on a CPU (`speed_up`):
-    with tiles for bfloat16 each makes two cores train 1.6 times as fast.
+    Args:
+        work: The work folder, with the examples.
+        minutes: The budget.
+        device: Where.
+        shape: Of `SHAPES`.
+        stage: What the checkpoint and the loss curve are called.
+        labels: How many, with nothing but their drawings; None for all there is to be learned.
+        batch: Pictures a step.
+        seed: Of everything.
     """
-    if not (work / "examples.npz").exists():
-        raise FileNotFoundError("make the examples first")
+    texts = load_captions(work)
     if not (work / "states.npy").exists():
-        prepare_states(work, device, seed)
-    examples, texts = load_examples(work), load_captions(work)
-    states, lengths, places = (np.load(work / f"{n}.npy") for n in ("states", "lengths", "places"))
-    used = sides_used(work, examples.scene_texts, len(texts), seed)
-    tokenizer, encoder = load_text_encoder(work)
-    encoder = encoder.to(device)
-    alphas = make_scheduler().alphas_cumprod.double()
-    run = training_state(work, device, peak_rate, minutes)
-    if run["spent"] >= 60 * minutes:
-        return
-    model, optimizer, step, begun = run["model"], run["optimizer"], run["step"], run["begun"]
-    random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
-    if device == "cpu":
-        speed_up(model)
-    watched = watch(model)
+        prepare_states(work, texts, device, seed)
+    examples = load_examples(work, labels)
+    states, lengths = (np.load(work / f"{name}.npy") for name in ("states", "lengths"))
+    seed_everything(seed)
+    model = make_denoiser(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if not (work / f"{stage}.pt").exists():
+        some = np.random.default_rng(seed).permutation(len(texts))[:SHOWN]
+        whiten(model, torch.from_numpy(states[some]).float(), lengths[some])
+    optimizer, alphas = Optimizer(model), make_scheduler().alphas_cumprod
     weigh_pads(model)
-    compiled: Any = torch.compile(model, dynamic=False)
-    budget, saved = Budget(minutes - begun / 60, run["spent"] - begun), run["spent"]
-    losses: dict[str, list[float]] = {"loss": [], "routing": []}
-    while budget.progress < 1:
-        clean, numbers = examples.draw(batch, rng)
-        if budget.progress < full_from:
-            network, mask = compiled, pads_mask(lengths[numbers]).to(device)
-            text, kept = torch.from_numpy(states[numbers]).float(), places[numbers]
-        else:
-            network, mask = model, None
-            text = encode([texts[n] for n in numbers], tokenizer, encoder).clone()
-            kept = np.tile(np.arange(LENGTH), (batch, 1))
-        slots = slots_used(used[numbers], lengths[numbers], kept).to(device)
-        # Stratified over the batch, so that every step sees all noise levels.
-        points = torch.arange(batch) + torch.rand(batch, generator=random)
-        times = (points * (STEPS / batch)).long().clamp(max=STEPS - 1)
-        alpha = alphas[times].sqrt().float().view(-1, 1, 1, 1)
-        sigma = (1 - alphas[times]).sqrt().float().view(-1, 1, 1, 1)
-        noise = torch.randn(clean.shape, generator=random)
-        noisy = (alpha * clean + sigma * noise).to(device, memory_format=torch.channels_last)
-        target = (alpha * noise - sigma * clean).to(device)
+    model.set_attn_processor(AttnProcessor())  # plain attention learns faster at so few places
+
+    def learn(
+        budget: Budget, random: torch.Generator, rng: np.random.Generator
+    ) -> dict[str, float]:
+        clean, numbers = examples.draw(batch, rng, budget.progress)
+        mask = pads_mask(lengths[numbers]).to(device)
+        text = torch.from_numpy(states[numbers]).float().to(device)
+        times, noisy, target = noised(clean, alphas, random)
         with fast(device):
-            output = network(
-                noisy, times.to(device), text.to(device), encoder_attention_mask=mask,
-                added_cond_kwargs=None if mask is None else {"mask": mask},
+            output = model(
+                noisy.to(device, memory_format=torch.channels_last), times.to(device), text,
+                encoder_attention_mask=mask, added_cond_kwargs={"mask": mask},
             ).sample.float()  # fmt: skip
-        loss = functional.mse_loss(output, target)
-        routing = misrouted([layer.seen for layer in watched], slots)
-        descend(model, optimizer, loss + ROUTED * routing, budget.rate(peak_rate, hold=0.45))
-        step += 1
-        losses["loss"].append(loss.item())
-        losses["routing"].append(routing.item())
-        spent = begun + budget.spent
-        if step % 50 == 0:
-            means = {name: float(np.mean(found)) for name, found in losses.items()}
-            log_line(work / "denoiser.jsonl", step=step, seconds=round(spent), **means)
-            losses = {name: [] for name in losses}
-        if spent - saved > 240 or budget.progress >= 1:
-            saved = spent
-            save_checkpoint(
-                work / "denoiser.pt",
-                {"model": model.state_dict(), "step": step, "optimizer": optimizer.state_dict(),
-                 "spent": spent, "begun": begun, "minutes": minutes},
-            )  # fmt: skip
+        loss = functional.mse_loss(output, target.to(device))
+        optimizer.step(loss, budget.share(hold=HOLD))
+        return {"loss": loss.item()}
+
+    train(work, stage, minutes, {"model": model, "optimizer": optimizer}, learn, seed)
 
 
-def load_captions(work: Path) -> list[str]:
-    """The texts of the examples, in the order of their numbers."""
-    return json.loads((work / "captions.json").read_text(encoding="utf-8"))
+def load_denoiser(work: Path, shape: str = SHAPE, stage: str = "denoiser") -> UNet2DConditionModel:
+    """The trained weights.
 
-
-def load_denoiser(work: Path) -> UNet2DConditionModel:
-    """The trained weights, or random ones where nothing is trained yet."""
-    model = make_denoiser()
-    state = load_checkpoint(work / "denoiser.pt")
-    if state is not None:
-        model.load_state_dict(state["model"])
+    Raises:
+        FileNotFoundError: Nothing is trained yet.
+    """
+    state = load_checkpoint(work / f"{stage}.pt")
+    if state is None:
+        raise FileNotFoundError("train the denoiser first")
+    model = make_denoiser(shape)
+    model.load_state_dict(state["model"])
     return model.eval()

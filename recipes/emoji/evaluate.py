@@ -13,83 +13,46 @@ import numpy as np
 import torch
 import typer
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
-from PIL import Image
 from torch import Tensor
 
 import conjure
 from conjure.evaluate import Conventions
 from conjure.evaluate import evaluate as run_evaluation
 from conjure.evaluate.scoring import correlation
+from conjure.evaluate.tasks import SEVEN
+from recipes.common import write_json
+from recipes.drawings.data import load_labels
+from recipes.judge.judge import Judge, ceiling
 
-from .common import GENERATOR_STYLES, HERE, SIZE, write_atomically, write_json
-from .data import load_labels
-from .exams import (
-    compositions,
-    concepts,
-    neighbours,
-    neighbours_elsewhere,
-    rate,
-    styles,
-    synonyms_elsewhere,
-    synonyms_found,
-)
-from .judge import Judge, ceiling
-from .scenes import alternatives
-from .synonyms import synonyms
+from .exams import compositions, concepts, neighbours, rate, synonyms_found
+from .learned import diversity, encoded, learned, sharpness, told
+from .sheets import draw_sheets, generate
 
-GUIDANCE, STEPS = 3.0, 20  # of pictures
-SENTENCES = ("STS-B-dev", "STS-B", "SICK-R")
-TASKS = (*SENTENCES, "RG65", "SimLex-999")
-OURS = ("conjuring", "relative")
+HERE = Path(__file__).resolve().parent
+
+GUIDANCE = 3.0  # of pictures
+TASKS = ("STS-B-dev", *SEVEN, "RG65", "MC30", "SimLex-999")
 BASELINES = ("initial-timestep", "direct-output")
-METHODS = (*OURS, *BASELINES, "text-encoder")
+METHODS = ("conjuring", *BASELINES, "text-encoder")
 SETTING: dict[str, Any] = {  # chosen on STS-B's development set; bfloat16 moves it by 0.2 points
-    "steps": 10, "guidance": 1.0, "dtype": "bfloat16",
+    "steps": 10, "guidance": 1.0, "dtype": "bfloat16", "long": "truncate", "device": "cpu",
 }  # fmt: skip
-FIRST_UNET: dict[str, Any] = {  # the first version's, whose speed is the yardstick
+SECOND_UNET: dict[str, Any] = {  # the second version's, whose speed is the yardstick
     "sample_size": 8, "in_channels": 16, "out_channels": 16, "layers_per_block": 1,
     "block_out_channels": (96, 192, 256), "attention_head_dim": (3, 6, 8),
-    "cross_attention_dim": 256,
+    "cross_attention_dim": 256, "addition_embed_type": "text", "addition_embed_type_num_heads": 8,
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
 }  # fmt: skip
 NETWORKS = ("text_encoder", "unet", "vae")
 REPORT = HERE / "report.json"
-IMAGES = HERE.parents[1] / "docs" / "images"
-COLUMNS, EACH = 10, 5  # of a sheet; samples of a prompt on that of styles
-STYLES = ("cat", "car", "rose", "house", "guitar", "pizza")
-SHEET = (
-    "red apple", "banana", "strawberry", "pizza", "hamburger", "hot beverage", "cat face",
-    "dog face", "tiger face", "leopard", "elephant", "penguin", "owl", "frog", "fish", "butterfly",
-    "rose", "sunflower", "cactus", "deciduous tree", "house", "castle", "sun", "full moon",
-    "rainbow", "snowflake", "fire", "automobile", "bus", "bicycle", "airplane", "rocket",
-    "sailboat", "soccer ball", "guitar", "umbrella", "key", "scissors", "light bulb", "red heart",
-)  # fmt: skip
 
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """The folder as any user of diffusers would load it."""
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, local_files_only=True, dtype=torch.float32, safety_checker=None
-    )
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def generate(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 0,
-             guidance: float = 3.0, steps: int = STEPS, batch: int = 50) -> Tensor:  # fmt: skip
-    """One picture a prompt, [N, 3, 64, 64] in [0, 1]; picture n depends on (seed, n) alone."""
-    parts = []
-    for start in range(0, len(prompts), batch):
-        some = prompts[start : start + batch]
-        seeds = range(seed * 100_003 + start, seed * 100_003 + start + len(some))
-        noise = [torch.Generator().manual_seed(s) for s in seeds]
-        pictures = pipeline(
-            some, height=SIZE, width=SIZE, num_inference_steps=steps, guidance_scale=guidance,
-            generator=noise, output_type="pt",
-        ).images  # fmt: skip
-        parts.append(pictures.float().clamp(0, 1))
-    return torch.cat(parts)
 
 
 def judged_rows(count: int, seed: int = 0) -> list[int]:
@@ -97,87 +60,61 @@ def judged_rows(count: int, seed: int = 0) -> list[int]:
     return np.random.default_rng(seed).permutation(Judge().judged)[:count].tolist()
 
 
-def judged(pipeline: StableDiffusionPipeline, count: int = 500, seed: int = 0,
-           guidance: float = 3.0) -> list[float]:  # fmt: skip
-    """Top-1 of 20 by the judge, over `count` seeded labels that it can judge, one picture each."""
-    judge, rows = Judge(), judged_rows(count, seed)
-    pictures = generate(pipeline, [judge.labels[row] for row in rows], seed, guidance)
-    return rate(judge.hits(pictures, rows, seed=seed))
-
-
-def sheet(pipeline: StableDiffusionPipeline, path: Path, prompts: tuple[str, ...] = SHEET,
-          columns: int = COLUMNS, seed: int = 1, guidance: float = 3.0) -> None:  # fmt: skip
-    """A sheet of samples, as PNG."""
-    mosaic(generate(pipeline, list(prompts), seed, guidance), path, columns)
-
-
-def mosaic(pictures: Tensor, path: Path, columns: int = COLUMNS) -> None:
-    """Pictures [N, 3, H, W] side by side, as PNG; white where the last row ends early."""
-    blank = torch.ones(-len(pictures) % columns, *pictures.shape[1:])
-    pictures = torch.cat([pictures, blank])
-    rows = [torch.cat(list(row), -1) for row in pictures.split(columns)]
-    pixels = (torch.cat(rows, -2).permute(1, 2, 0) * 255).round().byte().numpy()
-    write_atomically(path, lambda p: Image.fromarray(pixels).save(p, optimize=True))
-
-
-def draw_sheets(pipeline: StableDiffusionPipeline, table: list[dict[str, Any]],
-                packages: Path) -> dict[str, list[str]]:  # fmt: skip
-    """The pictures of the model's page: labels, styles, held-out compositions, new words, failures.
+def recognised(pipeline: StableDiffusionPipeline, table: list[dict[str, Any]], work: Path,
+               count: int = 500, seed: int = 0) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """What becomes of `count` seeded labels that the judge can judge, one picture each.
 
     Returns:
-        The captions of the compositions, ten of each kind, the words, and the labels that the judge
-        did not recognise.
+        By guidance, ``top``: top-1 of 20 by the judge; ``told``: how often the nearest of all real
+        drawings is of the label; ``sharpness``: over the codec's pictures of real drawings.
     """
-    sheet(pipeline, IMAGES / "emoji.png")
-    several = tuple(prompt for prompt in STYLES for _ in range(EACH))
-    sheet(pipeline, IMAGES / "emoji-styles.png", several)
-    kinds = ("count", "colour", "relation")
-    scenes = tuple(s[0].caption for kind in kinds for s in alternatives(kind, table, 10))
-    sheet(pipeline, IMAGES / "emoji-scenes.png", scenes)
-    words = [word for word, _ in synonyms(table, packages)[:20]]
-    sheet(pipeline, IMAGES / "emoji-words.png", tuple(words))
+    judge, rows, found = Judge(), judged_rows(count, seed), {}
+    labels = [judge.labels[row] for row in rows]
+    for guidance in (1.0, GUIDANCE):
+        pictures = generate(pipeline, labels, seed, guidance)
+        found[f"{guidance:g}"] = {
+            "top": rate(judge.hits(pictures, rows, seed=seed)),
+            "told": rate(told(pictures, labels, table, work)),
+            "sharpness": sharpness(pipeline, pictures, labels, table, work),
+        }
+    return found
+
+
+def sheets(pipeline: StableDiffusionPipeline, table: list[dict[str, Any]],
+           work: Path) -> dict[str, list[str]]:  # fmt: skip
+    """The pictures of the model's page, and their captions: see `draw_sheets`."""
     judge, rows = Judge(), judged_rows(200)
-    drawn = generate(pipeline, [judge.labels[row] for row in rows], guidance=GUIDANCE)
-    missed = np.flatnonzero(~judge.hits(drawn, rows))[: 2 * COLUMNS].tolist()
-    mosaic(drawn[missed], IMAGES / "emoji-missed.png")
-    names = [judge.labels[rows[i]] for i in missed]
-    return {"compositions": list(scenes), "words": words, "missed": names}
+    labels = [judge.labels[row] for row in rows]
+    drawn = generate(pipeline, labels, guidance=GUIDANCE)
+    missed = np.flatnonzero(~judge.hits(drawn, rows)).tolist()
+    return draw_sheets(pipeline, table, work, GUIDANCE, drawn[missed], [labels[i] for i in missed])
 
 
 def similarity(folder: Path, data: Path, out: Path | None = None) -> dict[str, Any]:
     """Spearman on word and sentence tasks at `SETTING`: ours, two baselines, its text encoder.
 
     Returns:
-        ``tasks``: by task and method the value and its 95% bootstrap interval over pairs;
-        ``estimands``: by task and method, ours by each of them; ``leads``: on sentences, by task
-        and method, ours over each baseline with its paired interval; ``parts``: by method,
-        SimLex-999 by part of speech.
+        ``tasks``: by task (and the average of the seven) and method, by column the value and its
+        95% bootstrap interval over pairs; ``leads``: by task and baseline, ours over it with its
+        paired interval; ``parts``: SimLex-999 by part of speech.
     """
-    process = conjure.load(folder, **SETTING, long="truncate", device="cpu")
+    process = conjure.load(folder, **SETTING)
     found = run_evaluation(TASKS, METHODS, process=process, data=data, samples=2, out=out)
-    tasks: dict[str, Any] = {task: {} for task in TASKS}
-    estimands: dict[str, Any] = {task: {method: {} for method in OURS} for task in TASKS}
+    tasks: dict[str, Any] = {}
     for score in found.scores:
-        if score.task not in TASKS:
-            continue
-        value = [score.spearman, score.low, score.high]
-        if score.headline:
-            tasks[score.task][score.method] = value
-        if score.method in OURS:
-            estimands[score.task][score.method][score.column] = value
-    leads: dict[str, Any] = {task: {method: {} for method in OURS} for task in SENTENCES}
+        columns = tasks.setdefault(score.task, {}).setdefault(score.method, {})
+        columns[score.column] = [score.spearman, score.low, score.high]
+    leads: dict[str, Any] = {}
     for lead in found.differences:
-        if lead.task in SENTENCES and lead.method in OURS and lead.other in BASELINES:
-            leads[lead.task][lead.method][lead.other] = [lead.value, lead.low, lead.high]
+        if lead.method == "conjuring" and lead.other in BASELINES:
+            leads.setdefault(lead.task, {})[lead.other] = [lead.value, lead.low, lead.high]
     words = found.results["SimLex-999"]
-    of, parts = np.array(words.examples.more["pos"]), {}
-    for method in OURS:
-        near = -words.distances[method, "girsanov"]
-        parts[method] = {
-            str(part): correlation(near[of == part], words.examples.scores[of == part])
-            for part in sorted(set(of.tolist()))
-        }
-    return {"tasks": tasks, "estimands": estimands, "leads": leads, "parts": parts}
+    of, near = np.array(words.examples.more["pos"]), -words.distances["conjuring", "girsanov"]
+    parts = {
+        part: correlation(near[of == part], words.examples.scores[of == part])
+        for part in sorted(set(of.tolist()))
+    }
+    return {"tasks": tasks, "leads": leads, "parts": parts}
 
 
 def development(folder: Path, data: Path, limit: int = 300) -> dict[str, list[float]]:
@@ -186,25 +123,25 @@ def development(folder: Path, data: Path, limit: int = 300) -> dict[str, list[fl
     Returns:
         By method, and each of its columns, Spearman and its 95% bootstrap interval over pairs.
     """
-    process = conjure.load(folder, **SETTING, long="truncate", device="cpu")
     found = run_evaluation(
-        ["STS-B-dev"], METHODS, process=process, data=data, samples=1,
+        ["STS-B-dev"], METHODS, process=conjure.load(folder, **SETTING), data=data, samples=1,
         conventions=Conventions(limit=limit),
     )  # fmt: skip
     return {f"{s.method}, {s.column}": [s.spearman, s.low, s.high] for s in found.scores}
 
 
-def speed(folder: Path, rows: int = 32, repeats: int = 20) -> dict[str, Any]:
-    """Milliseconds a call at `rows` rows, of the model's network and of the first version's.
-
-    And where: that they are measured together makes their ratio mean something anywhere.
-    """
-    ours, first = load_pipeline(folder).unet, UNet2DConditionModel(**FIRST_UNET).eval()
-    states, text = torch.randn(rows, 16, 8, 8), torch.randn(rows, 77, 256)
-    times: dict[str, list[float]] = {"ours": [], "first": []}
+def speed(pipeline: StableDiffusionPipeline, rows: int = 32,
+          repeats: int = 20) -> dict[str, Any]:  # fmt: skip
+    """Milliseconds a row, of the model's network and of the second version's, measured together."""
+    networks: dict[str, Any] = {
+        "ours": pipeline.unet, "second": UNet2DConditionModel(**SECOND_UNET).eval(),
+    }  # fmt: skip
+    states, times = torch.randn(rows, 16, 8, 8), {name: list[float]() for name in networks}
     with torch.inference_mode():
         for _ in range(repeats + 2):
-            for name, network in (("ours", ours), ("first", first)):
+            for name, network in networks.items():
+                width = network.config.encoder_hid_dim or network.config.cross_attention_dim
+                text = torch.randn(rows, 77, width)
                 started = time.perf_counter()
                 network(states, 500, text)
                 times[name].append(time.perf_counter() - started)
@@ -212,33 +149,9 @@ def speed(folder: Path, rows: int = 32, repeats: int = 20) -> dict[str, Any]:
     return {**each, "rows": rows, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
-def count_weights(network: torch.nn.Module) -> int:
-    """How many numbers it has learned."""
-    return sum(weight.numel() for weight in network.parameters())
-
-
-def diversity(pipeline: StableDiffusionPipeline, work: Path, count: int = 60,
-              each: int = 4) -> dict[str, Any]:  # fmt: skip
-    """Do samples of one prompt differ: the styles whose drawing they are nearest to.
-
-    Returns:
-        ``styles``: shares of all samples; ``several``: of the prompts, those whose samples are
-        nearest to drawings of two vendors or more (the Fluent styles are one vendor's).
-    """
-    table = load_labels(work)
-    rows = [row for row, entry in enumerate(table) if entry["seen"]]
-    chosen = np.random.default_rng(0).permutation(rows)[:count].tolist()
-    prompts = [table[row]["label"] for row in chosen for _ in range(each)]
-    pictures = generate(pipeline, prompts, guidance=GUIDANCE)
-    found = styles(pictures, [row for row in chosen for _ in range(each)], work)
-    makers = [style.removesuffix("-flat") for style in found]
-    groups = [set(makers[start : start + each]) for start in range(0, len(makers), each)]
-    return {
-        "styles": {style: found.count(style) / len(found) for style in GENERATOR_STYLES},
-        "prompts": count,
-        "samples": each,
-        "several": sum(len(group) > 1 for group in groups) / count,
-    }
+def weights(pipeline: StableDiffusionPipeline) -> dict[str, int]:
+    """How many numbers each network has."""
+    return {n: sum(p.numel() for p in getattr(pipeline, n).parameters()) for n in NETWORKS}
 
 
 def evaluate(work: Path, folder: Path, data: Path | None = None,
@@ -264,25 +177,21 @@ def evaluate(work: Path, folder: Path, data: Path | None = None,
     if figures.get("model") != model:
         figures = {"model": model}
 
-    @torch.inference_mode()
     def encode(pictures: Tensor) -> Tensor:
-        parts = [pipeline.vae.encode(2 * p - 1, return_dict=False)[0] for p in pictures.split(64)]
-        return torch.cat(parts)
+        return encoded(pipeline, pictures)
 
-    packages = work / "packages"
     wanted: dict[str, Callable[[], Any]] = {
-        "weights": lambda: {name: count_weights(getattr(pipeline, name)) for name in NETWORKS},
+        "weights": lambda: weights(pipeline),
         "judge": lambda: ceiling(work),
-        "recognised": lambda: {f"{w:g}": judged(pipeline, guidance=w) for w in (1.0, GUIDANCE)},
+        "learned": lambda: learned(pipeline, table, work),
+        "recognised": lambda: recognised(pipeline, table, work),
         "compositions": lambda: compositions(process, encode, table, work),
         "concepts": lambda: concepts(process, encode, table, work),
-        "neighbours": lambda: neighbours(process, table),
-        "neighbours_elsewhere": lambda: neighbours_elsewhere(pipeline, table, work),
-        "synonyms": lambda: synonyms_found(process, table, packages),
-        "synonyms_elsewhere": lambda: synonyms_elsewhere(pipeline, table, packages),
-        "diversity": lambda: diversity(pipeline, work),
-        "speed": lambda: speed(folder),
-        "pictures": lambda: draw_sheets(pipeline, table, packages),
+        "neighbours": lambda: neighbours(process, pipeline, table, work),
+        "synonyms": lambda: synonyms_found(process, pipeline, table, work),
+        "diversity": lambda: diversity(pipeline, table, work, GUIDANCE),
+        "speed": lambda: speed(pipeline),
+        "pictures": lambda: sheets(pipeline, table, work),
     }
     if data is not None:
         wanted["similarity"] = lambda: similarity(folder, data, work / "evaluation")

@@ -1,36 +1,37 @@
 """What the denoiser learns from: texts, and for each the pictures that it may mean.
 
-Three sources, mixed by `SHARES`:
+Three sources, mixed by `SHARES`, single drawings first:
 
 - `label`: a drawing and its label, its tags, a caption;
 - `scene`: a composed scene and what is there;
-- `empty`: the empty prompt and anything, for guidance.
-
-Texts without a picture of their own are not among them: what they mean is the encoder's affair, see
-`likening`.
+- `empty`: the empty prompt and a drawing, for guidance.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from recipes.common import forget, write_atomically, write_json
+from recipes.drawings.data import GENERATOR_STYLES, load_labels, load_pictures
+from recipes.drawings.render import on_white
+
 from .autoencoder import load_autoencoder
 from .captions import captions
-from .common import GENERATOR_STYLES, STATES, forget, write_atomically, write_json
-from .data import load_labels, load_pictures
-from .render import on_white
 from .scenes import Scene, painted_scenes
 from .withheld import drawn, training_scenes
 
 SCENES = 72_000
 VARIANTS = 8  # captions of a label beside the bare label
-SHARES = {"label": 0.43, "scene": 0.48, "empty": 0.09}
+SHARES = {"label": (0.8, 0.55), "scene": (0.1, 0.35), "empty": (0.1, 0.1)}
+DRAWINGS_FIRST = 0.35  # of the budget: until then the first shares
 BARE = 0.6  # of a label's texts
 
 
@@ -50,18 +51,21 @@ class Examples:
     label_texts: np.ndarray
     scene_texts: np.ndarray
 
-    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+    def draw(self, count: int, rng: np.random.Generator,
+             progress: float) -> tuple[Tensor, np.ndarray]:  # fmt: skip
         """So many latents, and the numbers of their texts (0 is the empty prompt)."""
         labels = [row for row, found in enumerate(self.drawings) if found]
         first_scene = len(self.latents) - len(self.scene_texts)
-        kinds = rng.choice(len(SHARES), count, p=list(SHARES.values()))
+        stage = int(progress >= DRAWINGS_FIRST)
+        shares = np.array([each[stage] for each in SHARES.values()])
+        shares[1] *= len(self.scene_texts) > 0
+        kinds = rng.choice(len(SHARES), count, p=shares / shares.sum())
         pictures, texts = np.empty(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
         for place, kind in enumerate(kinds):
             name = list(SHARES)[kind]
-            if name == "scene" or (name == "empty" and rng.random() < 0.3):
+            if name == "scene":
                 scene = int(rng.integers(len(self.scene_texts)))
-                pictures[place] = first_scene + scene
-                texts[place] = self.scene_texts[scene] if name == "scene" else 0
+                pictures[place], texts[place] = first_scene + scene, self.scene_texts[scene]
                 continue
             row = int(rng.choice(labels))
             if name == "label":
@@ -77,8 +81,7 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
     scenes = training_scenes(table, SCENES, seed)
     texts: dict[str, int] = {"": 0}
     label_texts = np.zeros((len(table), 1 + VARIANTS), dtype=np.int64)
-    rows = [row for row, entry in enumerate(table) if not entry["held_out"]]
-    for row, entry in zip(rows, drawn(table), strict=True):
+    for row, entry in zip(learned_rows(table), drawn(table), strict=True):
         own = (entry["label"], *captions(entry, VARIANTS, seed))
         label_texts[row] = [number(texts, text) for text in own]
     scene_texts = np.array([number(texts, scene.caption) for scene in scenes])
@@ -87,20 +90,33 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
         "drawings": owners, "label_texts": label_texts, "scene_texts": scene_texts,
         "latents": np.concatenate([latents, scene_latents(work, scenes, device, seed)]),
     }  # fmt: skip
-    forget(work, *STATES)
+    forget(work, "states.npy", "lengths.npy")
     write_json(work / "captions.json", list(texts))
     write_atomically(work / "examples.npz", lambda p: np.savez(p, **arrays))
 
 
-def load_examples(work: Path) -> Examples:
-    """What `prepare_examples` wrote."""
+def load_captions(work: Path) -> list[str]:
+    """The texts of the examples, in the order of their numbers."""
+    return json.loads((work / "captions.json").read_text(encoding="utf-8"))
+
+
+def learned_rows(table: Sequence[dict[str, Any]], labels: int | None = None) -> list[int]:
+    """Rows of the labels that are not held out; or of so many of them, from all over the table."""
+    rows = [row for row, entry in enumerate(table) if not entry["held_out"]]
+    return rows if labels is None else rows[:: max(1, len(rows) // labels)][:labels]
+
+
+def load_examples(work: Path, labels: int | None = None) -> Examples:
+    """What `prepare_examples` wrote; or drawings alone, of so many labels."""
     with np.load(work / "examples.npz") as arrays:
         found = {name: arrays[name] for name in arrays.files}
     table = load_labels(work)
-    drawings: list[list[int]] = [[] for _ in table]
+    shown, drawings = set(learned_rows(table, labels)), [list[int]() for _ in table]
     for place, row in enumerate(found.pop("drawings")):
-        if not table[row]["held_out"]:
+        if row in shown:
             drawings[row].append(place)
+    if labels is not None:
+        found["scene_texts"] = found["scene_texts"][:0]
     return Examples(torch.from_numpy(found.pop("latents")).float(), drawings, **found)
 
 

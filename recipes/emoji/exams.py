@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,12 @@ from torch.nn import functional
 import conjure
 from conjure.divergence.girsanov import trapezoid_weights
 from conjure.process.base import Process
+from recipes.drawings.data import GENERATOR_STYLES, load_pictures
+from recipes.drawings.render import on_white
 
-from .common import GENERATOR_STYLES
-from .data import load_pictures
-from .render import on_white
 from .scenes import alternatives, painted_scenes
 from .synonyms import synonyms
-from .text_encoder import encode, teacher_embeddings
+from .texts import mean_embeddings
 
 CHOICES = 20
 
@@ -127,53 +127,35 @@ def known_triples(table: list[dict[str, Any]], count: int = 300,
     return list(triples([entry for entry in table if entry["seen"]], count, seed))
 
 
-def apart(process: Process, pairs: Sequence[tuple[str, str]], samples: int,
-          seed: int) -> dict[str, np.ndarray]:  # fmt: skip
-    """Distances of pairs, [N]: `girsanov`, and `score` over how much both texts say."""
-    run = conjure.relative_pairs(
-        pairs, process=process, samples=samples, seed=seed, estimand="score"
+def apart(process: Process, pairs: Sequence[tuple[str, str]], samples: int = 1,
+          seed: int = 0) -> np.ndarray:  # fmt: skip
+    """Distances of pairs by `girsanov`, [N]."""
+    run = conjure.compare_pairs(
+        pairs, process=process, samples=samples, seed=seed, estimand="girsanov"
     )
-    found = list(run)
-    plain = [estimate.distance for r in found if (estimate := r.pair.estimands["girsanov"])]
-    return {"girsanov": np.array(plain), "relative": np.array([r.distance for r in found])}
+    return np.array([result.distance for result in run])
 
 
-def neighbours(process: Process, table: list[dict[str, Any]], count: int = 300,
-               samples: int = 1, seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
-    """How often conjure finds b nearer to a than c, over the first version's labels, as `apart`."""
-    pairs = [p for a, b, c in known_triples(table, count, seed) for p in ((a, b), (a, c))]
-    found = apart(process, pairs, samples, seed)
-    nearer = {way: d.reshape(count, 2) for way, d in found.items()}
-    return {way: rate(d[:, 0] < d[:, 1]) for way, d in nearer.items()}
+def text_distances(pipeline: Any, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """1 − cosine of the text encoder's vectors, as its authors pool them, [N]."""
+    names = sorted(set(chain.from_iterable(pairs)))
+    space = functional.normalize(mean_embeddings(names, pipeline), dim=-1)
+    at = {name: number for number, name in enumerate(names)}
+    return np.array([float(1 - space[at[a]] @ space[at[b]]) for a, b in pairs])
 
 
-def text_spaces(pipeline: Any, names: list[str]) -> dict[str, dict[str, Tensor]]:
-    """Unit vectors of texts by the teacher, and by what its student says at their ends."""
-    tokenizer, model = pipeline.tokenizer, pipeline.text_encoder
-    ends = [len(ids) - 1 for ids in tokenizer(names).input_ids]
-    spaces = {
-        "teacher": teacher_embeddings(names),
-        "text encoder": encode(names, tokenizer, model)[torch.arange(len(names)), ends],
-    }
-    return {
-        way: dict(zip(names, functional.normalize(space, dim=-1), strict=True))
-        for way, space in spaces.items()
-    }
+def neighbours(process: Process, pipeline: Any, table: list[dict[str, Any]], work: Path,
+               count: int = 300) -> dict[str, list[float]]:  # fmt: skip
+    """How often b is nearer to a than c, over triples of the first version's labels.
 
-
-def neighbours_elsewhere(pipeline: Any, table: list[dict[str, Any]],
-                         work: Path) -> dict[str, list[float]]:  # fmt: skip
-    """What others find of the same triples: the teacher, its student, and real drawings' pixels.
-
-    The first two say what the text can tell at most; the last what pictures alone would. Where a
-    style lacks one of the three drawings, a triple is left out.
+    Returns:
+        ``conjuring``; ``text encoder``, what the text can tell; ``pixels``, what pictures alone
+        would, where a style has all three drawings.
     """
-    chosen = known_triples(table)
-    names = sorted({name for triple in chosen for name in triple})
-    found = {}
-    for way, space in text_spaces(pipeline, names).items():
-        hits = [bool(space[a] @ space[b] > space[a] @ space[c]) for a, b, c in chosen]
-        found[way] = rate(np.array(hits))
+    chosen = known_triples(table, count)
+    pairs = [pair for a, b, c in chosen for pair in ((a, b), (a, c))]
+    ways = {"conjuring": apart(process, pairs), "text encoder": text_distances(pipeline, pairs)}
+    nearer = {way: d.reshape(-1, 2) for way, d in ways.items()}
     rows, hits = {entry["label"]: row for row, entry in enumerate(table)}, []
     for style in GENERATOR_STYLES:
         index, rgba = load_pictures(work, style)
@@ -182,54 +164,21 @@ def neighbours_elsewhere(pipeline: Any, table: list[dict[str, Any]],
             a, b, c = (white.get(rows[name]) for name in triple)
             if a is not None and b is not None and c is not None:
                 hits.append(np.square(a - b).mean() < np.square(a - c).mean())
+    found = {way: rate(d[:, 0] < d[:, 1]) for way, d in nearer.items()}
     return found | {"pixels": rate(np.array(hits))}
 
 
-def synonym_choices(table: list[dict[str, Any]], packages: Path,
-                    seed: int = 0) -> list[tuple[str, list[str]]]:  # fmt: skip
-    """Each word with its synonym's label and 19 random ones."""
-    rng = np.random.default_rng([seed, 2])
-    labels = [entry["label"] for entry in table if not entry["held_out"]]
-    chosen = []
-    for word, label in synonyms(table, packages):
-        others = [o for o in rng.permutation(labels).tolist() if o != label][: CHOICES - 1]
-        chosen.append((word, [label, *others]))
-    return chosen
+def synonyms_found(process: Process, pipeline: Any, table: list[dict[str, Any]], work: Path,
+                   seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
+    """How often a word that no caption has is nearest to its synonym's label among 20 labels.
 
-
-def synonyms_found(process: Process, table: list[dict[str, Any]], packages: Path,
-                   samples: int = 1, seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
-    """How often a word that no caption has is nearest to its synonym's label of 20, as `apart`."""
-    chosen = synonym_choices(table, packages, seed)
-    pairs = [(word, label) for word, labels in chosen for label in labels]
-    found = apart(process, pairs, samples, seed)
-    return {way: rate(d.reshape(-1, CHOICES).argmin(1) == 0) for way, d in found.items()}
-
-
-def synonyms_elsewhere(pipeline: Any, table: list[dict[str, Any]],
-                       packages: Path, seed: int = 0) -> dict[str, list[float]]:  # fmt: skip
-    """What the teacher's cosine and its student's find of the same: what texts can tell at most."""
-    chosen = synonym_choices(table, packages, seed)
-    names = sorted({name for word, labels in chosen for name in (word, *labels)})
-    found = {}
-    for way, space in text_spaces(pipeline, names).items():
-        near = [torch.stack([space[w] @ space[o] for o in labels]) for w, labels in chosen]
-        found[way] = rate(torch.stack(near).argmax(1).numpy() == 0)
-    return found
-
-
-def styles(pictures: Tensor, rows: Sequence[int], work: Path) -> list[str]:
-    """Which vendor's drawing of its label each picture is nearest to, by squared error.
-
-    Args:
-        pictures: [N, 3, H, W] in [0, 1].
-        rows: Their labels.
-        work: The work folder.
+    Returns:
+        ``conjuring``; ``text encoder``.
     """
-    off = []
-    for style in GENERATOR_STYLES:
-        index, rgba = load_pictures(work, style)
-        drawn = dict(zip(index.tolist(), rgba, strict=True))
-        white = np.stack([on_white(drawn[row]).transpose(2, 0, 1) for row in rows])
-        off.append((pictures - torch.from_numpy(white)).square().flatten(1).mean(1))
-    return [GENERATOR_STYLES[i] for i in torch.stack(off).argmin(0).tolist()]
+    rng, pairs = np.random.default_rng([seed, 2]), []
+    labels = [entry["label"] for entry in table if not entry["held_out"]]
+    for word, label in synonyms(table, work / "packages"):
+        others = [o for o in rng.permutation(labels).tolist() if o != label][: CHOICES - 1]
+        pairs += [(word, one) for one in (label, *others)]
+    ways = {"conjuring": apart(process, pairs), "text encoder": text_distances(pipeline, pairs)}
+    return {way: rate(d.reshape(-1, CHOICES).argmin(1) == 0) for way, d in ways.items()}

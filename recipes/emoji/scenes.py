@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from recipes.drawings.data import GENERATOR_STYLES, held_out, load_pictures
+from recipes.drawings.render import SIZE
+
 from .captions import article
-from .common import GENERATOR_STYLES, SIZE, held_out
-from .data import load_pictures
 
 COLOURS = {
     "red": (222, 40, 40), "orange": (245, 140, 20), "yellow": (250, 212, 40),

@@ -1,8 +1,7 @@
 """What no text that the model learns from may say: a rule, and a list of hashes.
 
-Benchmarks: `withheld.npy` holds 32-bit hashes of their sentences, so that a plain one ("a man is
-playing a flute") that the grammar would also make can be left out without the data being here.
-Their single words are words of any dictionary and stay.
+Benchmarks: `withheld.npy` holds 32-bit hashes of their sentences, so that a caption that is one can
+be left out without the data being here. Their single words are words of any dictionary and stay.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .common import HERE, held_out, write_atomically
+from recipes.common import write_atomically
+from recipes.drawings.data import held_out
+
 from .scenes import (
     COLOURS,
     KINDS,
@@ -32,6 +33,8 @@ from .scenes import (
     plan,
     plural,
 )
+
+HERE = Path(__file__).resolve().parent
 
 HASHES = HERE / "withheld.npy"
 SHORTEST = 3  # words of a sentence
@@ -94,13 +97,12 @@ class Withheld:
         return any(map(held_out, keys))
 
     def benchmark(self, text: str) -> bool:
-        """Whether a text is a sentence of a benchmark, or is one after a word and a colon."""
-        parts = (text, text.partition(": ")[2])
-        return any(len(words_of(p)) >= SHORTEST and fingerprint(p) in self.hashes for p in parts)
+        """Whether a text is a sentence of a benchmark."""
+        return len(words_of(text)) >= SHORTEST and fingerprint(text) in self.hashes
 
-    def allowed(self, texts: Iterable[str]) -> list[str]:
-        """Those that may be learned as they are, with or without a picture."""
-        return [t for t in texts if not (self.composition(t) or self.benchmark(t))]
+    def says(self, text: str) -> bool:
+        """Whether a caption says anything that is kept back."""
+        return self.composition(text) or self.concept(text) or self.benchmark(text)
 
 
 def training_scenes(table: Sequence[dict[str, Any]], count: int, seed: int = 0) -> list[Scene]:
@@ -110,7 +112,7 @@ def training_scenes(table: Sequence[dict[str, Any]], count: int, seed: int = 0) 
     while len(found) < count:
         scene = plan(rng.choices(KINDS, WEIGHTS)[0], table, rows, rng)
         shown = any(map(held_out, keys(scene, table)))
-        if not (shown or withheld.composition(scene.caption) or withheld.concept(scene.caption)):
+        if not (shown or withheld.says(scene.caption)):
             found.append(scene)
     return found
 

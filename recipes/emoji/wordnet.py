@@ -1,12 +1,9 @@
-"""WordNet 3.0 as Debian packs it: words, synsets, glosses and examples."""
+"""WordNet 3.0 as Debian packs it: nouns, their synsets, and which of those can be drawn."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import subprocess
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 WORDNET = "wordnet-base_1%3a3.0-37_all.deb"
@@ -14,7 +11,6 @@ WORDNET_SHA256 = "61060d960f9ada8fa120872312eccd3ecebfbab8c4579e4f5a74e1cf676207
 # Lexicographer files: animals, artifacts, the body, food, objects, people, phenomena, plants,
 # substances.
 DRAWABLE = frozenset(["05", "06", "08", "13", "17", "18", "19", "20", "27"])
-PARTS = ("noun", "verb", "adj", "adv")
 
 
 def fetch_wordnet(folder: Path) -> Path:
@@ -27,39 +23,6 @@ def fetch_wordnet(folder: Path) -> Path:
         raise ValueError(f"{archive} is not the WordNet this recipe was written for")
     subprocess.run(["dpkg", "-x", str(archive), str(unpacked)], check=True)
     return unpacked / "usr/share/wordnet"
-
-
-def lemmas(folder: Path) -> Iterator[tuple[str, bool, list[str]]]:
-    """Words, whether they occur in WordNet's sense-tagged texts, and their synsets in order."""
-    for part in PARTS:
-        for line in (folder / f"index.{part}").read_text().splitlines():
-            if not line.startswith(" "):
-                fields = line.split()
-                synsets, tagged = int(fields[2]), int(fields[4 + int(fields[3]) + 1])
-                offsets = fields[-synsets:][: max(1, tagged)]
-                yield fields[0].replace("_", " "), tagged > 0, [f"{part}{o}" for o in offsets]
-
-
-def tagged_meanings(folder: Path) -> Counter[str]:
-    """In how many of its meanings a word occurs in those texts: the commonest have the most."""
-    found: Counter[str] = Counter()
-    for lemma, _, synsets in lemmas(folder):
-        found[lemma] += len(synsets)
-    return found
-
-
-def glosses(folder: Path) -> dict[str, tuple[str, list[str]]]:
-    """Synset → its definition and its example sentences."""
-    found = {}
-    for part in PARTS:
-        for line in (folder / f"data.{part}").read_text().splitlines():
-            if line.startswith(" "):
-                continue
-            gloss = line.partition("|")[2].strip()
-            examples = [e for e in re.findall(r'"([^"]+)"', gloss) if 2 < len(e.split()) < 25]
-            definition = re.sub(r'[;:]?\s*"[^"]*"?', "", gloss).strip(" ;:")
-            found[part + line[:8]] = (" ".join(definition.split()[:25]), examples)
-    return found
 
 
 def senses(folder: Path) -> dict[str, list[str]]:

@@ -34,6 +34,7 @@ from conjure.loading.sources import (
     read_index,
 )
 from conjure.loading.weights import safe_and_whole
+from conjure.models import EMBEDDED
 from conjure.process.base import Process
 from conjure.process.families import FAMILIES
 from conjure.process.families.base import Family, Source
@@ -264,8 +265,10 @@ def _timing(family: Family, steps: int, shift: float | None) -> Mapping[str, Any
 def _load_family(source: Source, class_name: str) -> Any:
     from diffusers.utils import logging
 
-    bars = logging.is_progress_bar_enabled()
+    bars, remarks = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    if source.name in EMBEDDED:  # whose parts are of other classes than the pipeline expects
+        logging.set_verbosity_error()
     try:
         with safe_and_whole(source.name, allow_pickle=source.settings.allow_pickle):
             return FAMILIES[class_name](source)
@@ -274,6 +277,7 @@ def _load_family(source: Source, class_name: str) -> Any:
     except Exception as error:  # the libraries check little of what they read
         raise _in_words(error, source, class_name) from error
     finally:
+        logging.set_verbosity(remarks)
         if bars:
             logging.enable_progress_bar()
 

@@ -15,6 +15,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from conjure.engine.jobs import Job, Pair
 from conjure.errors import ConjureError, NonFinitePredictionError
+from conjure.io.files import known_path
 from conjure.io.progress import progress_bar
 from conjure.methods.base import AUTOREGRESSIVE, Measured, Request
 from conjure.methods.shared import loading, network_options, short_name
@@ -41,6 +43,8 @@ AT_ONCE = 200
 """Tokens whose distributions over the vocabulary are held at a time."""
 
 COLUMNS = ("trajectories", "path-kl")
+
+GGUF = ".gguf"
 
 
 class Continuations(NamedTuple):
@@ -259,17 +263,39 @@ def load(request: Request, argument: str | None, template: str | None) -> Trajec
         ConjureError: No name, or no such model.
     """
     if argument is None:
-        raise ConjureError("Name the model: trajectories:NAME, a hub id or a folder.")
+        raise ConjureError("Name the model: trajectories:NAME, a hub id, a folder or a .gguf file.")
+    place, name, file = argument, short_name(argument), {}
+    if argument.endswith(GGUF):
+        path = gguf_file(argument)
+        place, name, file = str(path.parent), path.stem, {"gguf_file": path.name}
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with loading("language model", argument, request) as told:
-        tokenizer = AutoTokenizer.from_pretrained(argument, **told)
+    with loading("language model", place, request) as told:
+        tokenizer = AutoTokenizer.from_pretrained(place, **told, **file)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            argument, **told, **network_options(request)
+            place, **told, **file, **network_options(request)
         )
     model.to(request.torch_device)
     model.eval()
-    return Trajectories(request, model, tokenizer, argument, short_name(argument), template)
+    return Trajectories(request, model, tokenizer, argument, name, template)
+
+
+def gguf_file(argument: str) -> Path:
+    """A file of llama.cpp's format, whose weights transformers makes floats of again.
+
+    Raises:
+        ConjureError: It is not there, or nothing is that reads it.
+    """
+    path = known_path(argument)
+    if not path.is_file():
+        raise ConjureError(
+            f"There is no file {argument!r}: trajectories:FILE.gguf reads a local one."
+        )
+    if find_spec("gguf") is None:
+        raise ConjureError(
+            f"{argument!r} is read with the package gguf: pip install 'conjure[evaluate]'."
+        )
+    return path
 
 
 def build(request: Request, argument: str | None) -> Trajectories:

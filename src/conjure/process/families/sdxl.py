@@ -127,9 +127,12 @@ def _encoders(
 
     def encode_windows(prompt: str) -> Condition:
         """Each window by both encoders; the pooled vector is that of the first."""
+        windows = [
+            clip_windows(pipeline, tokenizer, prompt)[0].to(device) for tokenizer, _ in pairs
+        ]
         outputs = [
-            encoder(clip_windows(pipeline, tokenizer, prompt).to(device), output_hidden_states=True)
-            for tokenizer, encoder in pairs
+            encoder(tokens, output_hidden_states=True)
+            for tokens, (_, encoder) in zip(windows, pairs, strict=True)
         ]
         pooled = outputs[-1][0][:1]
         return {

@@ -299,18 +299,21 @@ def state_size(
     return height, width
 
 
-def clip_windows(pipeline: Any, tokenizer: Any, prompt: str) -> Tensor:
-    """A prompt's tokens in windows of CLIP's length, each with start, end and padding."""
+def clip_windows(pipeline: Any, tokenizer: Any, prompt: str) -> tuple[Tensor, Tensor]:
+    """A prompt's tokens in windows of an encoder's length, each with start, end and padding.
+
+    Returns:
+        The tokens and which of them are no padding, ``(windows, length)`` each.
+    """
     text = as_encoded(pipeline, tokenizer, prompt)
     tokens = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    start, *_, end = tokenizer("a").input_ids
     room = tokenizer.model_max_length - 2
     parts = [tokens[at : at + room] for at in range(0, max(1, len(tokens)), room)]
     pad = tokenizer.pad_token_id
-    rows = [
-        [tokenizer.bos_token_id, *part, tokenizer.eos_token_id, *[pad] * (room - len(part))]
-        for part in parts
-    ]
-    return torch.tensor(rows)
+    rows = [[start, *part, end, *[pad] * (room - len(part))] for part in parts]
+    own = torch.tensor([len(part) + 2 for part in parts])[:, None]
+    return torch.tensor(rows), (torch.arange(room + 2) < own).long()
 
 
 def dynamic_shift(config: Mapping[str, Any], tokens: int) -> dict[str, Any]:

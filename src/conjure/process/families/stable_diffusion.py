@@ -1,4 +1,7 @@
-"""Stable Diffusion 1.x and 2.x, and LCMs made of them: a UNet on latents, one CLIP encoder."""
+"""Stable Diffusion 1.x and 2.x, LCMs made of them, and their like: a UNet, one text encoder.
+
+That is CLIP's, or one that masks the pads of its prompts (``use_attention_mask``), such as BERT.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from conjure.process.families.shared import (
     clip_windows,
     embedded_guidance,
     load_pipeline,
+    masked_mean,
     networks_of,
     read_scheduler,
     state_size,
@@ -55,6 +59,7 @@ def _family(source: Source, kind: Any) -> Family:
     refuse_other_inputs(source, config)
     usual = LCM_GUIDANCE if kind.__name__.startswith("LatentConsistency") else GUIDANCE
     guidance = embedded_guidance(source, usual, taken=bool(config.get("time_cond_proj_dim")))
+    masks_pads = bool(getattr(encoder.config, "use_attention_mask", False))  # as diffusers asks
     schedule, prediction = read_scheduler(pipeline)
     size = state_size(source, config.sample_size, pipeline.vae_scale_factor)
 
@@ -65,21 +70,30 @@ def _family(source: Source, kind: Any) -> Family:
         return {"encoder_hidden_states": states}
 
     def encode_windows(prompt: str) -> Condition:
-        windows = clip_windows(pipeline, tokenizer, prompt).to(source.device)
-        states = encoder(windows)[0]
+        windows, mask = clip_windows(pipeline, tokenizer, prompt)
+        states = states_of(windows, mask)[0]
         return {"encoder_hidden_states": states.reshape(1, -1, states.shape[-1])}
 
+    def states_of(tokens: Tensor, mask: Tensor) -> Any:
+        told = mask.to(source.device) if masks_pads else None
+        return encoder(tokens.to(source.device), attention_mask=told)
+
     def text_features(prompts: Sequence[str]) -> Mapping[str, Tensor]:
-        """``pooled``, CLIP's vector at the end token; ``mean``, over the prompt's own tokens."""
+        """``pooled``, CLIP's vector at the end token; ``mean``, over the prompt's own tokens.
+
+        Encoders that mask their pads are sentence encoders, whose authors take the mean over all
+        tokens, start and end too (Reimers & Gurevych, 2019): they have that alone.
+        """
         texts = [as_encoded(pipeline, tokenizer, prompt) for prompt in prompts]
         tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
-        output = encoder(tokens.input_ids.to(source.device))
-        own = tokens.attention_mask.clone()
+        output, own = states_of(tokens.input_ids, tokens.attention_mask), tokens.attention_mask
+        if masks_pads:
+            return {"mean": masked_mean(output.last_hidden_state, own)}
+        own = own.clone()
         own[:, 0] = 0  # the start
         own[torch.arange(len(own)), own.sum(1)] = 0  # the end
         own[own.sum(1) == 0, 1] = 1  # of the empty prompt, the end is all there is
-        weight = own.to(output.last_hidden_state)[:, :, None]
-        mean = (output.last_hidden_state * weight).sum(1) / weight.sum(1)
+        mean = masked_mean(output.last_hidden_state, own)
         return {"pooled": output.pooler_output, "mean": mean}
 
     def denoise(x: Tensor, timestep: float, condition: Condition) -> Tensor:

@@ -12,20 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .common import (
-    GENERATOR_STYLES,
-    HERE,
-    JUDGE_STYLES,
-    Budget,
-    load_checkpoint,
-    log_line,
-    save_checkpoint,
-    seed_everything,
-    write_atomically,
-    write_json,
-)
-from .data import load_labels, load_pictures
-from .render import on_white
+from recipes.common import Budget, descend, seed_everything, train, write_atomically, write_json
+from recipes.drawings.data import GENERATOR_STYLES, JUDGE_STYLES, load_labels, load_pictures
+from recipes.drawings.render import on_white
+
+HERE = Path(__file__).resolve().parent
 
 WEIGHTS, LABELS = HERE / "judge.safetensors", HERE / "judge.json"
 SIDE, WIDTH = 32, 128
@@ -129,41 +120,26 @@ def train_judge(work: Path, minutes: float = 20.0, device: str = "cpu", batch: i
     table = [entry for entry in load_labels(work) if entry["seen"]]
     labels = list(range(len(table)))
     model = make_judge().to(device)
-    scale = nn.Parameter(torch.tensor(2.5, device=device))
+    scale = nn.ParameterList([torch.tensor(2.5, device=device)])
     optimizer = torch.optim.AdamW(
-        [*model.parameters(), scale], lr=peak_rate, weight_decay=0.05, fused=True
+        [*model.parameters(), *scale], lr=peak_rate, weight_decay=0.05, fused=True
     )
-    path = work / "judge.pt"
-    state, step, spent = load_checkpoint(path), 0, 0.0
-    if state is not None:
-        model.load_state_dict(state["model"])
-        scale.data.copy_(state["scale"])
-        if "optimizer" in state:
-            optimizer.load_state_dict(state["optimizer"])
-        step, spent = state["step"], state["spent"]
-    random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
-    budget, saved = Budget(minutes, spent), spent
-    while budget.progress < 1:
+
+    def learn(
+        budget: Budget, random: torch.Generator, rng: np.random.Generator
+    ) -> dict[str, float]:
         chosen = rng.choice(labels, batch, replace=False)
         sides = np.array([two_drawings(drawings[row], rng) for row in chosen])
         inputs = augment(pictures[torch.from_numpy(sides.T.reshape(-1).copy())], random)
         embedded = functional.normalize(model(inputs.to(device)), dim=-1)
-        logits = embedded[:batch] @ embedded[batch:].T * scale.exp()
+        logits = embedded[:batch] @ embedded[batch:].T * scale[0].exp()
         truth = torch.arange(batch, device=device)
         loss = functional.cross_entropy(logits, truth) + functional.cross_entropy(logits.T, truth)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(peak_rate)
-        optimizer.step()
-        step += 1
-        if step % 20 == 0:
-            log_line(work / "judge.jsonl", step=step, seconds=round(budget.spent), loss=loss.item())
-        if budget.spent - saved > 120 or budget.progress >= 1:
-            saved = budget.spent
-            save_checkpoint(path, {"model": model.state_dict(), "scale": scale.detach(),
-                                   "optimizer": optimizer.state_dict(), "step": step,
-                                   "spent": saved})  # fmt: skip
+        descend(model, optimizer, loss, peak_rate * budget.share())
+        return {"loss": loss.item()}
+
+    parts = {"model": model, "scale": scale, "optimizer": optimizer}
+    train(work, "judge", minutes, parts, learn, seed)
     model = model.cpu().eval()
     weights = {f"network.{name}": value for name, value in model.state_dict().items()}
     plain = pictures[:, :3] + 1 - pictures[:, 3:]

@@ -7,8 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from .common import SIZE
-
+SIZE = 64  # pixels a side, of every drawing
 RENDER_SIZE = 192
 CONTENT = 58  # of SIZE pixels: every vendor's own margin is cut and this one put in its place
 

@@ -1,12 +1,12 @@
-"""What every stage shares: the work folder, atomic files, seeds, wall-clock budgets."""
+"""What every recipe shares: atomic files, seeds, precision, training by wall clock."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-SIZE = 64
-GENERATOR_STYLES = ("noto", "fluent-emoji", "fluent-emoji-flat")
-JUDGE_STYLES = ("twemoji", "emojione", "fxemoji", "streamline-emojis")
-STATES = ("states.npy", "lengths.npy", "places.npy")  # what the texts' encoder made of them
-LIKENED = "likened.pt"  # the encoder as it was before it was attuned
-HERE = Path(__file__).resolve().parent
+LOGGED, SAVED = 50, 240.0  # steps between lines of a loss curve; seconds between checkpoints
 
 
 def seed_everything(seed: int) -> torch.Generator:
@@ -53,11 +48,6 @@ def halves_pay(rows: int = 2048, width: int = 512, repeats: int = 5) -> bool:
             times.append(time.perf_counter() - started)
         best.append(min(times))
     return best[0] > 1.5 * best[1]
-
-
-def held_out(key: str, one_in: int = 10) -> bool:
-    """Whether a composition, or a concept, is kept from training: by a hash of what it is."""
-    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % one_in == 0
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -97,18 +87,6 @@ def log_line(path: Path, **values: Any) -> None:
         file.write(json.dumps(values) + "\n")
 
 
-def unfinished_log(work: Path, stage: str) -> Path:
-    """Where a stage that is not resumed logs until it is done; what a killed one left is gone."""
-    path = work / f"{stage}.part.jsonl"
-    forget(work, path.name)
-    return path
-
-
-def finish_log(work: Path, stage: str) -> None:
-    """Its log gets its name, by which the stage is known to be done."""
-    (work / f"{stage}.part.jsonl").replace(work / f"{stage}.jsonl")
-
-
 def descend(
     model: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float
 ) -> None:
@@ -119,6 +97,40 @@ def descend(
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
+
+
+def train(work: Path, stage: str, minutes: float, parts: Mapping[str, Any],
+          learn: Callable[[Budget, torch.Generator, np.random.Generator], Mapping[str, float]],
+          seed: int = 0) -> None:  # fmt: skip
+    """Take steps until the budget is spent, from the last checkpoint if there is one.
+
+    Args:
+        work: Where `STAGE.pt` and the loss curve `STAGE.jsonl` are.
+        stage: Its name.
+        minutes: Of the budget.
+        parts: What the checkpoint keeps: models and optimizers.
+        learn: One step, which returns its losses by name.
+        seed: Of the generators that it is given, which differ with each start.
+    """
+    found = load_checkpoint(work / f"{stage}.pt") or {"step": 0, "spent": 0.0}
+    for name, part in parts.items():
+        if name in found:
+            part.load_state_dict(found[name])
+    step, budget = found["step"], Budget(minutes, found["spent"])
+    random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
+    saved, losses = budget.spent, defaultdict[str, list[float]](list)
+    while budget.progress < 1:
+        for name, value in learn(budget, random, rng).items():
+            losses[name].append(value)
+        step += 1
+        if step % LOGGED == 0:
+            means = {name: float(np.mean(values)) for name, values in losses.items()}
+            log_line(work / f"{stage}.jsonl", step=step, seconds=round(budget.spent), **means)
+            losses.clear()
+        if budget.spent - saved > SAVED or budget.progress >= 1:
+            saved = budget.spent
+            kept = {name: part.state_dict() for name, part in parts.items()}
+            save_checkpoint(work / f"{stage}.pt", {**kept, "step": step, "spent": saved})
 
 
 class Budget:
@@ -142,12 +154,12 @@ class Budget:
         """Fraction of the budget gone, at most 1."""
         return min(1.0, self.spent / self.total)
 
-    def rate(self, peak: float, warmup: float = 0.02, hold: float = 0.0) -> float:
-        """Learning rate now: a linear warm-up, `peak` held until `hold`, a cosine down to 0."""
+    def share(self, warmup: float = 0.01, hold: float = 0.0) -> float:
+        """Of the highest rate now: a linear warm-up, 1 until `hold`, a cosine down to 0."""
         done = self.progress
         if done < warmup:
-            return peak * (done + 1e-3) / (warmup + 1e-3)
+            return (done + 1e-3) / (warmup + 1e-3)
         if done < hold:
-            return peak
+            return 1.0
         start = max(warmup, hold)
-        return float(peak * 0.5 * (1 + np.cos(np.pi * (done - start) / (1 - start))))
+        return float(0.5 * (1 + np.cos(np.pi * (done - start) / (1 - start))))

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from .common import GENERATOR_STYLES, JUDGE_STYLES, forget, held_out, write_atomically, write_json
+from recipes.common import forget, write_atomically, write_json
+
 from .render import rasterise
 
+GENERATOR_STYLES = ("noto", "fluent-emoji", "fluent-emoji-flat")
+JUDGE_STYLES = ("twemoji", "emojione", "fxemoji", "streamline-emojis")
 PACKAGES = {
     "noto": ("@iconify-json/noto", "1.2.9"),
     "fluent-emoji": ("@iconify-json/fluent-emoji", "1.2.7"),
@@ -37,30 +40,11 @@ SHA256 = {
     "emojibase": "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a",
 }
 # Signs rather than pictures: their drawings say nothing that a drawing could teach.
-LEFT_OUT_SUBGROUPS = frozenset(
-    [
-        "skin-tone",
-        "hair-style",
-        "zodiac",
-        "arrow",
-        "av-symbol",
-        "math",
-        "punctuation",
-        "currency",
-        "keycap",
-        "alphanum",
-        "gender",
-        "other-symbol",
-        "country-flag",
-        "subdivision-flag",
-        "flag",
-        "religion",
-        "family",
-        "transport-sign",
-        "warning",
-        "geometric",
-    ]
-)
+LEFT_OUT_SUBGROUPS = frozenset([
+    "skin-tone", "hair-style", "zodiac", "arrow", "av-symbol", "math", "punctuation", "currency",
+    "keycap", "alphanum", "gender", "other-symbol", "country-flag", "subdivision-flag", "flag",
+    "religion", "family", "transport-sign", "warning", "geometric",
+])  # fmt: skip
 LEFT_OUT_PHRASES = (
     "facing right", "o’clock", "-thirty", "button", "small square", "medium square", "medium-small",
     ": beard", ": red hair", ": curly hair", ": white hair", ": bald", ": blond hair",
@@ -77,6 +61,11 @@ LEFT_OUT_PHRASES = (
     "railway car", "suspension rail", "mountain railway", "station", "convenience store",
     "japanese post office", "department store", "first quarter", "new moon face", "hollow red",
 )  # fmt: skip
+
+
+def held_out(key: str, one_in: int = 10) -> bool:
+    """Whether a composition, or a concept, is kept from training: by a hash of what it is."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % one_in == 0
 
 
 def fetch(name: str, folder: Path) -> Path:
@@ -213,7 +202,7 @@ def build(work: Path) -> None:
     for row, i in enumerate(kept):
         table[i]["styles"] = [s for s in drawings if row in arrays[f"{s}/index"]]
     write_json(work / "labels.json", [table[i] for i in kept])
-    forget(work, "teacher.npz", "texts.json", "examples.npz", "captions.json")
+    forget(work, "examples.npz", "captions.json")
 
 
 def load_pictures(work: Path, style: str) -> tuple[np.ndarray, np.ndarray]:
