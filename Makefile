@@ -19,7 +19,7 @@ MINILM ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help compare test lint format docs lists numbers bench trials pictures emoji lock clean
+.PHONY: help compare test lint format docs lists numbers bench trials pictures emoji recipe-check lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -83,6 +83,10 @@ pictures: .venv/.runtime  ## the pictures of the README and the docs, drawn anew
 emoji: .venv/.development  ## make the embedded model again, from data to model card (hours on a CPU)
 	$(PIP) -r recipes/emoji/requirements.txt
 	$(BIN)/python -m recipes.emoji all --device $(DEVICE) $(if $(DATA),--data "$(DATA)")
+
+recipe-check: .venv/.development  ## the recipe of the embedded model from end to end, at a fiftieth of its length
+	$(PIP) -r recipes/emoji/requirements.txt
+	$(BIN)/python -m recipes.emoji all --share 0.02 --work .emoji-work/check --folder .emoji-work/check/model
 
 COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --annotation-style=line

@@ -87,6 +87,14 @@ def log_line(path: Path, **values: Any) -> None:
         file.write(json.dumps(values) + "\n")
 
 
+def forget_lines(path: Path, step: int) -> None:
+    """Drop a loss curve's lines after a step: a kill undid them, and they are made again."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = "".join(line for line in lines if json.loads(line)["step"] <= step)
+        write_atomically(path, lambda p: p.write_text(kept, encoding="utf-8"))
+
+
 def descend(
     model: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float
 ) -> None:
@@ -117,6 +125,7 @@ def train(work: Path, stage: str, minutes: float, parts: Mapping[str, Any],
         if name in found:
             part.load_state_dict(found[name])
     step, budget = found["step"], Budget(minutes, found["spent"])
+    forget_lines(work / f"{stage}.jsonl", step)
     random, rng = seed_everything(seed + step), np.random.default_rng([seed, step])
     saved, losses = budget.spent, defaultdict[str, list[float]](list)
     while budget.progress < 1:

@@ -15,7 +15,7 @@ import numpy as np
 
 from recipes.common import forget, write_atomically, write_json
 
-from .render import rasterise
+from .render import on_white, rasterise
 
 GENERATOR_STYLES = ("noto", "fluent-emoji", "fluent-emoji-flat")
 JUDGE_STYLES = ("twemoji", "emojione", "fxemoji", "streamline-emojis")
@@ -214,3 +214,10 @@ def load_pictures(work: Path, style: str) -> tuple[np.ndarray, np.ndarray]:
 def load_labels(work: Path) -> list[dict[str, Any]]:
     """The table of labels that `build` wrote."""
     return json.loads((work / "labels.json").read_text(encoding="utf-8"))
+
+
+def all_drawings(work: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The generator's vendors' drawings on white, [D, 3, SIZE, SIZE] in [0, 1]; their rows [D]."""
+    pairs = [load_pictures(work, style) for style in GENERATOR_STYLES]
+    pixels = np.concatenate([on_white(rgba) for _, rgba in pairs]).transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(pixels), np.concatenate([rows for rows, _ in pairs])

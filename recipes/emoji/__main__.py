@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recipes.drawings import data as data_stage
-from recipes.judge import judge as judge_stage
 
+from . import HERE
 from . import autoencoder as autoencoder_stage
 from . import denoiser as denoiser_stage
 from . import examples as examples_stage
@@ -21,27 +20,16 @@ from .export import export as export_model
 from .shapes import try_shapes
 from .withheld import write_hashes
 
-HERE = Path(__file__).resolve().parent
-
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 FOLDER = HERE.parents[1] / "src" / "conjure" / "models" / "emoji"
 
 Work = Annotated[Path, typer.Option(help="Where rasters, latents and checkpoints are kept.")]
 Minutes = Annotated[float, typer.Option(help="Wall-clock budget; a stopped run resumes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda …")]
-Share = Annotated[
-    float,
-    typer.Option(min=0.001, help="Of every stage's minutes: a few hundredths try the recipe out."),
-]
+Share = Annotated[float, typer.Option(min=0.001, help="Of every stage's minutes, to try it out.")]
 Target = Annotated[Path, typer.Option(help="The pipeline's folder.")]
-Only = Annotated[
-    list[str] | None,
-    typer.Option(help="A figure's name, to print it alone (may be repeated)."),
-]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", help="A folder with STS-B, STS-B-dev, SICK-R, RG65 and SimLex-999."),
-]
+Only = Annotated[list[str] | None, typer.Option(help="A figure, alone; may be repeated.")]
+Data = Annotated[Path | None, typer.Option("--data", help="A folder of the similarity tasks.")]
 WORK = Path(".emoji-work")
 BUDGETS = {"autoencoder": 50.0, "denoiser": 600.0}  # minutes
 
@@ -50,13 +38,6 @@ BUDGETS = {"autoencoder": 50.0, "denoiser": 600.0}  # minutes
 def data(work: Work = WORK) -> None:
     """Download and check the packages, rasterise the drawings, list the labels."""
     data_stage.build(work)
-
-
-@app.command()
-def judge(work: Work = WORK, minutes: Minutes = 30, device: Device = "cpu") -> None:
-    """Train the judge on the vendors withheld from the generator."""
-    judge_stage.train_judge(work, minutes, device)
-    typer.echo(json.dumps(judge_stage.ceiling(work)))
 
 
 @app.command()
@@ -123,7 +104,7 @@ def everything(
     benchmarks: Data = None,
     share: Share = 1.0,
 ) -> None:
-    """Every stage in order. The judge stays as it is: `judge` would make another yardstick."""
+    """Every stage in order. The judge stays as it is."""
     if share != 1 and folder.resolve() == FOLDER:
         raise typer.BadParameter("a model that is only tried needs a --folder of its own")
     minutes = {stage: share * budget for stage, budget in BUDGETS.items()}

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recipes.common import Budget, descend, fast, forget, load_checkpoint, train
-from recipes.drawings.data import GENERATOR_STYLES, load_labels, load_pictures
-from recipes.drawings.render import on_white
+from recipes.drawings.data import all_drawings, load_labels
 
 from .scenes import painted_scenes
 from .withheld import training_scenes
@@ -36,14 +35,12 @@ def make_autoencoder() -> AutoencoderTiny:
 
 def codec_pictures(work: Path, scenes: int = 8000) -> Tensor:
     """The drawings of the generator's vendors, and scenes: [N, 3, 64, 64] uint8."""
-    table, drawings = load_labels(work), []
-    shown = np.array([not entry["held_out"] for entry in table])
-    for style in GENERATOR_STYLES:
-        index, rgba = load_pictures(work, style)
-        drawings.append(on_white(rgba[shown[index]]))
-    pixels = [(np.concatenate(drawings) * 255).round().astype(np.uint8)]
-    pixels.append(np.stack(list(painted_scenes(training_scenes(table, scenes, 1), work, 1))))
-    return torch.from_numpy(np.concatenate(pixels).transpose(0, 3, 1, 2).copy())
+    table, (drawings, rows) = load_labels(work), all_drawings(work)
+    shown = np.array([not entry["held_out"] for entry in table])[rows]
+    pixels = [(drawings[shown] * 255).round().astype(np.uint8)]
+    painted = np.stack(list(painted_scenes(training_scenes(table, scenes, 1), work, 1)))
+    pixels.append(painted.transpose(0, 3, 1, 2))
+    return torch.from_numpy(np.concatenate(pixels))
 
 
 def jitter(pictures: Tensor, random: torch.Generator) -> Tensor:

@@ -13,12 +13,11 @@ from benchmarks.scale import rows as scale_rows
 from recipes.common import write_atomically
 from recipes.drawings.data import PACKAGES, SHA256
 
+from . import HERE
 from .curves import STAGES, load_curves
 from .evaluate import GUIDANCE, REPORT
 from .sheets import COLUMNS, EACH, IMAGES, STEPS, STYLES
 from .wordnet import WORDNET_SHA256
-
-HERE = Path(__file__).resolve().parent
 
 TEMPLATE, PAGE = HERE / "card.md", HERE / "page.md"
 

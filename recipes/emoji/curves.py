@@ -10,7 +10,7 @@ import numpy as np
 
 from recipes.common import write_json
 
-HERE = Path(__file__).resolve().parent
+from . import HERE
 
 CURVES = HERE / "curves.json"
 STAGES = ("autoencoder", "denoiser")
@@ -24,7 +24,7 @@ def keep_curves(work: Path) -> None:
         path = work / f"{stage}.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines()
-            rows = that_stand([row for row in map(json.loads, lines) if "loss" in row])
+            rows = [json.loads(line) for line in lines]
             parts = np.array_split(np.arange(len(rows)), min(POINTS, len(rows)))
             kept[stage] = {
                 "minutes": [round(rows[part[-1]]["seconds"] / 60, 2) for part in parts],
@@ -32,21 +32,6 @@ def keep_curves(work: Path) -> None:
                 "loss": [round(float(np.mean([rows[i]["loss"] for i in p])), 5) for p in parts],
             }
     write_json(CURVES, kept)
-
-
-def that_stand(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without those of steps that were lost with a kill, and made again from the last checkpoint.
-
-    >>> log = [{"step": 1, "seconds": 5}, {"step": 2, "seconds": 9}, {"step": 2, "seconds": 8}]
-    >>> [row["seconds"] for row in that_stand(log)]
-    [5, 8]
-    """
-    kept: list[dict[str, Any]] = []
-    for row in rows:
-        while kept and (kept[-1]["step"] >= row["step"] or kept[-1]["seconds"] >= row["seconds"]):
-            kept.pop()
-        kept.append(row)
-    return kept
 
 
 def load_curves() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recipes.common import Budget, fast, load_checkpoint, seed_everything, train
+from recipes.optimizer import Optimizer
 
 from .examples import load_captions, load_examples
 from .texts import (
@@ -29,7 +30,7 @@ from .texts import (
 
 STEPS = 1000
 LOG_SNR, SHIFT = 10.0, -2.0
-RATE, BATCH = 3e-3, 128
+BATCH = 128
 HOLD = 0.7  # of the budget: until then the rate stays, then it falls to nothing
 SHOWN = 4096  # captions by whose states the first layer is made
 
@@ -129,59 +130,6 @@ def _pooled(
     logits = logits + functional.pad(gain, (1, 0))[:, None, None]
     pooled = (torch.softmax(logits, -1).to(v.dtype) @ v).flatten(1)
     return part.norm2(part.proj(pooled))
-
-
-class Optimizer:
-    """Muon for matrices, a convolution's weight being one, and AdamW for the rest.
-
-    Muon (Jordan et al., 2024) learned these drawings from a third of the samples that AdamW needed.
-    """
-
-    def __init__(self, model: nn.Module, rate: float = RATE) -> None:
-        """Sort the parameters of a network whose weights are in ``channels_last``."""
-        self.parameters = list(model.parameters())
-        ends = ("conv_in", "conv_out", "time_embedding")
-        inner = [p for name, p in model.named_parameters() if not name.startswith(ends)]
-        self.wide = [p for p in inner if p.ndim > 1 and min(len(p), p[0].numel()) >= 16]
-        self.matrices = [nn.Parameter(as_matrix(p.detach())) for p in self.wide]
-        wide = set(map(id, self.wide))
-        rest = [p for p in self.parameters if id(p) not in wide]
-        self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                self.matrices, rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
-            ),
-            torch.optim.AdamW(rest, rate / 2, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
-        ]
-        for part in self.parts:
-            for group in part.param_groups:
-                group["peak"] = group["lr"]
-
-    def step(self, loss: Tensor, share: float) -> None:
-        """Down a loss, at this share of the highest rates, gradients clipped to norm 1."""
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        for parameter, matrix in zip(self.wide, self.matrices, strict=True):
-            matrix.grad = None if parameter.grad is None else as_matrix(parameter.grad)
-        for part in self.parts:
-            for group in part.param_groups:
-                group["lr"] = share * group["peak"]
-            part.step()
-
-    def state_dict(self) -> list[dict[str, Any]]:
-        """Of both."""
-        return [part.state_dict() for part in self.parts]
-
-    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Of both."""
-        for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
-
-
-def as_matrix(weight: Tensor) -> Tensor:
-    """[O, I] as it is; [O, I, H, W] in ``channels_last`` as [O, H·W·I], a view of the same."""
-    return weight if weight.ndim == 2 else weight.permute(0, 2, 3, 1).flatten(1)
 
 
 def noised(clean: Tensor, alphas: Tensor,

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import numpy as np
 import torch
 import typer
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
-from torch import Tensor
 
 import conjure
 from conjure.evaluate import Conventions
@@ -24,11 +24,10 @@ from recipes.common import write_json
 from recipes.drawings.data import load_labels
 from recipes.judge.judge import Judge, ceiling
 
+from . import HERE
 from .exams import compositions, concepts, neighbours, rate, synonyms_found
 from .learned import diversity, encoded, learned, sharpness, told
 from .sheets import draw_sheets, generate
-
-HERE = Path(__file__).resolve().parent
 
 GUIDANCE = 3.0  # of pictures
 TASKS = ("STS-B-dev", *SEVEN, "RG65", "MC30", "SimLex-999")
@@ -177,9 +176,7 @@ def evaluate(work: Path, folder: Path, data: Path | None = None,
     if figures.get("model") != model:
         figures = {"model": model}
 
-    def encode(pictures: Tensor) -> Tensor:
-        return encoded(pipeline, pictures)
-
+    encode = partial(encoded, pipeline)
     wanted: dict[str, Callable[[], Any]] = {
         "weights": lambda: weights(pipeline),
         "judge": lambda: ceiling(work),

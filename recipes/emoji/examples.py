@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from recipes.common import forget, write_atomically, write_json
-from recipes.drawings.data import GENERATOR_STYLES, load_labels, load_pictures
-from recipes.drawings.render import on_white
+from recipes.drawings.data import all_drawings, load_labels
 
 from .autoencoder import load_autoencoder
 from .captions import captions
@@ -85,7 +84,8 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
         own = (entry["label"], *captions(entry, VARIANTS, seed))
         label_texts[row] = [number(texts, text) for text in own]
     scene_texts = np.array([number(texts, scene.caption) for scene in scenes])
-    latents, owners = drawing_latents(work, device)
+    pixels, owners = all_drawings(work)
+    latents = encode_pictures(work, torch.from_numpy(pixels) * 2 - 1, device)
     arrays = {
         "drawings": owners, "label_texts": label_texts, "scene_texts": scene_texts,
         "latents": np.concatenate([latents, scene_latents(work, scenes, device, seed)]),
@@ -123,14 +123,6 @@ def load_examples(work: Path, labels: int | None = None) -> Examples:
 def number(texts: dict[str, int], text: str) -> int:
     """A text's number; a new one where it is new."""
     return texts.setdefault(text, len(texts))
-
-
-def drawing_latents(work: Path, device: str) -> tuple[np.ndarray, np.ndarray]:
-    """Every drawing of the generator's vendors as it is: half latents, and their label rows."""
-    pairs = [load_pictures(work, style) for style in GENERATOR_STYLES]
-    pixels = np.concatenate([on_white(rgba) for _, rgba in pairs]).transpose(0, 3, 1, 2)
-    rows = np.concatenate([index for index, _ in pairs])
-    return encode_pictures(work, torch.from_numpy(pixels.copy()) * 2 - 1, device), rows
 
 
 def scene_latents(work: Path, scenes: Sequence[Scene], device: str, seed: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -108,23 +108,19 @@ def concepts(process: Process, encode: Any, table: list[dict[str, Any]], work: P
     return [float(each.mean()), *map(float, np.quantile(again, (0.025, 0.975)))]
 
 
-def triples(table: list[dict[str, Any]], count: int, seed: int) -> Iterable[tuple[str, str, str]]:
-    """(a, b, c): a and b of one CLDR subgroup, c of another group."""
-    rng = np.random.default_rng([seed, 1])
-    while count:
-        first = table[rng.integers(len(table))]
-        near = [e for e in table if e["subgroup"] == first["subgroup"] and e is not first]
-        far = [e for e in table if e["group"] != first["group"]]
+def triples(table: list[dict[str, Any]], count: int = 300,
+            seed: int = 0) -> list[tuple[str, str, str]]:  # fmt: skip
+    """(a, b, c): a and b of one CLDR subgroup, c of another group; the first version's labels."""
+    rng, known = np.random.default_rng([seed, 1]), [entry for entry in table if entry["seen"]]
+    found = list[tuple[str, str, str]]()
+    while len(found) < count:
+        first = known[rng.integers(len(known))]
+        near = [e for e in known if e["subgroup"] == first["subgroup"] and e is not first]
+        far = [e for e in known if e["group"] != first["group"]]
         if near:
             second, third = near[rng.integers(len(near))], far[rng.integers(len(far))]
-            yield first["label"], second["label"], third["label"]
-            count -= 1
-
-
-def known_triples(table: list[dict[str, Any]], count: int = 300,
-                  seed: int = 0) -> list[tuple[str, str, str]]:  # fmt: skip
-    """Triples of the first version's labels."""
-    return list(triples([entry for entry in table if entry["seen"]], count, seed))
+            found.append((first["label"], second["label"], third["label"]))
+    return found
 
 
 def apart(process: Process, pairs: Sequence[tuple[str, str]], samples: int = 1,
@@ -152,7 +148,7 @@ def neighbours(process: Process, pipeline: Any, table: list[dict[str, Any]], wor
         ``conjuring``; ``text encoder``, what the text can tell; ``pixels``, what pictures alone
         would, where a style has all three drawings.
     """
-    chosen = known_triples(table, count)
+    chosen = triples(table, count)
     pairs = [pair for a, b, c in chosen for pair in ((a, b), (a, c))]
     ways = {"conjuring": apart(process, pairs), "text encoder": text_distances(pipeline, pairs)}
     nearer = {way: d.reshape(-1, 2) for way, d in ways.items()}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.drawings.data import GENERATOR_STYLES, load_pictures
+from recipes.drawings.data import GENERATOR_STYLES, all_drawings, load_pictures
 from recipes.drawings.render import on_white
 from recipes.judge.judge import Judge, embed
 
@@ -21,14 +21,6 @@ from .withheld import training_scenes
 
 LOG_SNRS = (0.9, -0.6, -1.7, -2.6, -3.7)
 COUNT = 256
-
-
-def all_drawings(work: Path) -> tuple[Tensor, Tensor]:
-    """The generator's vendors' drawings on white, [D, 3, 64, 64] in [0, 1], and their rows [D]."""
-    pairs = [load_pictures(work, style) for style in GENERATOR_STYLES]
-    pixels = np.concatenate([on_white(rgba) for _, rgba in pairs]).transpose(0, 3, 1, 2)
-    rows = np.concatenate([index for index, _ in pairs])
-    return torch.from_numpy(pixels.copy()), torch.from_numpy(rows)
 
 
 @torch.inference_mode()
@@ -83,7 +75,7 @@ def learned(pipeline: Any, table: list[dict[str, Any]], work: Path,
         By row and picture a figure for each of `LOG_SNRS`. ``mean``: of the label's drawings,
         without a look at the state; ``remembered``: these, weighed by how well they explain it.
     """
-    pictures, rows = all_drawings(work)
+    pictures, rows = map(torch.from_numpy, all_drawings(work))
     latents = encoded(pipeline, pictures)
     shown = torch.isin(rows, torch.tensor(learned_rows(table, labels)))
     variance = float(latents[shown].var())
@@ -117,7 +109,7 @@ def gradient(pictures: Tensor) -> float:
 def sharpness(pipeline: Any, pictures: Tensor, labels: Sequence[str],
               table: list[dict[str, Any]], work: Path) -> float:  # fmt: skip
     """`gradient` of pictures over that of real drawings of their labels, through the codec."""
-    drawings, rows = all_drawings(work)
+    drawings, rows = map(torch.from_numpy, all_drawings(work))
     wanted = {table[row]["label"]: row for row in range(len(table))}
     chosen = torch.isin(rows, torch.tensor([wanted[label] for label in labels]))
     latents = encoded(pipeline, drawings[chosen])
@@ -128,7 +120,7 @@ def sharpness(pipeline: Any, pictures: Tensor, labels: Sequence[str],
 def told(pictures: Tensor, labels: Sequence[str], table: list[dict[str, Any]],
          work: Path) -> np.ndarray:  # fmt: skip
     """Of each picture whether the nearest of all real drawings, to the judge, is of its label."""
-    drawings, rows = all_drawings(work)
+    drawings, rows = map(torch.from_numpy, all_drawings(work))
     model = Judge().model
     near = embed(model, pictures) @ torch.cat([embed(model, p) for p in drawings.split(256)]).T
     found = rows[near.argmax(1)].tolist()

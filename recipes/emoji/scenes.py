@@ -9,25 +9,19 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from recipes.drawings.data import GENERATOR_STYLES, held_out, load_pictures
-from recipes.drawings.render import SIZE
+from recipes.drawings.paint import COLOURS, Item, paint
 
 from .captions import article
 
-COLOURS = {
-    "red": (222, 40, 40), "orange": (245, 140, 20), "yellow": (250, 212, 40),
-    "green": (50, 160, 70), "blue": (45, 105, 225), "purple": (135, 70, 190),
-    "pink": (245, 130, 185), "brown": (135, 85, 50),
-}  # fmt: skip
 NUMBERS = ("one", "two", "three", "four", "five", "six")
 RELATIONS = {
     "left": ("{a} to the left of {b}", "{a} on the left of {b}", "{a} left of {b}",
@@ -59,19 +53,9 @@ SUBGROUPS = (
     "music", "musical-instrument", "household", "tool", "sound", "computer", "book-paper",
     "place-building", "place-other", "phone", "light-video", "arts-crafts", "office", "hotel",
 )  # fmt: skip
+MANY, OFTEN = range(1, 7), (2, 4, 4, 4, 1, 1)  # how often there are one to six of a thing
 KINDS = ("count", "colour", "relation", "near", "place", "size", "ground", "absence", "both")
 WEIGHTS = (0.14, 0.14, 0.3, 0.08, 0.1, 0.06, 0.05, 0.05, 0.08)  # relations are learned last
-
-
-@dataclass(frozen=True)
-class Item:
-    """One drawing in a scene: the label's row, centre and side (of the picture's), a colour."""
-
-    row: int
-    x: float = 0.5
-    y: float = 0.5
-    side: float = 0.9
-    colour: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +136,7 @@ def plan(
     """A scene of a kind, at random."""
     one, two = rng.sample(rows, 2)
     a, b = table[one]["label"], table[two]["label"]
-    return PLANS[kind](one, a, two, b, rng)
+    return PLANS[kind](one, a, two, b, rng=rng)
 
 
 def count_scene(one: int, a: str, number: int, rng: random.Random,
@@ -196,18 +180,6 @@ def relation_scene(one: int, a: str, two: int, b: str, relation: str,
     items = tuple(Item(r, x, y, side) for r, (x, y) in zip((one, two), places, strict=True))
     caption = rng.choice(RELATIONS[relation]).format(a=thing(a), b=thing(b))
     return Scene("relation", caption, items)
-
-
-def _count(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
-    return count_scene(one, a, rng.choices(range(1, 7), (2, 4, 4, 4, 1, 1))[0], rng)
-
-
-def _colour(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
-    return colour_scene(one, a, rng.choice(list(COLOURS)), rng)
-
-
-def _relation(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
-    return relation_scene(one, a, two, b, rng.choice(list(RELATIONS)), rng)
 
 
 def _near(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
@@ -264,9 +236,12 @@ def _both(one: int, a: str, two: int, b: str, rng: random.Random) -> Scene:
     return Scene("both", caption, items)
 
 
-PLANS = {
-    "count": _count, "colour": _colour, "relation": _relation, "near": _near, "place": _place,
-    "size": _size, "ground": _ground, "absence": _absence, "both": _both,
+PLANS: dict[str, Callable[..., Scene]] = {
+    "count": lambda one, a, _, b, rng: count_scene(one, a, rng.choices(MANY, OFTEN)[0], rng),
+    "colour": lambda one, a, _, b, rng: colour_scene(one, a, rng.choice(list(COLOURS)), rng),
+    "relation": lambda *ab, rng: relation_scene(*ab, rng.choice(list(RELATIONS)), rng),
+    "near": _near, "place": _place, "size": _size, "ground": _ground, "absence": _absence,
+    "both": _both,
 }  # fmt: skip
 
 
@@ -309,41 +284,6 @@ def alternatives(kind: str, table: Sequence[dict[str, Any]], count: int,
     return list(found.values())
 
 
-def tint(rgba: np.ndarray, colour: str) -> np.ndarray:
-    """A drawing in shades of one colour: its lightness stays, its hue goes. [H, W, 4] uint8."""
-    values = rgba[..., :3].astype(np.float32) / 255
-    light = values @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    opaque = light[rgba[..., 3] > 128]
-    low, high = np.quantile(opaque, (0.05, 0.95)) if len(opaque) else (0.0, 1.0)
-    span = max(high - low, 0.15)  # a drawing of one lightness gets the colour itself
-    light = np.clip((light - (low + high) / 2) / span + 0.5, 0, 1)[..., None]
-    base = np.array(COLOURS[colour], dtype=np.float32) / 255
-    dark, pale = base * 0.45, base + (1 - base) * 0.35
-    shades = np.where(light < 0.5, dark + (base - dark) * 2 * light,
-                      base + (pale - base) * (2 * light - 1))  # fmt: skip
-    return np.concatenate([(shades * 255).round().astype(np.uint8), rgba[..., 3:]], axis=-1)
-
-
-def paint(scene: Scene, drawings: Sequence[np.ndarray]) -> np.ndarray:
-    """Paint a scene: [SIZE, SIZE, 3] uint8.
-
-    Args:
-        scene: The plan.
-        drawings: For each item its drawing, [SIZE, SIZE, 4] uint8, content filling it.
-    """
-    ground = (255, 255, 255)
-    if scene.ground is not None:
-        ground = tuple(round(0.75 * c + 0.25 * 255) for c in COLOURS[scene.ground])
-    canvas = Image.new("RGB", (SIZE, SIZE), ground)
-    for item, rgba in zip(scene.items, drawings, strict=True):
-        side = max(4, round(item.side * SIZE / 0.906))  # the drawings have margins of their own
-        image = Image.fromarray(tint(rgba, item.colour) if item.colour else rgba).convert("RGBa")
-        small = image.resize((side, side), Image.Resampling.LANCZOS).convert("RGBA")
-        corner = round(item.x * SIZE - side / 2), round(item.y * SIZE - side / 2)
-        canvas.paste(small, corner, small)
-    return np.asarray(canvas)
-
-
 def painted_scenes(scenes: Sequence[Scene], work: Path, seed: int) -> Iterator[np.ndarray]:
     """Each scene's pixels, [SIZE, SIZE, 3] uint8, in one vendor's drawings, drawn by the seed."""
     drawings = []
@@ -352,4 +292,4 @@ def painted_scenes(scenes: Sequence[Scene], work: Path, seed: int) -> Iterator[n
         drawings.append(dict(zip(index.tolist(), rgba, strict=True)))
     for place, scene in enumerate(scenes):
         own = drawings[np.random.default_rng([seed, place]).integers(len(drawings))]
-        yield paint(scene, [own[item.row] for item in scene.items])
+        yield paint(scene.items, [own[item.row] for item in scene.items], scene.ground)

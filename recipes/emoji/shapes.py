@@ -11,12 +11,13 @@ import typer
 from recipes.common import write_json
 from recipes.drawings.data import load_labels
 
+from . import HERE
 from .denoiser import SHAPE, SHAPES, load_denoiser, train_denoiser
 from .evaluate import recognised, speed
 from .export import assemble
 from .learned import learned
 
-TRIAL = Path(__file__).resolve().with_name("shapes.json")
+TRIAL = HERE / "shapes.json"
 FEW, ALL = 34, 1_059  # labels; a hundred drawings must be learned by heart within minutes
 
 

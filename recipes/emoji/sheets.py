@@ -15,10 +15,9 @@ from recipes.common import write_atomically
 from recipes.drawings.data import GENERATOR_STYLES, load_pictures
 from recipes.drawings.render import on_white
 
+from . import HERE
 from .scenes import alternatives
 from .synonyms import synonyms
-
-HERE = Path(__file__).resolve().parent
 
 STEPS = 20
 IMAGES = HERE.parents[1] / "docs" / "images"

@@ -13,24 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .withheld import words_of
 from .wordnet import fetch_wordnet, members, senses
 
 COUNT, SAME, MOST = 200, 5, 4
 # Subgroups of labels whose synsets must be of one lexicographer file, and no others of it.
 FILES = {"person": "18", "body": "08"}
 RUDE = frozenset(["poof", "poove", "nance", "faggot", "fag", "queen", "pansy", "fagot", "pouf"])
-
-
-def words_of(text: str) -> list[str]:
-    """Lower-case words."""
-    return re.findall(r"[a-z]+", text.lower())
-
-
-def stems(text: str) -> set[str]:
-    """Its words, and each without what may be an ending: to find a word in any form."""
-    words = words_of(text)
-    endings = ("s", "es", "d", "ed", "ing", "ly", "y", "ies")
-    return {*words, *(w.removesuffix(e) for w in words for e in endings)}
 
 
 def captioned(table: Sequence[dict[str, Any]]) -> set[str]:

@@ -19,6 +19,7 @@ import numpy as np
 from recipes.common import write_atomically
 from recipes.drawings.data import held_out
 
+from . import HERE
 from .scenes import (
     COLOURS,
     KINDS,
@@ -33,8 +34,6 @@ from .scenes import (
     plan,
     plural,
 )
-
-HERE = Path(__file__).resolve().parent
 
 HASHES = HERE / "withheld.npy"
 SHORTEST = 3  # words of a sentence
