@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import gguf_model
+from tiny import build, gguf_model
 
 import conjure
 from conjure import Gaussian, GaussianProcess
@@ -390,6 +390,18 @@ def test_continuations_follow_the_model(language_model):
     counts = np.bincount(drawn, minlength=10)
     chi = (((counts - 3000 * p) ** 2) / (3000 * p)).sum()
     assert chi < 30  # nine degrees of freedom: one in two thousand
+
+
+def test_a_sentence_encoders_vector_is_its_authors_mean_over_all_tokens(tmp_path):
+    process = conjure.load(build("masking", tmp_path), steps=2)
+    pipeline = process.family.pipeline
+    found = process.text_features(["cat", "a larger dog"])
+    assert list(found) == ["mean"]
+    for row, text in zip(found["mean"], ("cat", "a larger dog"), strict=True):
+        tokens = pipeline.tokenizer(text, return_tensors="pt")  # without pads, with both ends
+        with torch.no_grad():
+            states = pipeline.text_encoder(tokens.input_ids).last_hidden_state[0]
+        assert row == pytest.approx(states.mean(0).numpy(), abs=1e-5)
 
 
 def test_a_gguf_file_is_the_model_that_it_was_made_of(tmp_path):

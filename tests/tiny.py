@@ -124,6 +124,20 @@ def stable_diffusion(work: Path, prediction_type: str = "epsilon", **scheduler: 
     )  # fmt: skip
 
 
+def masking(work: Path) -> Any:
+    """Stable Diffusion with a text encoder that masks the pads of its prompts."""
+    pipeline = stable_diffusion(work)
+    tokenizer = spelling("bert", "[CLS]", "[SEP]", pad_token="[PAD]", unk_token="[UNK]")
+    tokenizer.model_max_length = 16
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=16, use_attention_mask=True,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    pipeline.register_modules(text_encoder=transformers.BertModel(config), tokenizer=tokenizer)
+    return pipeline
+
+
 def latent_consistency(work: Path) -> Any:
     tokenizer = clip_tokenizer(work)
     return diffusers.LatentConsistencyModelPipeline(
@@ -406,6 +420,7 @@ FAMILIES: dict[str, Tiny] = {
     "stable-diffusion-v": Tiny(
         lambda work: stable_diffusion(work, "v_prediction"), "StableDiffusionPipeline"
     ),
+    "masking": Tiny(masking, "StableDiffusionPipeline", only=("ddim",)),
     "lcm": Tiny(latent_consistency, "LatentConsistencyModelPipeline", only=("lcm",)),
     "sdxl": Tiny(sdxl, "StableDiffusionXLPipeline"),
     "sd3": Tiny(sd3, "StableDiffusion3Pipeline", flow=True),
