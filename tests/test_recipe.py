@@ -15,6 +15,8 @@ import pytest
 import torch
 from conftest import gaussians
 from diffusers import UNet2DConditionModel
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from conjure import Gaussian, GaussianProcess
 from conjure.evaluate.tasks import SEVEN
@@ -47,10 +49,12 @@ from recipes.emoji.sheets import mosaic
 from recipes.emoji.texts import (
     KEYS,
     LEAST,
+    LENGTH,
     PADS,
     kept_states,
     moments,
     pads_mask,
+    reading_emoji,
     times_kept,
     whitening,
 )
@@ -324,6 +328,29 @@ def test_a_curve_is_kept_thin_and_stays_where_no_stage_has_run(tmp_path, monkeyp
     assert len(kept["loss"]) == curves.POINTS
     assert kept["steps"] == sorted(set(kept["steps"]))
     assert kept["steps"][-1] == 25_000
+
+
+def test_an_emojis_character_is_its_label(tmp_path):
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "cat", "face", "on", "fire", "red", "heart"]
+    inner = Tokenizer(models.WordPiece({w: n for n, w in enumerate(vocabulary)}, unk_token="[UNK]"))
+    inner.normalizer = normalizers.BertNormalizer()
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    plain = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]", pad_token="[PAD]")
+    table = [
+        {"char": "\U0001f431", "label": "cat face"},
+        {"char": "\u2764\ufe0f", "label": "red heart"},
+        {"char": "\u2764\ufe0f\u200d\U0001f525", "label": "heart on fire"},
+    ]
+    reading_emoji(plain, table).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    for text, read in (
+        ("a\U0001f431", "[UNK] cat face"),
+        ("\u2764\ufe0f\u200d\U0001f525", "heart on fire"),
+        ("\u2764\U0001f431\U0001f3fd", "red heart cat face"),
+        ("Cat on fire", "cat on fire"),
+    ):
+        assert tokenizer.tokenize(text) == read.split(), text
+    assert tokenizer.model_max_length == LENGTH
 
 
 def test_whitened_states_differ_as_much_in_every_direction():

@@ -113,3 +113,10 @@ def load_autoencoder(work: Path) -> AutoencoderTiny:
     model = make_autoencoder()
     model.load_state_dict(state["model"])
     return model.eval()
+
+
+@torch.inference_mode()
+def encoded(model: AutoencoderTiny, pictures: Tensor) -> Tensor:
+    """[N, 3, SIZE, SIZE] in [0, 1] to latents."""
+    parts = [2 * part.to(model.device) - 1 for part in pictures.split(64)]
+    return torch.cat([model.encode(part, return_dict=False)[0].cpu() for part in parts])

@@ -25,8 +25,9 @@ from recipes.drawings.data import load_labels
 from recipes.judge.judge import Judge, ceiling
 
 from . import HERE
+from .autoencoder import encoded
 from .exams import compositions, concepts, neighbours, rate, synonyms_found
-from .learned import diversity, encoded, learned, sharpness, told
+from .learned import diversity, learned, sharpness, told
 from .sheets import draw_sheets, generate
 
 GUIDANCE = 3.0  # of pictures
@@ -176,7 +177,7 @@ def evaluate(work: Path, folder: Path, data: Path | None = None,
     if figures.get("model") != model:
         figures = {"model": model}
 
-    encode = partial(encoded, pipeline)
+    encode = partial(encoded, pipeline.vae)
     wanted: dict[str, Callable[[], Any]] = {
         "weights": lambda: weights(pipeline),
         "judge": lambda: ceiling(work),

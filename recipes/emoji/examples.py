@@ -22,7 +22,7 @@ from torch import Tensor
 from recipes.common import forget, write_atomically, write_json
 from recipes.drawings.data import all_drawings, load_labels
 
-from .autoencoder import load_autoencoder
+from .autoencoder import encoded, load_autoencoder
 from .captions import captions
 from .scenes import Scene, painted_scenes
 from .withheld import drawn, training_scenes
@@ -82,13 +82,14 @@ def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:
     label_texts = np.zeros((len(table), 1 + VARIANTS), dtype=np.int64)
     for row, entry in zip(learned_rows(table), drawn(table), strict=True):
         own = (entry["label"], *captions(entry, VARIANTS, seed))
-        label_texts[row] = [number(texts, text) for text in own]
-    scene_texts = np.array([number(texts, scene.caption) for scene in scenes])
+        label_texts[row] = [texts.setdefault(text, len(texts)) for text in own]
+    scene_texts = np.array([texts.setdefault(scene.caption, len(texts)) for scene in scenes])
     pixels, owners = all_drawings(work)
-    latents = encode_pictures(work, torch.from_numpy(pixels) * 2 - 1, device)
+    vae = load_autoencoder(work).to(device)
+    latents = encoded(vae, torch.from_numpy(pixels)).half().numpy()
     arrays = {
         "drawings": owners, "label_texts": label_texts, "scene_texts": scene_texts,
-        "latents": np.concatenate([latents, scene_latents(work, scenes, device, seed)]),
+        "latents": np.concatenate([latents, scene_latents(work, vae, scenes, seed)]),
     }  # fmt: skip
     forget(work, "states.npy", "lengths.npy")
     write_json(work / "captions.json", list(texts))
@@ -120,25 +121,14 @@ def load_examples(work: Path, labels: int | None = None) -> Examples:
     return Examples(torch.from_numpy(found.pop("latents")).float(), drawings, **found)
 
 
-def number(texts: dict[str, int], text: str) -> int:
-    """A text's number; a new one where it is new."""
-    return texts.setdefault(text, len(texts))
-
-
-def scene_latents(work: Path, scenes: Sequence[Scene], device: str, seed: int) -> np.ndarray:
+def scene_latents(
+    work: Path, vae: AutoencoderTiny, scenes: Sequence[Scene], seed: int
+) -> np.ndarray:
     """Every scene, painted with one vendor's drawings: half latents."""
     found = []
     painted = painted_scenes(scenes, work, seed)
     for start in range(0, len(scenes), 512):
         pixels = np.stack([next(painted) for _ in scenes[start : start + 512]])
-        pictures = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).float() / 127.5 - 1
-        found.append(encode_pictures(work, pictures, device))
+        pictures = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).float() / 255
+        found.append(encoded(vae, pictures).half().numpy())
     return np.concatenate(found)
-
-
-@torch.inference_mode()
-def encode_pictures(work: Path, pictures: Tensor, device: str) -> np.ndarray:
-    """[N, 3, SIZE, SIZE] in [−1, 1] to half latents."""
-    model = load_autoencoder(work).to(device)
-    parts = [model.encode(p.to(device), return_dict=False)[0] for p in pictures.split(64)]
-    return torch.cat(parts).cpu().numpy().astype(np.float16)

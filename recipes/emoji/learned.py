@@ -14,6 +14,7 @@ from recipes.drawings.data import GENERATOR_STYLES, all_drawings, load_pictures
 from recipes.drawings.render import on_white
 from recipes.judge.judge import Judge, embed
 
+from .autoencoder import encoded
 from .examples import learned_rows
 from .scenes import painted_scenes
 from .sheets import generate
@@ -21,13 +22,6 @@ from .withheld import training_scenes
 
 LOG_SNRS = (0.9, -0.6, -1.7, -2.6, -3.7)
 COUNT = 256
-
-
-@torch.inference_mode()
-def encoded(pipeline: Any, pictures: Tensor) -> Tensor:
-    """[N, 3, 64, 64] in [0, 1] to latents."""
-    parts = [pipeline.vae.encode(2 * p - 1, return_dict=False)[0] for p in pictures.split(64)]
-    return torch.cat(parts)
 
 
 def noisy(clean: Tensor, log_snr: float, seed: int) -> tuple[Tensor, float, float]:
@@ -76,7 +70,7 @@ def learned(pipeline: Any, table: list[dict[str, Any]], work: Path,
         without a look at the state; ``remembered``: these, weighed by how well they explain it.
     """
     pictures, rows = map(torch.from_numpy, all_drawings(work))
-    latents = encoded(pipeline, pictures)
+    latents = encoded(pipeline.vae, pictures)
     shown = torch.isin(rows, torch.tensor(learned_rows(table, labels)))
     variance = float(latents[shown].var())
     order = torch.randperm(int(shown.sum()), generator=torch.Generator().manual_seed(1))[:COUNT]
@@ -87,7 +81,7 @@ def learned(pipeline: Any, table: list[dict[str, Any]], work: Path,
     scenes = training_scenes(table, COUNT)
     pixels = np.stack(list(painted_scenes(scenes, work, 0)))
     painted = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()).float() / 255
-    composed, captions = encoded(pipeline, painted), [scene.caption for scene in scenes]
+    composed, captions = encoded(pipeline.vae, painted), [scene.caption for scene in scenes]
     nothing = [""] * len(clean)
     found = {
         "drawings, label": [off(pipeline, clean, names, at) for at in LOG_SNRS],
@@ -112,7 +106,7 @@ def sharpness(pipeline: Any, pictures: Tensor, labels: Sequence[str],
     drawings, rows = map(torch.from_numpy, all_drawings(work))
     wanted = {table[row]["label"]: row for row in range(len(table))}
     chosen = torch.isin(rows, torch.tensor([wanted[label] for label in labels]))
-    latents = encoded(pipeline, drawings[chosen])
+    latents = encoded(pipeline.vae, drawings[chosen])
     parts = [pipeline.vae.decode(part, return_dict=False)[0] for part in latents.split(64)]
     return gradient(pictures) / gradient((torch.cat(parts) / 2 + 0.5).clamp(0, 1))
 

@@ -15,12 +15,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Regex, normalizers
+from tokenizers.normalizers import Replace
 from torch import Tensor
-from transformers import AutoTokenizer, BertModel
+from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerFast
 
 from recipes.common import fast, write_atomically
 
 LENGTH, WIDTH = 77, 384
+VS16, TONES = "\ufe0f", Regex("[\U0001f3fb-\U0001f3ff]")  # which change how an emoji looks alone
 KEYS, PADS = 24, 4
 LEAST = 0.05  # of the mean variance, added to each: directions without any stay small
 MASKED = 1e4  # what diffusers takes off the logit of a state that is masked
@@ -42,6 +45,17 @@ def load_text_encoder() -> tuple[Any, BertModel]:
     model = BertModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     model.config.use_attention_mask = True
     return tokenizer, model.eval()
+
+
+def reading_emoji(tokenizer: Any, table: Sequence[dict[str, Any]]) -> PreTrainedTokenizerFast:
+    """The same tokenizer, to which an emoji's character is its label, whatever its skin's tone."""
+    inner, names = tokenizer.backend_tokenizer, {}
+    for entry in table:
+        names |= dict.fromkeys((entry["char"], entry["char"].replace(VS16, "")), entry["label"])
+    rules = [Replace(char, f" {names[char]} ") for char in sorted(names, key=len, reverse=True)]
+    inner.normalizer = normalizers.Sequence([Replace(TONES, ""), *rules, inner.normalizer])
+    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=LENGTH, **special)
 
 
 @torch.inference_mode()
