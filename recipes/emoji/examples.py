@@ -121,9 +121,7 @@ def load_examples(work: Path, labels: int | None = None) -> Examples:
     return Examples(torch.from_numpy(found.pop("latents")).float(), drawings, **found)
 
 
-def scene_latents(
-    work: Path, vae: AutoencoderTiny, scenes: Sequence[Scene], seed: int
-) -> np.ndarray:
+def scene_latents(work: Path, vae: Any, scenes: Sequence[Scene], seed: int) -> np.ndarray:
     """Every scene, painted with one vendor's drawings: half latents."""
     found = []
     painted = painted_scenes(scenes, work, seed)
