@@ -350,7 +350,9 @@ def gguf_model(folder: Path) -> tuple[Path, Any]:
         if heads:  # the format has the halves of a rotation beside each other
             parts = values.reshape(heads, 2, len(values) // heads // 2, -1)
             values = np.ascontiguousarray(parts.swapaxes(1, 2)).reshape(values.shape)
-        writer.add_tensor(names.get_name(key, try_suffixes=(".weight",)), values)
+        name = names.get_name(key, try_suffixes=(".weight",))
+        assert name is not None
+        writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
