@@ -13,7 +13,7 @@ RATE = 3e-3
 class Optimizer:
     """Muon for matrices, a convolution's weight being one, and AdamW for the rest.
 
-    Muon (Jordan et al., 2024) learned these drawings from a third of the samples that AdamW needed.
+    Muon (Jordan et al., 2024) learns these drawings from fewer samples than AdamW alone.
     """
 
     def __init__(self, model: nn.Module, rate: float = RATE) -> None:

@@ -36,4 +36,5 @@ def keep_curves(work: Path) -> None:
 
 def load_curves() -> dict[str, Any]:
     """By stage the minutes, steps and losses so far; nothing where none were kept."""
-    return json.loads(CURVES.read_text(encoding="utf-8")) if CURVES.exists() else {}
+    found = json.loads(CURVES.read_text(encoding="utf-8")) if CURVES.exists() else {}
+    return {stage: curve for stage, curve in found.items() if stage in STAGES}

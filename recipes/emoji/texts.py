@@ -1,9 +1,8 @@
 """The text encoder: all-MiniLM-L6-v2 as its authors trained it, and what it says of captions.
 
 Its states of a caption never change, so each is computed once. Nearly all of their variance is
-common to all texts: what tells two labels apart has a twentieth of it. The denoiser's first linear
-layer therefore begins as the map that makes the states' directions equally wide (`whitening`):
-without it what a text says reaches the picture ten times more slowly.
+common to all texts. The denoiser's first linear layer therefore begins as the map that makes the
+states' directions equally wide (`whitening`): so what a text says reaches the picture much sooner.
 """
 
 from __future__ import annotations
