@@ -18,9 +18,10 @@ class Optimizer:
 
     def __init__(self, model: nn.Module, rate: float = RATE) -> None:
         """Sort the parameters of a network whose weights are in ``channels_last``."""
-        self.parameters = list(model.parameters())
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        self.parameters = [p for _, p in named]
         ends = ("conv_in", "conv_out", "time_embedding")
-        inner = [p for name, p in model.named_parameters() if not name.startswith(ends)]
+        inner = [p for name, p in named if not name.startswith(ends)]
         self.wide = [p for p in inner if p.ndim > 1 and min(len(p), p[0].numel()) >= 16]
         self.matrices = [nn.Parameter(as_matrix(p.detach())) for p in self.wide]
         wide = set(map(id, self.wide))

@@ -29,11 +29,12 @@ from recipes.emoji.captions import article
 from recipes.emoji.card import render, render_page
 from recipes.emoji.denoiser import (
     LOG_SNR,
+    let_read,
     make_denoiser,
     make_scheduler,
     noised,
-    weigh_pads,
-    whiten,
+    pooled,
+    take_pooled,
 )
 from recipes.emoji.evaluate import BASELINES, METHODS, TASKS
 from recipes.emoji.examples import SHARES, Examples
@@ -209,28 +210,52 @@ def test_few_pads_weigh_as_much_as_all():
     assert math.isclose(float(mask[0]), 1.0)
 
 
-def test_few_pads_weigh_as_much_in_the_pooled_text():
-    model: Any = make_denoiser()
-    torch.manual_seed(0)
-    torch.nn.init.ones_(model.add_embedding.norm2.weight)
-    text = torch.randn(2, 77, 384)
-    lengths = [7, 15]
+@pytest.fixture(scope="module")
+def reading():
+    """A denoiser that reads; states whose words and pads differ, all 77 and the kept ones."""
+    random = torch.Generator().manual_seed(0)
+    lengths = np.array([7, 15, 3, 20] * 60)
+    every = torch.randn(len(lengths), 77, 384, generator=random) * torch.linspace(0.1, 3, 384) + 2
+    kind = torch.randn(384, generator=random)
+    meanings = torch.randn(len(lengths), 1, 384, generator=random)
     for row, length in enumerate(lengths):
-        text[row, length:] = text[row, -1]  # pads that are alike
+        every[row, :length] += meanings[row]
+        every[row, length:] = every[row, -1] + 3 * kind  # pads that are alike
     rng = np.random.default_rng(0)
-    kept = torch.tensor([kept_states(length, rng) for length in lengths])
-    few = text.gather(1, kept.unsqueeze(-1).expand(-1, -1, 384))
-    with torch.no_grad():
-        exact = model.add_embedding(text)
-        weigh_pads(model)
-        mask = pads_mask(np.array(lengths))
-        estimate = model.get_aug_embed(
-            emb=exact, encoder_hidden_states=few, added_cond_kwargs={"mask": mask}
-        )
-        unweighted = model.add_embedding(few)
-        assert torch.equal(model.get_aug_embed(exact, text, None), exact)
-    torch.testing.assert_close(estimate, exact, rtol=1e-2, atol=1e-2)
-    assert (unweighted - exact).abs().max() > 0.1
+    kept = torch.tensor([kept_states(int(length), rng) for length in lengths])
+    model: Any = make_denoiser()
+    few = every.gather(1, kept.unsqueeze(-1).expand(-1, -1, 384))
+    let_read(model, few, lengths)
+    return model, every, few, lengths
+
+
+@torch.no_grad()
+def test_the_pooled_text_is_the_normed_mean_of_its_words(reading):
+    model, every, _, lengths = reading
+    normed = torch.nn.functional.layer_norm(every, (384,))
+    means = torch.stack([x[:n].mean(0) for x, n in zip(normed, lengths, strict=True)])
+    apart = (means - means.mean(0)).double()
+    weight, _ = whitening(apart.mean(0), apart.T.cov(), least=1.0)
+    wanted = torch.nn.functional.normalize(apart @ weight.T)
+    found = torch.nn.functional.normalize(model.add_embedding(every).double())
+    torch.testing.assert_close(found @ found.T, wanted @ wanted.T, rtol=0, atol=0.05)
+
+
+@torch.no_grad()
+def test_what_is_pooled_of_kept_states_is_what_the_network_pools(reading):
+    model, every, few, lengths = reading
+    wanted = model.add_embedding(every)
+    take_pooled(model)
+    kept = {"pooled": pooled(model, few, lengths)}
+    found = model.get_aug_embed(emb=None, encoder_hidden_states=None, added_cond_kwargs=kept)
+    torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)
+
+
+def test_layers_that_read_text_stay_as_they_are(reading):
+    model, *_ = reading
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert {name.split(".")[0] for name in frozen} == {"encoder_hid_proj", "add_embedding"}
+    assert not any("norm2" in name for name in frozen)
 
 
 def test_exams_are_by_the_divergence():
@@ -373,16 +398,12 @@ def test_whitened_states_differ_as_much_in_every_direction():
     torch.testing.assert_close(after, wanted, rtol=0.05, atol=0.01)
 
 
-def test_both_ways_in_which_text_enters_begin_whitened():
-    model: Any = make_denoiser()
-    states = torch.randn(64, KEYS, 384) * torch.linspace(0.1, 3, 384) + 2
-    whiten(model, states, np.full(64, 5))
-    with torch.no_grad():
-        first = model.encoder_hid_proj(states).flatten(0, 1)
-        pooled = model.add_embedding.norm1(states).flatten(0, 1)
-    for found in (first, pooled):
-        assert found.mean(0).abs().max() < 0.5
-        assert 0.5 < found.std(0).mean() < 1.5
+@torch.no_grad()
+def test_words_are_read_whitened(reading):
+    model, _, few, _ = reading
+    found = model.encoder_hid_proj(few).flatten(0, 1)
+    assert found.mean(0).abs().max() < 0.5
+    assert 0.5 < found.std(0).mean() < 1.5
 
 
 def test_an_optimizer_moves_every_weight_and_goes_on_where_it_was():

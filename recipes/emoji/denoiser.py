@@ -19,20 +19,23 @@ from recipes.optimizer import Optimizer
 
 from .examples import load_captions, load_examples
 from .texts import (
-    MASKED,
     WIDTH,
     moments,
     pads_mask,
     prepare_states,
     times_kept,
     whitening,
+    words_direction,
 )
 
 STEPS = 1000
 LOG_SNR, SHIFT = 10.0, -2.0
-BATCH = 128
+BATCH = 192
 HOLD = 0.7  # of the budget: until then the rate stays, then it falls to nothing
-SHOWN = 4096  # captions by whose states the first layer is made
+SHOWN = 4096  # captions by whose states the layers that read text are made
+HEADS = 8
+GAIN = 1.5  # of the pooled text beside the time, at first
+UNREAD = 0.7  # of drawings: only the pooled text says what they are, so that it learns to
 
 SHAPE = "wide"
 SHAPES: dict[str, dict[str, Any]] = {  # levels are 8, 4 and 2 pixels wide; all attend to themselves
@@ -71,65 +74,71 @@ def make_scheduler() -> DDIMScheduler:
 
 
 def make_denoiser(shape: str = SHAPE) -> UNet2DConditionModel:
-    """A UNet in which a linear layer reads the text's states before attention does.
+    """A UNet to which a text comes twice: as its words, by attention, and as one pooled vector.
 
-    A pooled vector of the whole text joins the time's and so reaches every block, at first not at
-    all: what a picture is of is learned much sooner that way than by attention alone.
+    A frozen linear layer reads the words. The pooled vector joins the time's and so reaches every
+    block: what a picture is of is learned much sooner that way than by attention alone.
     """
     model = UNet2DConditionModel(
         sample_size=8, in_channels=16, out_channels=16, layers_per_block=1,
         cross_attention_dim=WIDTH, encoder_hid_dim=WIDTH, encoder_hid_dim_type="text_proj",
-        addition_embed_type="text", addition_embed_type_num_heads=8, **SHAPES[shape],
+        addition_embed_type="text", addition_embed_type_num_heads=HEADS, time_embedding_dim=1024,
+        **SHAPES[shape],
     )  # fmt: skip
-    nn.init.zeros_(model.add_embedding.norm2.weight)
+    for name, parameter in model.named_parameters():
+        if name.startswith(("encoder_hid_proj", "add_embedding")) and "norm2" not in name:
+            parameter.requires_grad_(False)
     return model
 
 
 @torch.no_grad()
-def whiten(model: UNet2DConditionModel, states: Tensor, lengths: np.ndarray) -> None:
-    """Let both ways in which text enters begin by what differs between these states of texts.
+def let_read(model: UNet2DConditionModel, states: Tensor, lengths: np.ndarray) -> None:
+    """Make the frozen layers that read text, by these kept states [N, KEYS, WIDTH] of captions.
 
-    Args:
-        model: The network, before it has learned.
-        states: Kept states of captions, [N, KEYS, WIDTH].
-        lengths: How many are words, [N].
+    The pooled vector is the mean over a text's words, centred and normalised, as the encoder's
+    authors compare texts: so the pictures of texts lie apart as the texts do. Learned, it keeps
+    what tells labels apart and little else. Attention finds the words, for a pad's state is told
+    from a word's by a linear map.
     """
     times = times_kept(lengths)
+    reads: Any = model.encoder_hid_proj
     weight, bias = whitening(*moments(states, times))
-    first: Any = model.encoder_hid_proj
-    first.weight.copy_(weight)
-    first.bias.copy_(bias)
-    mean, covariance = moments(functional.layer_norm(states, (WIDTH,)), times)
-    scale = covariance.diag().rsqrt()
-    model.add_embedding.norm1.weight.copy_(scale)
-    model.add_embedding.norm1.bias.copy_(-mean * scale)
+    reads.weight.copy_(weight)
+    reads.bias.copy_(bias)
+    pool, last = model.add_embedding.pool, model.add_embedding.proj
+    size = math.sqrt(pool.dim_per_head)
+    for each in (pool.positional_embedding, pool.q_proj.weight, pool.q_proj.bias,
+                 pool.k_proj.weight, pool.k_proj.bias, last.bias):  # fmt: skip
+        each.zero_()
+    pool.q_proj.bias[:: pool.dim_per_head] = 1
+    pool.k_proj.weight[:: pool.dim_per_head] = size * words_direction(states, times)
+    pool.v_proj.weight.copy_(torch.eye(WIDTH))
+    pool.v_proj.bias.zero_()
+    means = pooled(model, states, lengths)
+    weight, bias = whitening(means.double().mean(0), torch.cov(means.double().T), least=1.0)
+    pool.v_proj.weight.copy_(weight)
+    pool.v_proj.bias.copy_(bias)
+    nn.init.orthogonal_(last.weight)
+    last.weight.mul_(math.sqrt(len(last.weight) / WIDTH))
+    nn.init.constant_(model.add_embedding.norm2.weight, GAIN)
 
 
-def weigh_pads(model: UNet2DConditionModel) -> None:
-    """Let the pooled text, too, count kept pads for all: see ``pads_mask``."""
-    model.get_aug_embed = types.MethodType(_pooled, model)  # type: ignore[method-assign]
+def pooled(model: UNet2DConditionModel, states: Tensor, lengths: np.ndarray) -> Tensor:
+    """What attention pools of kept states, each counted for those it stands for: [N, WIDTH]."""
+    pool = model.add_embedding.pool
+    normed = functional.layer_norm(states, (WIDTH,))
+    logits = normed @ pool.k_proj.weight[0] / math.sqrt(pool.dim_per_head)
+    shares = torch.softmax(logits + times_kept(lengths).log().float(), 1)
+    return pool.v_proj(torch.einsum("nk,nkd->nd", shares, normed))
 
 
-def _pooled(
-    self: Any, emb: Tensor, encoder_hidden_states: Tensor, added_cond_kwargs: Any
-) -> Tensor:
-    text = encoder_hidden_states
-    if not added_cond_kwargs:
-        return self.add_embedding(text)
-    part, pool = self.add_embedding, self.add_embedding.pool
-    gain = (added_cond_kwargs["mask"] - 1) * MASKED
-    x = part.norm1(text)
-    share = torch.softmax(gain, 1).to(x.dtype)
-    token = (share.unsqueeze(-1) * x).sum(1, keepdim=True) + pool.positional_embedding.to(x.dtype)
-    x = torch.cat([token, x], 1)
-    q, k, v = (
-        layer(y).unflatten(-1, (pool.num_heads, pool.dim_per_head)).transpose(1, 2)
-        for layer, y in ((pool.q_proj, token), (pool.k_proj, x), (pool.v_proj, x))
-    )
-    logits = (q @ k.transpose(-1, -2)).float() / math.sqrt(pool.dim_per_head)
-    logits = logits + functional.pad(gain, (1, 0))[:, None, None]
-    pooled = (torch.softmax(logits, -1).to(v.dtype) @ v).flatten(1)
-    return part.norm2(part.proj(pooled))
+def take_pooled(model: UNet2DConditionModel) -> None:
+    """Let it be given what `pooled` says, which never changes, instead of pooling each time."""
+
+    def embedded(self: Any, added_cond_kwargs: dict[str, Tensor], **_: Any) -> Tensor:
+        return self.add_embedding.norm2(self.add_embedding.proj(added_cond_kwargs["pooled"]))
+
+    model.get_aug_embed = types.MethodType(embedded, model)  # type: ignore[method-assign]
 
 
 def noised(clean: Tensor, alphas: Tensor,
@@ -169,24 +178,29 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", shape
     states, lengths = (np.load(work / f"{name}.npy") for name in ("states", "lengths"))
     seed_everything(seed)
     model = make_denoiser(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if not (work / f"{stage}.pt").exists():
-        some = np.random.default_rng(seed).permutation(len(texts))[:SHOWN]
-        whiten(model, torch.from_numpy(states[some]).float(), lengths[some])
+    some = np.random.default_rng(seed).permutation(len(texts))[:SHOWN]
+    let_read(model, torch.from_numpy(states[some]).float(), lengths[some])
+    whole = torch.cat([
+        pooled(model, torch.from_numpy(states[part]).float(), lengths[part])
+        for part in np.array_split(np.arange(len(texts)), 1 + len(texts) // SHOWN)
+    ]).detach()  # fmt: skip
     optimizer, alphas = Optimizer(model), make_scheduler().alphas_cumprod
-    weigh_pads(model)
+    take_pooled(model)
     model.set_attn_processor(AttnProcessor())  # plain attention learns faster at so few places
 
     def learn(
         budget: Budget, random: torch.Generator, rng: np.random.Generator
     ) -> dict[str, float]:
         clean, numbers = examples.draw(batch, rng, budget.progress)
-        mask = pads_mask(lengths[numbers]).to(device)
-        text = torch.from_numpy(states[numbers]).float().to(device)
+        single = ~np.isin(numbers, examples.scene_texts)
+        read = np.where(single & (rng.random(batch) < UNREAD), 0, numbers)
+        text = torch.from_numpy(states[read]).float().to(device)
         times, noisy, target = noised(clean, alphas, random)
         with fast(device):
             output = model(
                 noisy.to(device, memory_format=torch.channels_last), times.to(device), text,
-                encoder_attention_mask=mask, added_cond_kwargs={"mask": mask},
+                encoder_attention_mask=pads_mask(lengths[read]).to(device),
+                added_cond_kwargs={"pooled": whole[torch.from_numpy(numbers)].to(device)},
             ).sample.float()  # fmt: skip
         loss = functional.mse_loss(output, target.to(device))
         optimizer.step(loss, budget.share(hold=HOLD))

@@ -1,7 +1,7 @@
 """The text encoder: all-MiniLM-L6-v2 as its authors trained it, and what it says of captions.
 
 Its states of a caption never change, so each is computed once. Nearly all of their variance is
-common to all texts. The denoiser's first linear layer therefore begins as the map that makes the
+common to all texts. The denoiser's first linear layer is therefore the map that makes the
 states' directions equally wide (`whitening`): so what a text says reaches the picture much sooner.
 """
 
@@ -17,6 +17,7 @@ import torch
 from tokenizers import Regex, normalizers
 from tokenizers.normalizers import Replace
 from torch import Tensor
+from torch.nn import functional
 from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerFast
 
 from recipes.common import fast, write_atomically
@@ -25,6 +26,7 @@ LENGTH, WIDTH = 77, 384
 VS16, TONES = "\ufe0f", Regex("[\U0001f3fb-\U0001f3ff]")  # which change how an emoji looks alone
 KEYS, PADS = 24, 4
 LEAST = 0.05  # of the mean variance, added to each: directions without any stay small
+GAP = 10.0  # between the logits of words and pads: of 77 states, pads then weigh next to nothing
 MASKED = 1e4  # what diffusers takes off the logit of a state that is masked
 
 
@@ -135,11 +137,27 @@ def moments(states: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (apart * shares[:, None]).T @ apart
 
 
-def whitening(mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+def whitening(mean: Tensor, covariance: Tensor, least: float = LEAST) -> tuple[Tensor, Tensor]:
     """The symmetric map, a weight [D, D] and a bias [D], to mean 0 and a variance below 1."""
     values, vectors = torch.linalg.eigh(covariance)
-    weight = vectors @ torch.diag((values + LEAST * values.mean()).rsqrt()) @ vectors.T
+    weight = vectors @ torch.diag((values + least * values.mean()).rsqrt()) @ vectors.T
     return weight, -(weight @ mean)
+
+
+def words_direction(states: Tensor, times: Tensor) -> Tensor:
+    """Along which words' normed states lie `GAP` further than pads' (Fisher's discriminant): [D].
+
+    Args:
+        states: Kept states, [N, KEYS, D].
+        times: For how many each stands, [N, KEYS]: a word for itself alone.
+    """
+    normed, are_words = functional.layer_norm(states, states.shape[-1:]).double(), times == 1
+    words, pads = normed[are_words], normed[~are_words]
+    within = (torch.cov(words.T) + torch.cov(pads.T)) / 2
+    within += 0.1 * within.diag().mean() * torch.eye(len(within), dtype=within.dtype)
+    apart = words.mean(0) - pads.mean(0)
+    direction = torch.linalg.solve(within, apart)
+    return GAP * direction / (apart @ direction)
 
 
 def times_kept(lengths: np.ndarray) -> Tensor:
