@@ -36,6 +36,10 @@ class PromptTooLongError(ConjureError):
     """A prompt beyond the text encoder's length, which would be cut without a word."""
 
 
+class UnreadPromptError(ConjureError):
+    """A prompt in characters that the text encoder does not know: its distances mean nothing."""
+
+
 class EstimandUnavailableError(ConjureError):
     """An estimand that this process has no value for."""
 

@@ -92,6 +92,8 @@ def comparison_screen(result: Comparison) -> Any:
     lines = [title, Text(), head, Text(f"95% interval {between}", style="dim")]
     if result.near_floor and result.floor is not None:
         lines.append(Text(near_floor(result.floor[result.estimand]).capitalize(), style="yellow"))
+    if result.alike:
+        lines.append(Text("Both are one to the text encoder: 0 by that", style="yellow"))
     if result.is_kl:
         lines += [
             Text(f"KL(“{a}” ‖ “{b}”) {result.kl_forward:.4g}"),

@@ -49,7 +49,7 @@ def quiet_libraries() -> None:
     from conjure.errors import ConjureWarning
 
     warnings.filterwarnings("ignore")
-    warnings.filterwarnings("always", category=ConjureWarning)
+    warnings.filterwarnings("once", category=ConjureWarning)
     warnings.showwarning = lambda message, *_, **__: say(str(message))
     logging.getLogger("torch").setLevel(logging.ERROR)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

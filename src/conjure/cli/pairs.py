@@ -133,6 +133,7 @@ class Rows:
 
 FOUND = (
     "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse", "samples", "floor",
+    "unread",
 )  # fmt: skip
 """The columns that a result adds."""
 

@@ -46,6 +46,7 @@ from conjure.methods import METHODS
 from conjure.methods.base import Measured, Method, Request, folder_name, host, place_of
 from conjure.operations.arguments import check_sampling
 from conjure.operations.costs import Plan
+from conjure.operations.unread import check_apart
 from conjure.process.base import Process
 from conjure.statistics import jackknife_error, pearson
 
@@ -126,6 +127,8 @@ def evaluate(
             if host(method) is not method or kept[method.name] not in begun:
                 planned += method.cost(prompts)
             begun.add(kept[method.name])
+        if request.loaded is not None:
+            check_apart(request.loaded, dict.fromkeys(prompts))
     if announce is not None:
         announce(_plan(planned, request.loaded))
     place = tempfile.TemporaryDirectory(dir=scratch()) if out is None else nullcontext(Path(out))

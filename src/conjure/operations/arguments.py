@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 
 from conjure.checks import why_no_text
 from conjure.divergence import ESTIMANDS
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError, EstimandUnavailableError
 from conjure.operations.sampling import check_sampling
+from conjure.operations.unread import Alike
 from conjure.process.base import Process
 
 
@@ -90,18 +91,17 @@ def is_repeatable(pairs: Iterable[Pair]) -> bool:
 
 
 def check_prompts(process: Process, pairs: Iterable[Pair]) -> None:
-    """Refuse a prompt that the process cannot take."""
-    known, fresh = set[str](), dict[str, None]()
-    for prompt in chain.from_iterable(pairs):
-        if prompt not in known:
-            fresh[prompt] = None
-        if len(fresh) == CHECKED_TOGETHER:
-            check_texts(process, fresh)
-            known.update(fresh)
-            fresh.clear()
-            if len(known) > MOST_JOBS:  # an endless input must not fill the memory
-                known.clear()
-    check_texts(process, fresh)
+    """Refuse a prompt that the process cannot take, and two that are one to it: see ``unread``."""
+    known, stream = set[str](), iter(pairs)
+    alike = Alike(process)
+    while some := list(islice(stream, CHECKED_TOGETHER)):
+        fresh = dict.fromkeys(prompt for pair in some for prompt in pair if prompt not in known)
+        check_texts(process, fresh)
+        alike.look(some)
+        known.update(fresh)
+        if len(known) > MOST_JOBS:  # an endless input must not fill the memory
+            known.clear()
+    alike.warn()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from conjure.loading.load import default_process
 from conjure.operations.arguments import check_arguments, check_texts
 from conjure.operations.estimates import estimate_all, floor_of, nudged_job
 from conjure.operations.sampling import check_antithetic
+from conjure.operations.unread import check_apart, what_is_read
 from conjure.process.base import Process
 from conjure.process.wrappers.nudged import Nudged, is_half
 from conjure.store.manifest import versions
@@ -48,6 +49,8 @@ class Comparison:
             in common with others are made once.
         seconds: Wall time, without loading the model; None in a run over many pairs.
         trace: The paths of the first sample, for the figure; None where they were not kept.
+        unread: Characters of either prompt that the process does not know.
+        alike: Whether both prompts are one to it, so that their distance is 0 by that.
     """
 
     prompts: tuple[str, str]
@@ -61,6 +64,8 @@ class Comparison:
     trace: Trace | None = field(default=None, repr=False)
     antithetic: bool = False
     floor: Mapping[str, float] | None = None
+    unread: tuple[str, str] = ("", "")
+    alike: bool = False
 
     @property
     def near_floor(self) -> bool:
@@ -169,6 +174,8 @@ class Comparison:
                 }
                 for name, value in self.estimands.items()
             },
+            "unread": list(self.unread),
+            "alike": self.alike,
             "profile": self.profile,
             "samples": self.samples,
             "steps": len(self.process.levels),
@@ -192,6 +199,7 @@ class Comparison:
             "samples": self.samples,
             "floor": None if self.floor is None else self.floor[self.estimand],
             "near_floor": self.near_floor,
+            "unread": "".join(dict.fromkeys("".join(self.unread))) or None,
         }
 
     def figure(
@@ -267,6 +275,7 @@ def compare(
     samples, seed = check_arguments(process, samples, seed, estimand)
     check_antithetic(samples, antithetic=antithetic)
     check_texts(process, (a, b))
+    check_apart(process, [(a, b)])
 
     started = time.perf_counter()
     jobs = [Job(a, b, sample) for sample in range(samples)]
@@ -301,6 +310,7 @@ def compare(
         calls=network.calls + beside.calls,
         seconds=time.perf_counter() - started,
         trace=found[0][1],
+        **what_is_read(process, (a, b)),
     )
 
 

@@ -32,7 +32,7 @@ SAMPLES = 4
 
 COLUMNS = (
     "distance", "standard_error", "low", "high", "kl_forward", "kl_reverse", "samples",
-    "near_floor",
+    "near_floor", "unread",
 )  # fmt: skip
 """Of a table of prompts, what is told of each."""
 

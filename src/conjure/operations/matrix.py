@@ -22,6 +22,7 @@ from conjure.operations.costs import Plan, Spent
 from conjure.operations.pair_run import PairRun
 from conjure.operations.pairs import run_windows
 from conjure.operations.sampling import Sampling, SamplingOptions
+from conjure.operations.unread import check_distinct
 from conjure.operations.windows import Grid
 from conjure.process.base import Described, Process
 from conjure.signatures import shows
@@ -171,6 +172,7 @@ def matrix(
         raise ConjureError("A matrix needs at least one prompt.")
     if not process.reads_prompts:
         return _meaningless(names, process, chosen)
+    check_distinct(process, names)
     started = time.perf_counter()
     grid = Grid(names, MOST_JOBS, chosen.most, whole=chosen.top is not None)
     run = run_windows(grid, process, chosen, out, progress=progress)

@@ -11,6 +11,7 @@ from conjure.engine.precision import precise_enough
 from conjure.operations.compare import Comparison
 from conjure.operations.estimates import estimate_all, floor_of, nudged_job
 from conjure.operations.sampling import Sampling
+from conjure.operations.unread import what_is_read
 from conjure.process.base import Process
 from conjure.process.wrappers.nudged import Nudged, is_half
 from conjure.store.run import Run
@@ -54,6 +55,7 @@ class Results:
             seed=self._sampling.seed,
             antithetic=self._sampling.antithetic,
             calls=self._process.calls_for(count_calls(self._process, jobs)),
+            **what_is_read(self._process, pair),
         )
 
     def mean_error(self, pair: Pair, count: int) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from conjure.errors import ConjureError, NonFinitePredictionError
 from conjure.levels import NoiseLevels
 from conjure.process.prediction import Memory, Prediction, Transition
+from conjure.process.reading import Read
 from conjure.process.samplers.base import Grid, Sampler
 
 
@@ -134,6 +135,15 @@ class Process(Described, Protocol):
         """Raise a ConjureError if the process cannot take one of these prompts."""
         ...
 
+    def read(self, prompts: Sequence[str]) -> Sequence[Read]:
+        """What it takes of each prompt: which are one to it, and what it does not know."""
+        ...
+
+    @property
+    def unread(self) -> str:
+        """What to do where two prompts differ in nothing that it reads: ``refuse`` or ``warn``."""
+        ...
+
     def prepare(self, prompts: Iterable[str]) -> None:
         """Get ready to be asked under these prompts: encode them together where that is faster."""
         ...
@@ -241,6 +251,15 @@ class Defaults:
     def tunable(self) -> bool:
         """False: the batch size is meant."""
         return False
+
+    def read(self, prompts: Sequence[str]) -> list[Read]:
+        """All of each."""
+        return [Read(prompt) for prompt in prompts]
+
+    @property
+    def unread(self) -> str:
+        """Refuse."""
+        return "refuse"
 
     def calls_for(self, rows: int) -> int:
         """One a row."""

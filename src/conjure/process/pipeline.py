@@ -20,6 +20,7 @@ from conjure.process.fingerprint import hash_model, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
 from conjure.process.prediction import Prediction
 from conjure.process.prompts import ONE_AT_A_TIME, EncodedPrompts, Negative
+from conjure.process.reading import Read, check_read, shortened
 from conjure.process.samplers.base import Grid, Sampler
 from conjure.process.settings import Settings, described
 
@@ -139,20 +140,31 @@ class PipelineProcess(Stays, Defaults):
 
     def count_tokens(self, prompt: str) -> int:
         """How many a prompt has with its start and end, for the encoder that reads the most."""
-        return self._prompts.count([prompt])[0]
+        return self._prompts.read([prompt])[0].tokens
 
     def check(self, *prompts: str) -> None:
-        """Refuse a prompt that the text encoder would cut.
+        """Refuse a prompt that the text encoder would cut, or of which it knows nothing.
 
         Raises:
             PromptTooLongError: With the token count.
+            UnreadPromptError: With the characters; those of prompts that are partly read are
+                warned of.
         """
-        if self.settings.long != "refuse":
-            return
-        limit = self.family.max_tokens
-        for prompt, count in zip(prompts, self._prompts.count(prompts), strict=True):
-            if count > limit:
-                raise PromptTooLongError(_too_long(self, prompt, count))
+        found, limit = self._prompts.read(prompts), self.family.max_tokens
+        for prompt, reading in zip(prompts, found, strict=True):
+            if self.settings.long == "refuse" and reading.tokens > limit:
+                raise PromptTooLongError(_too_long(self, prompt, reading.tokens))
+        check_read(self.model, dict(zip(prompts, found, strict=True)), self.settings.unread)
+
+    def read(self, prompts: Sequence[str]) -> list[Read]:
+        """Within the encoders' length, unless they read in windows."""
+        windows = self.settings.long == "chunk"
+        return [each.within(windows=windows) for each in self._prompts.read(prompts)]
+
+    @property
+    def unread(self) -> str:
+        """As it was set."""
+        return self.settings.unread
 
     def place(self, noise: Tensor) -> Tensor:
         """Noise on the device, in the precision of states."""
@@ -226,12 +238,12 @@ class PipelineProcess(Stays, Defaults):
 
 def _too_long(process: PipelineProcess, prompt: str, count: int) -> str:
     """What is wrong with a prompt of so many tokens, and what can be done."""
-    shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."
     windows = ""
     if process.family.encode_windows is not None:
         windows = ", or have it read in windows with long='chunk' (--long chunk)"
     return (
-        f"The prompt {shown!r} has {count} tokens with its start and end, and the text encoder of "
-        f"{process.model} reads {process.family.max_tokens}: what comes after would not count. "
+        f"The prompt {shortened(prompt)} has {count} tokens with its start and end, and the text "
+        f"encoder of {process.model} reads {process.family.max_tokens}: what comes after would not "
+        "count. "
         f"Shorten it, or accept the cut with long='truncate' (--long truncate){windows}."
     )

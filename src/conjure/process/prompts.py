@@ -13,6 +13,7 @@ from torch import Tensor
 from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import adapters
 from conjure.process.marked import Marked
+from conjure.process.reading import Tokenized
 
 CACHED_PROMPTS = 256
 """Encoded prompts kept at least; each is about 0.2 MB for Stable Diffusion."""
@@ -60,10 +61,10 @@ class EncodedPrompts:
                 self.prepare(dict.fromkeys(prompts))
             return [self._encoded[prompt] for prompt in prompts]
 
-    def count(self, prompts: Sequence[str]) -> list[int]:
-        """How many tokens each prompt has, with its start and end."""
+    def read(self, prompts: Sequence[str]) -> list[Tokenized]:
+        """What the encoders take of each prompt."""
         with ONE_AT_A_TIME:
-            return self._family.count_tokens(prompts) if prompts else []
+            return self._family.read(prompts) if prompts else []
 
     @torch.inference_mode()
     def prepare(self, prompts: Iterable[str]) -> None:
@@ -112,7 +113,7 @@ class EncodedPrompts:
     def _encode_alone(self, prompt: str) -> Condition | None:
         """A prompt that is encoded by itself, in windows or as the negative one; else None."""
         family, windows = self._family, self._windows
-        if windows and self.count([prompt])[0] > family.max_tokens:
+        if windows and self.read([prompt])[0].tokens > family.max_tokens:
             return windows(str(prompt))
         if isinstance(prompt, Negative) and family.encode_negative is not None:
             return family.encode_negative(str(prompt))

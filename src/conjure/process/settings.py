@@ -17,6 +17,9 @@ from conjure.process.samplers.spacings import LCM_SPACING, SPACINGS, TIMESTEP_SP
 LONG = ("refuse", "truncate", "chunk")
 """What may become of prompts beyond the text encoder's length."""
 
+UNREAD = ("refuse", "warn")
+"""What may become of prompts in characters that the text encoder does not know."""
+
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 """Precisions of a network."""
 
@@ -102,6 +105,8 @@ class Settings:
             the pipeline's own default.
         long: What to do with prompts beyond the text encoder's length: ``refuse``, ``truncate``,
             or ``chunk``, which encodes them in windows (Stable Diffusion and SDXL).
+        unread: What to do with prompts in characters that the text encoder does not know, where
+            nothing else is in them, or two differ in nothing else: ``refuse``, or ``warn``.
         lora: LoRA weights to put on the model, a folder, file or hub id, each with its scale after
             a colon if that is not 1 (``"style.safetensors:0.8"``).
         size: Of the picture in pixels, one side or (height, width); None for the model's own.
@@ -170,6 +175,11 @@ class Settings:
         "refuse",
         "Prompts beyond the text encoder's length: refuse, truncate, or chunk (read in windows).",
         described_as=True,
+    )
+    unread: str = setting(
+        "refuse",
+        "Prompts that differ in nothing but characters which the text encoder does not know: "
+        "refuse or warn.",
     )
     lora: str | Sequence[str | tuple[str, float]] = setting(
         (),
@@ -242,6 +252,8 @@ class Settings:
             raise ConjureError(f"The negative prompt: {reason}")
         if self.long not in LONG:
             raise UnknownNameError("choice for long prompts", self.long, LONG)
+        if self.unread not in UNREAD:
+            raise UnknownNameError("choice for unread prompts", self.unread, UNREAD)
         self._set("steps", whole("steps", self.steps))
         if self.batch_size is not None:
             self._set("batch_size", whole("batch_size", self.batch_size))

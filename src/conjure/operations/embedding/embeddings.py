@@ -32,6 +32,7 @@ from conjure.operations.embedding.rerank import rerank
 from conjure.operations.embedding.saved import Saved, read, write
 from conjure.operations.embedding.search import Neighbour, build_index, nearest_rows
 from conjure.operations.embedding.vectors import embed_vectors
+from conjure.operations.unread import check_distinct
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest, process_digest
 from conjure.store.run import open_run
@@ -323,6 +324,7 @@ def _check_prompts(process: Process, prompts: Sequence[str]) -> list[str]:
     if not names:
         raise ConjureError("There is no prompt to embed.")
     check_texts(process, [process.negative])
+    check_distinct(process, list(dict.fromkeys(names)))
     return names
 
 

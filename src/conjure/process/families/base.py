@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from conjure.process.reading import Tokenized
 from conjure.process.settings import Settings
 
 Condition = Mapping[str, Tensor]
@@ -59,7 +60,7 @@ class Family:
         prediction_type: What the network predicts; see ``conjure.process.parametrization``.
         max_tokens: How many tokens a prompt may have, with its start and end, for the encoder that
             reads the most.
-        count_tokens: How many each of some prompts has, for that encoder.
+        read: What the encoders take of some prompts; tokens are counted for that encoder.
         encode: Some prompts, a row each; beyond ``max_tokens`` they are cut.
         text_features: One vector for each whole prompt, ``(n, d)``, by the way it is taken; the
             usual first.
@@ -83,7 +84,7 @@ class Family:
     scheduler_config: Mapping[str, Any]
     prediction_type: str
     max_tokens: int
-    count_tokens: Callable[[Sequence[str]], list[int]]
+    read: Callable[[Sequence[str]], list[Tokenized]]
     encode: Callable[[Sequence[str]], Condition]
     text_features: Callable[[Sequence[str]], Mapping[str, Tensor]]
     denoise: Callable[[Tensor, float, Condition], Tensor]

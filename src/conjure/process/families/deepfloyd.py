@@ -12,10 +12,10 @@ from conjure.process.families.decoding import as_pictures
 from conjure.process.families.shared import (
     load_pipeline,
     networks_of,
+    prompt_reader,
     read_scheduler,
     state_size,
     times,
-    token_counter,
 )
 
 LENGTH = 77
@@ -54,7 +54,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=LENGTH,
-        count_tokens=token_counter(pipeline, pipeline.tokenizer),
+        read=prompt_reader(pipeline, pipeline.tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

@@ -16,10 +16,10 @@ from conjure.process.families.shared import (
     embedded_guidance,
     load_pipeline,
     networks_of,
+    prompt_reader,
     read_scheduler,
     state_size,
     times,
-    token_counter,
 )
 
 GUIDANCE = 3.5
@@ -82,7 +82,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=length,
-        count_tokens=token_counter(pipeline, pipeline.tokenizer_2),
+        read=prompt_reader(pipeline, pipeline.tokenizer_2),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

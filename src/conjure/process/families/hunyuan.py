@@ -14,10 +14,10 @@ from conjure.process.families.shared import (
     load_pipeline,
     masked_mean,
     networks_of,
+    prompt_reader,
     read_scheduler,
     state_size,
     times,
-    token_counter,
 )
 
 BERT_TOKENS, T5_TOKENS = 77, 256
@@ -79,7 +79,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=T5_TOKENS,
-        count_tokens=token_counter(pipeline, pipeline.tokenizer_2),
+        read=prompt_reader(pipeline, pipeline.tokenizer_2),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

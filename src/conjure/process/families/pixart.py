@@ -14,10 +14,10 @@ from conjure.process.families.shared import (
     load_pipeline,
     masked_mean,
     networks_of,
+    prompt_reader,
     read_scheduler,
     state_size,
     times,
-    token_counter,
 )
 
 
@@ -79,7 +79,7 @@ def _family(source: Source, kind: Any, length: int) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=length,
-        count_tokens=token_counter(pipeline, pipeline.tokenizer),
+        read=prompt_reader(pipeline, pipeline.tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

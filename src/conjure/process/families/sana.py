@@ -13,10 +13,10 @@ from conjure.process.families.shared import (
     load_pipeline,
     masked_mean,
     networks_of,
+    prompt_reader,
     read_scheduler,
     state_size,
     times,
-    token_counter,
 )
 
 LENGTH = 300
@@ -74,7 +74,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=PROMPT,
-        count_tokens=token_counter(pipeline, pipeline.tokenizer),
+        read=prompt_reader(pipeline, pipeline.tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

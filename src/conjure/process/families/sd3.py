@@ -13,10 +13,10 @@ from conjure.process.families.shared import (
     dynamic_shift,
     load_pipeline,
     networks_of,
+    prompt_reader,
     read_scheduler,
     state_size,
     times,
-    token_counter,
 )
 
 T5_TOKENS = 256
@@ -67,7 +67,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=T5_TOKENS if reads_far else tokenizer.model_max_length,
-        count_tokens=token_counter(pipeline, tokenizer),
+        read=prompt_reader(pipeline, tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

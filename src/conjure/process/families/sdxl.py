@@ -16,10 +16,10 @@ from conjure.process.families.shared import (
     embedded_guidance,
     load_pipeline,
     networks_of,
+    prompt_reader,
     read_scheduler,
     state_size,
     times,
-    token_counter,
 )
 from conjure.process.families.unet import guidance_input, refuse_other_inputs
 
@@ -71,7 +71,7 @@ def load(source: Source) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=pairs[-1][0].model_max_length,
-        count_tokens=token_counter(pipeline, pairs[-1][0]),
+        read=prompt_reader(pipeline, pairs[-1][0]),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +17,7 @@ from torch import Tensor
 from conjure.errors import ConjureError, ConjureWarning, ModelError, UnsafeWeightsError
 from conjure.io.files import known_path
 from conjure.process.families.base import Source
+from conjure.process.reading import Tokenized, reader
 
 UNLIMITED = 10**9
 """From here on a tokenizer's length is the library's word for none."""
@@ -246,19 +248,21 @@ def networks_of(pipeline: Any, *names: str) -> dict[str, torch.nn.Module]:
 def as_encoded(pipeline: Any, tokenizer: Any, prompt: str) -> str:
     """A prompt as the pipeline tokenizes it: a textual inversion may stand for several tokens."""
     convert = getattr(pipeline, "maybe_convert_prompt", None)
-    return prompt if convert is None else convert(prompt, tokenizer)
+    prompt = prompt if convert is None else convert(prompt, tokenizer)
+    prepare = getattr(pipeline, "_text_preprocessing", None)  # lowers and strips, in some
+    return prompt if prepare is None else prepare(prompt, clean_caption=False)[0]
 
 
-def token_counter(pipeline: Any, tokenizer: Any) -> Callable[[Sequence[str]], list[int]]:
-    """Counts the tokens of prompts, with start and end."""
+def prompt_reader(pipeline: Any, longest: Any) -> Callable[[Sequence[str]], list[Tokenized]]:
+    """Reads prompts as all encoders of a pipeline do.
 
-    def count(prompts: Sequence[str]) -> list[int]:
-        texts = [as_encoded(pipeline, tokenizer, prompt) for prompt in prompts]
-        # Without a mask, which takes a list as long as the tokens.
-        found = tokenizer(texts, truncation=False, verbose=False, return_attention_mask=False)
-        return [len(tokens) for tokens in found.input_ids]
-
-    return count
+    Args:
+        pipeline: Which.
+        longest: That of its tokenizers whose tokens are counted.
+    """
+    parts = pipeline.components.items()
+    tokenizers = [t for name, t in parts if name.startswith("tokenizer") and t is not None]
+    return reader(tokenizers, longest, partial(as_encoded, pipeline))
 
 
 def masked_mean(states: Tensor, mask: Tensor) -> Tensor:

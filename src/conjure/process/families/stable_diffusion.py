@@ -20,10 +20,10 @@ from conjure.process.families.shared import (
     load_pipeline,
     masked_mean,
     networks_of,
+    prompt_reader,
     read_scheduler,
     state_size,
     times,
-    token_counter,
 )
 from conjure.process.families.unet import guidance_input, refuse_other_inputs
 
@@ -110,7 +110,7 @@ def _family(source: Source, kind: Any) -> Family:
         scheduler_config=schedule,
         prediction_type=prediction,
         max_tokens=tokenizer.model_max_length,
-        count_tokens=token_counter(pipeline, tokenizer),
+        read=prompt_reader(pipeline, tokenizer),
         encode=encode,
         text_features=text_features,
         denoise=denoise,

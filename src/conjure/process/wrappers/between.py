@@ -13,6 +13,7 @@ from torch import Tensor
 
 from conjure.process.base import Defaults, Process, check_finite
 from conjure.process.prediction import Prediction, predict_guided
+from conjure.process.reading import Read
 from conjure.process.samplers.base import Grid, Sampler
 
 FIRST, SECOND = "A: ", "B: "
@@ -104,9 +105,19 @@ class Between(Defaults):
 
     def check(self, *prompts: str) -> None:
         """As the process that is meant."""
+        for mark, process in ((FIRST, self.first), (SECOND, self.second)):
+            own = [prompt[len(mark) :] for prompt in prompts if prompt.startswith(mark)]
+            if own:
+                process.check(*own)
+
+    def read(self, prompts: Sequence[str]) -> list[Read]:
+        """What the process that is meant reads; a prompt of the one is none of the other."""
+        found = []
         for prompt in prompts:
             meant = self.first if prompt.startswith(FIRST) else self.second
-            meant.check(prompt[len(FIRST) :])
+            (read,) = meant.read([prompt[len(FIRST) :]])
+            found.append(read._replace(meaning=(prompt[: len(FIRST)], read.meaning)))
+        return found
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Both encode what is meant for them, and their negative prompts."""
