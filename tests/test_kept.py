@@ -17,10 +17,12 @@ import pytest
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.engine.speed import Speed
 from conjure.io import tables
 from conjure.io.tables import write_table
 from conjure.store import database
-from conjure.store.run import open_run
+from conjure.store.manifest import make_manifest
+from conjure.store.run import Run, open_run
 
 PAIRS = [("a", "b"), ("b", "c"), ("a", "c")]
 PROCESS = GaussianProcess.build(
@@ -125,3 +127,77 @@ def test_a_run_may_be_used_and_closed_in_another_thread(tmp_path):
         other = threading.Thread(target=kept.close)
         other.start()
         other.join()
+
+
+def slow(monkeypatch, seconds_per_call):
+    """As if the network took so long."""
+    pace = Speed(64, seconds_per_call, 1)
+    for room in ("costs", "embedding.embeddings"):
+        monkeypatch.setattr(f"conjure.operations.{room}.find_pace", lambda *_: pace)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.2, 100.0])
+def test_results_are_stored_in_time_however_slow_the_network_is(tmp_path, monkeypatch, seconds):
+    slow(monkeypatch, seconds)
+    stored: list[int] = []
+    add = Run.add
+    monkeypatch.setattr(Run, "add", lambda *given: (stored.append(len(given[1])), add(*given))[1])
+    found = list(conjure.compare_pairs(PAIRS, process=PROCESS, samples=40, out=tmp_path / "run"))
+    calls = sum(f.calls for f in found) / sum(stored)
+    assert max(stored) == 1 or max(stored) * calls * seconds <= 10
+    monkeypatch.undo()
+    alone = conjure.compare_pairs(PAIRS, process=PROCESS, samples=40)
+    assert [f.distance for f in found] == pytest.approx([f.distance for f in alone], rel=1e-12)
+
+
+def test_a_run_that_goes_on_cuts_where_it_was_cut_at_first(tmp_path):
+    with closing(open_run(tmp_path / "run", make_manifest(PROCESS, 0))) as run:
+        assert run.calls_kept(256) == 256
+        assert run.calls_kept(512) == 256
+        assert run.calls_kept(128) == 256
+        assert run.calls_kept(4) == 4, "a machine that is far slower"
+        assert run.stays
+    with closing(open_run(None, {})) as run:
+        assert not run.stays
+
+
+def test_embeddings_are_stored_in_time(tmp_path, monkeypatch):
+    slow(monkeypatch, 0.1)
+    stored: list[int] = []
+    add = Run.add_vectors
+    monkeypatch.setattr(
+        Run, "add_vectors", lambda *given: (stored.append(len(given[1])), add(*given))[1]
+    )
+    conjure.embed(list("abc"), process=OF_EMPTY, out=tmp_path / "run", dimensions=None)
+    assert stored == [3]  # 2 paths of 10 states each
+    slow(monkeypatch, 1.0)
+    conjure.embed(list("abc"), process=OF_EMPTY, out=tmp_path / "slow", dimensions=None)
+    assert stored == [3, 1, 1, 1]
+
+
+OF_EMPTY = GaussianProcess.build(
+    {n: Gaussian(np.full(2, i), np.eye(2)) for i, n in enumerate(["", *"abc"])}
+)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_what_an_interrupt_leaves_is_counted(run, tmp_path, monkeypatch, after):
+    pairs = tmp_path / "p.csv"
+    pairs.write_text("a,b\ncat,dog\nox,elk\n")
+    add = Run.add
+
+    def interrupted(*given):
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append(given)
+        return add(*given)
+
+    done: list[object] = []
+    slow(monkeypatch, 100.0)
+    monkeypatch.setattr(Run, "add", interrupted)
+    asked = ("pairs", str(pairs), "-T", "2", "-k", "2", "--out", str(tmp_path / "run"))
+    code, _, err = run(*asked)
+    said = " ".join(err.split())
+    assert code == 130
+    left = "nothing was finished yet" if after == 0 else f"2 results are in {tmp_path / 'run'}"
+    assert f"Interrupted: {left}" in said

@@ -18,7 +18,9 @@ from conjure.process.reading import Read, reader
 FEW = ("-T", "2", "-k", "1")
 
 
-@pytest.fixture(scope="module", params=["stable-diffusion", "masking", "sd3", "pixart-alpha", "sana"])
+@pytest.fixture(
+    scope="module", params=["stable-diffusion", "masking", "sd3", "pixart-alpha", "sana"]
+)
 def process(request, family_folder):
     """Of encoders that spell ASCII, and know nothing else."""
     return conjure.load(family_folder(request.param), steps=2)

@@ -77,8 +77,7 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt:
-            left = "nothing was written" if kept is None else f"what was finished is in {kept}"
-            say(f"Interrupted: {left}.", style="")
+            say(f"Interrupted: {_left_in(kept)}.", style="")
             raise typer.Exit(130) from None
         except Exception:
             if kept is not None and _was_added_to(kept, started):
@@ -88,6 +87,18 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
+def _left_in(folder: Any) -> str:
+    """What an interrupt left in a run."""
+    if folder is None:
+        return "nothing was written"
+    from conjure.store.status import count_stored
+
+    count = count_stored(folder) if Path(folder).is_dir() else 0
+    if count == 0:
+        return "nothing was finished yet"
+    return f"{count:,} results are in {folder}, and --out {folder} goes on from there"
+
+
 def _was_added_to(folder: Any, since: float) -> bool:
     """Whether something was stored in a run after a moment."""
     written = False
@@ -95,9 +106,9 @@ def _was_added_to(folder: Any, since: float) -> bool:
         written = any(f.stat().st_mtime >= since for f in Path(folder).rglob("*.sqlite*"))
     if not written:
         return False
-    from conjure.store.status import is_filled
+    from conjure.store.status import count_stored
 
-    return is_filled(folder)
+    return count_stored(folder) > 0
 
 
 _COMMANDS: tuple[Any, ...] = (

@@ -44,6 +44,7 @@ def run_jobs(
     *,
     again: Container[str] = (),
     antithetic: bool = False,
+    calls: int | None = None,
 ) -> Iterator[Finished]:
     """Run jobs block by block; a path that several blocks need is walked once if it can be kept.
 
@@ -59,8 +60,9 @@ def run_jobs(
         missing: Of a block's jobs, those that are still to be done; asked just before it is run.
         again: Prompts whose paths are kept beyond these jobs, for others to come.
         antithetic: Whether samples come in pairs of opposite noise.
+        calls: Of the network, that a block may take, whatever fits in memory; None for any.
     """
-    blocks = plan_blocks(jobs, Limits.of(process, network.batch_size))
+    blocks = plan_blocks(jobs, Limits.of(process, network.batch_size, calls))
     last = last_uses(blocks)
     held = {key for job in jobs for key in ends_of(job) if key[0] in again} if again else set()
     keep_freed_memory()

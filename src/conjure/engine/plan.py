@@ -27,17 +27,29 @@ class Limits:
         paths: Distinct paths that may walk together.
         batch_size: Rows of a network pass.
         guided: Whether every path also asks the unconditional branch.
+        rows: Of the network a step, beyond which a kill would lose too much.
     """
 
     paths: int
     batch_size: int
     guided: bool
+    rows: float = math.inf
 
     @staticmethod
-    def of(process: Process, batch_size: int, path_bytes: int = PATH_BYTES) -> Limits:
-        """What memory allows: states are float64, of the process's shape; two paths at least."""
+    def of(
+        process: Process, batch_size: int, calls: int | None = None, path_bytes: int = PATH_BYTES
+    ) -> Limits:
+        """What memory allows: states are float64, of the process's shape; two paths at least.
+
+        Args:
+            process: That is asked.
+            batch_size: Rows of a network pass.
+            calls: Of the network, that a block may take; None for any.
+            path_bytes: Memory.
+        """
         fit = path_bytes // (STATES_PER_PATH * 8 * math.prod(process.shape))
-        return Limits(max(2, fit), batch_size, process.guidance > 1)
+        rows = math.inf if calls is None else calls / len(process.visits)
+        return Limits(max(2, fit), batch_size, process.guidance > 1, rows)
 
 
 def plan_blocks(jobs: Sequence[Job], limits: Limits) -> list[list[Job]]:
@@ -55,7 +67,7 @@ def plan_blocks(jobs: Sequence[Job], limits: Limits) -> list[list[Job]]:
     crossed = 0
     per_path = 2 if limits.guided else 1
     # Two tiles of prompts, all against all, are a block.
-    most = math.isqrt(HARD_PASSES * limits.batch_size // 2)
+    most = math.isqrt(int(min(HARD_PASSES * limits.batch_size, limits.rows)) // 2)
     for job in neighbours_first(jobs, max(1, min(most, limits.paths // 2))):
         ends = set(ends_of(job))
         new = ends - paths
@@ -64,6 +76,7 @@ def plan_blocks(jobs: Sequence[Job], limits: Limits) -> list[list[Job]]:
         ends_here = (
             len(paths) + len(new) > limits.paths
             or rows >= HARD_PASSES * limits.batch_size
+            or rows + per_path * len(new) + 2 * (len(ends) - 1) > limits.rows
             or (full and len(new) == len(ends))
         )
         if not blocks or ends_here:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ ENOUGH = 0.03
 """A larger batch must be faster by this much, since smaller ones need less memory."""
 
 
-SINGLE_FROM, LONG = 100, 30.0
+SINGLE_FROM, LONG = 100, 10.0
 """Calls from which one of them is timed, and seconds from which a run of a few is long."""
+
+KEPT = 8.0
+"""Seconds after which what was computed is to be on disk, at the measured pace."""
 
 PROBED_FROM = 5000
 """Calls from which it is always worth knowing how long they will take."""
@@ -40,6 +44,15 @@ class Speed:
     batch_size: int
     seconds_per_call: float
     calls: int
+
+    @property
+    def calls_kept(self) -> int:
+        """Calls after which to keep what was computed: a power of two, so that noise says little.
+
+        >>> Speed(16, 0.01, 1).calls_kept, Speed(1, 100, 1).calls_kept
+        (512, 1)
+        """
+        return 2 ** max(0, math.floor(math.log2(KEPT / self.seconds_per_call)))
 
 
 def find_pace(process: Process, prompts: tuple[str, ...], planned: int) -> Speed | None:

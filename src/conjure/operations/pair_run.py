@@ -44,6 +44,7 @@ class PairRun(Iterator[Comparison]):
         self.rewalked = self.unfinished = self.imprecise = 0
         self._windows, self._process, self._run, self._sampling = windows, process, run, sampling
         self._in_order, self._shown = in_order, progress
+        self._calls_kept: int | None = None
         self._network, self._cache = Network(process), PathCache(run.folder)
         self._costs = Costs(process, run, sampling)
         self._found = Results(process, run, sampling)
@@ -178,6 +179,7 @@ class PairRun(Iterator[Comparison]):
             for block in run_jobs(
                 self._process, self._network, jobs, self._sampling.seed, self._cache,
                 self._run.missing, again=again, antithetic=self._sampling.antithetic,
+                calls=self._calls_kept,
             ):  # fmt: skip
                 self._run.add(block.jobs, block.squares)
                 self.rewalked += self._run.walked(block.walked)
@@ -190,10 +192,14 @@ class PairRun(Iterator[Comparison]):
         yield from [pair for pair in pairs if pair in waiting]
 
     def _keep_pace(self) -> None:
-        """Ask in passes of the size that was measured to be fastest."""
+        """Ask in passes of the size that was measured to be fastest, and keep results in time."""
         pace = self._costs.pace
-        if pace is not None and self._network.batch_size == self._process.batch_size:
+        if pace is None:
+            return
+        if self._network.batch_size == self._process.batch_size:
             self._network.batch_size = pace.batch_size  # unless memory has halved it meanwhile
+        if self._run.stays:
+            self._calls_kept = self._run.calls_kept(pace.calls_kept)
 
 
 def _priced(process: Process, bar: ProgressBar) -> Callable[[int], None]:

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS about (one INTEGER PRIMARY KEY CHECK (one = 1), setti
 CREATE TABLE IF NOT EXISTS samples (
     pair INTEGER, sample INTEGER, squares BLOB, PRIMARY KEY (pair, sample)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS paces (one INTEGER PRIMARY KEY CHECK (one = 1), calls INTEGER);
 CREATE TABLE IF NOT EXISTS floors (prompt TEXT PRIMARY KEY, squares BLOB);
 """
 
@@ -160,6 +161,21 @@ class Run:
         found = self._base.execute("SELECT vector FROM vectors WHERE prompt = ?", (prompt,))
         return unseal(found[0][0], "<f4", prompt, file=self._base.path) if found else None
 
+    @property
+    def stays(self) -> bool:
+        """Whether it is there afterwards: none that is temporary is."""
+        return self._temporary is None
+
+    def calls_kept(self, calls: int) -> int:
+        """After how many network calls samples are stored: as at first, where that is not slower.
+
+        So a run that goes on asks in the same passes as one that was never stopped.
+        """
+        with self._transaction():
+            self._base.execute("INSERT OR IGNORE INTO paces VALUES (1, ?)", (calls,))
+            ((first,),) = self._base.execute("SELECT calls FROM paces")
+        return first if isinstance(first, int) and 0 < first <= 4 * calls else calls
+
     def is_empty(self) -> bool:
         """Whether nothing is stored yet, neither samples nor embeddings."""
         query = "SELECT EXISTS (SELECT 1 FROM samples) OR EXISTS (SELECT 1 FROM vectors)"
@@ -170,6 +186,12 @@ class Run:
         """Pairs and samples stored."""
         query = "SELECT (SELECT count(*) FROM pairs), (SELECT count(*) FROM samples)"
         return self._base.execute(query)[0]
+
+    def count_results(self) -> int:
+        """Samples and embeddings stored."""
+        query = "SELECT (SELECT count(*) FROM samples) + (SELECT count(*) FROM vectors)"
+        ((count,),) = self._base.execute(query)
+        return count
 
     def longest(self) -> int:
         """Samples up to the last one that any pair has."""

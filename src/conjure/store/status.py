@@ -49,13 +49,13 @@ def look(folder: str | Path, *, repair: bool = False) -> list[Status]:
     return [_one(file, str(file.relative_to(place)), repair=repair) for file in ours]
 
 
-def is_filled(folder: str | Path) -> bool:
-    """Whether anything is stored in a run, or in one within."""
-    for file in known_path(folder).rglob("samples.sqlite"):
+def count_stored(folder: str | Path) -> int:
+    """How many results are stored in a folder of runs: samples, values and embeddings."""
+    place, total = known_path(folder), 0
+    for file in place.rglob("samples.sqlite"):
         with closing(Run(file.parent)) as run:
-            if not run.is_empty():
-                return True
-    return any(known_path(folder).rglob("values.sqlite"))
+            total += run.count_results()
+    return total + sum(look_at_values(file)[1] for file in place.rglob("values.sqlite"))
 
 
 def _one(file: Path, name: str, *, repair: bool) -> Status:

@@ -297,6 +297,8 @@ def embed(
             _check_shape(landmarks, process)
             landmarks = landmarks.placed(process)
             together = network.batch_size  # which shrinks where memory runs out
+            if pace is not None:
+                together = max(1, min(together, pace.calls_kept // (paths * len(process.levels))))
             for start in range(0, len(missing), together):
                 some = missing[start : start + together]
                 rows = embed_vectors(process, network, landmarks, weights, some, dimensions)
