@@ -25,6 +25,8 @@ KEYS = [
     "kl_reverse",
     "floor",
     "estimands",
+    "unread",
+    "alike",
     "profile",
     "samples",
     "steps",

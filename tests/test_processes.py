@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from typing import Any
 
@@ -426,6 +427,62 @@ def test_command_drift(run, tmp_path, pipeline_folder):
     found = json.loads(out)
     assert found["compared"] == "paths"
     assert all(row["low"] <= row["distance"] <= row["high"] for row in found["prompts"])
+
+
+GATED = ("-T", "3", "-k", "4", "--change", "guidance=3")
+
+
+def test_a_table_of_drifts_keeps_the_other_columns(run, tmp_path):
+    listed = tmp_path / "labels.csv"
+    listed.write_text("id,text,kind\n1,cat,pet\n2,castle,house\n3,cat,animal\n")
+    code, _, err = run("drift", str(listed), *GATED, "--table", str(tmp_path / "d.csv"))
+    assert code == 0, err
+    with (tmp_path / "d.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0])[:4] == ["id", "text", "kind", "distance"]
+    assert {(row["id"], row["text"], row["kind"]) for row in rows} == {
+        ("1", "cat", "pet"), ("2", "castle", "house"), ("3", "cat", "animal")
+    }  # fmt: skip
+    found = [float(row["distance"]) for row in rows]
+    assert found == sorted(found, reverse=True)
+    (tmp_path / "taken.csv").write_text("text,distance\ncat,1\n")
+    code, _, err = run(
+        "drift", str(tmp_path / "taken.csv"), *GATED, "--table", str(tmp_path / "e.csv")
+    )
+    assert code == 2
+    assert "has a column 'distance' already" in " ".join(err.split())
+
+
+def test_a_gate_ends_a_drift_with_a_status_of_its_own(run, tmp_path):
+    file = prompts_file(tmp_path)
+    _, out, _ = run("drift", file, *GATED, "--json")
+    lows = sorted(row["low"] for row in json.loads(out)["prompts"])
+    for above, expected, said in (
+        (lows[-1] + 1e-3, 0, "No prompt has surely changed"),
+        (lows[-2] + 1e-3, 3, "A prompt has surely changed"),
+        (max(0, lows[-2] - 1e-3), 3, "2 prompts have surely changed"),
+    ):
+        code, out, err = run("drift", file, *GATED, "--json", "--fail-above", str(above))
+        assert code == expected
+        assert said in err
+        assert len(json.loads(out)["prompts"]) == 4, "what was found is shown all the same"
+        assert "What was finished" not in err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--change", "guidance=3", "-k", "1"), "take more samples"),
+        (("--change", "guidance=3", "-k", "8", "--antithetic"), "take more samples"),
+        (("--change", "sampler=ddpm"), "no --fail-above"),
+    ],
+)
+def test_a_gate_that_cannot_be_is_refused(run, tmp_path, more, message):
+    code, _, err = run("drift", prompts_file(tmp_path), "-T", "3", *more, "--fail-above", "1")
+    assert code == 2
+    assert message in " ".join(err.split())
+    code, _, err = run("drift", prompts_file(tmp_path), *more, "--fail-above", "-1")
+    assert "at least 0, not -1" in " ".join(err.split())
 
 
 def test_commands_compare_models_of_other_weights(run, tmp_path, pipeline_folder):

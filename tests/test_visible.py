@@ -266,7 +266,7 @@ def test_json_is_the_same_json(shown, prompts_file, pairs_file, data, command):
         "compare": (["compare", *two], two),
         "pairs": (["pairs", pairs_file], SHOWN),
         "matrix": (["matrix", prompts_file], SHOWN),
-        "drift": (["drift", prompts_file, "--change", "negative=\x9b", "-w", "2"], SHOWN),
+        "drift": (["drift", prompts_file, "--change", "negative=a\x9b", "-w", "2"], SHOWN),
         "evaluate": (evaluate, [TASK]),
         "sweep": ([*evaluate, "--vary", "samples=1"], [TASK]),
     }[command]

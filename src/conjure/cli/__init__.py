@@ -79,6 +79,8 @@ def _interruptible(command: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             say(f"Interrupted: {_left_in(kept)}.", style="")
             raise typer.Exit(130) from None
+        except typer.Exit:
+            raise
         except Exception:
             if kept is not None and _was_added_to(kept, started):
                 say(f"What was finished is in {kept}, and --out {kept} goes on from there.", "")
@@ -95,7 +97,7 @@ def _left_in(folder: Any) -> str:
 
     count = count_stored(folder) if Path(folder).is_dir() else 0
     if count == 0:
-        return "nothing was finished yet"
+        return f"nothing was finished yet in {folder}"
     return f"{count:,} results are in {folder}, and --out {folder} goes on from there"
 
 
@@ -143,8 +145,8 @@ _DEBUG: list[bool] = []
 def main() -> None:
     """Run the command line.
 
-    Exits with 2 where input was refused, 70 after an error that nobody foresaw, 74 where standard
-    output cannot be written, 130 after an interrupt.
+    Exits with 2 where input was refused, 3 where a gate was not passed, 70 after an error that
+    nobody foresaw, 74 where standard output cannot be written, 130 after an interrupt.
     """
     _DEBUG.clear()
     sys.exit(guarded(lambda: app(prog_name="conjure"), debug=lambda: _DEBUG[-1:] == [True]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +20,7 @@ from conjure.cli.options import (
     takes_sampling,
 )
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
-from conjure.cli.prompts import check_outputs, read_prompts
+from conjure.cli.prompts import check_outputs, read_prompts, refuse_taken
 from conjure.cli.variations import Loader, at_point, check_points, parse_changes
 from conjure.cli.words import cost, near_floor, took
 from conjure.errors import ConjureError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from conjure.operations.costs import Plan
     from conjure.operations.drift import Drift
     from conjure.operations.processes import Processes
+    from conjure.operations.sampling import Sampling
     from conjure.process.base import Process
 
 SamplesOfDrift = Annotated[
@@ -55,6 +58,17 @@ Change = Annotated[
 ]
 
 
+FailAbove = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="End with status 3 where the lower end of a prompt's 95% interval is above this.",
+    ),
+]
+CHANGED = 3
+"""Exit status of a drift beyond its gate."""
+
+
 @takes_process
 @takes_sampling("top", samples=SamplesOfDrift)
 @takes_reading()
@@ -71,6 +85,7 @@ def drift(
     table: Table = None,
     figure: Figure = None,
     as_json: AsJson = False,
+    fail_above: FailAbove = None,
 ) -> None:
     """Which prompts mean something else under another process: a fine-tune, a LoRA, an erasure.
 
@@ -79,6 +94,9 @@ def drift(
     levels there is none: then their distance matrices are compared.
 
     Cost: 4Tk − 2k network calls a prompt, twice that with guidance; with --figure some paths more.
+
+    With --fail-above X it ends with status 3 where a prompt's 95% interval lies above X: a test of
+    a fine-tune, or of an erasure that should leave other prompts alone.
 
     Try:  conjure drift PROMPTS --model A --against B --figure out.png
     """
@@ -93,9 +111,15 @@ def drift(
     check_points(load, [{}, changes], sampling["estimand"])
     from conjure.operations.drift import SAMPLES, compare_by_matrices
     from conjure.operations.drift import drift as compare_prompts
-    from conjure.operations.sampling import SamplingOptions, with_usual
+    from conjure.operations.sampling import Sampling, SamplingOptions, with_usual
 
-    check_sampling(with_usual(SamplingOptions(**sampling), SAMPLES), out)
+    sampled = with_usual(SamplingOptions(**sampling), SAMPLES)
+    check_sampling(sampled, out)
+    check_gate(fail_above, Sampling(**sampled))
+    if table is not None:
+        from conjure.operations.drift import COLUMNS
+
+        refuse_taken(given.source, COLUMNS)
     loader = Loader(load)
     first = loader({})
     from conjure.cli.console import say, show, show_json
@@ -107,8 +131,8 @@ def drift(
     reason = why_apart(first, second)
     if reason is not None:
         say(f"A and B have no common paths: {reason}. Comparing their distance matrices instead.")
-        if table is not None:
-            raise ConjureError("There is no distance for each prompt to write to a table.")
+        if table is not None or fail_above is not None:
+            raise ConjureError("There is no distance for each prompt: no --table, no --fail-above.")
         if any(sampling[name] for name in ("antithetic", "tolerance", "max_calls")):
             raise ConjureError("Distance matrices take --samples alone.")
         apart = compare_by_matrices(
@@ -129,11 +153,44 @@ def drift(
     if table is not None:
         from conjure.operations.drift import COLUMNS
 
-        write_table(table, iter(found.to_dict()["prompts"]), ["prompt", *COLUMNS])
+        by_prompt = {p: {k: row[k] for k in COLUMNS} for p, row in found.rows()}
+        told = [*given.source.columns(), *COLUMNS]
+        write_table(table, given.rows_with(by_prompt), told)
     if figure is not None:  # last, since a picture may fail
         from conjure.figures.drift import SHOWN
 
         found.figure(figure, count=SHOWN, progress=True)
+    if fail_above is not None:
+        _gate(found, fail_above)
+
+
+def check_gate(above: float | None, sampling: Sampling) -> None:
+    """Refuse a gate that no interval could pass or fail.
+
+    Raises:
+        ConjureError: It is no distance, or a sample is all there is.
+    """
+    if above is None:
+        return
+    if not 0 <= above < math.inf:
+        raise ConjureError(f"--fail-above is a distance, at least 0, not {above:g}.")
+    if sampling.most < (16 if sampling.antithetic else 2):
+        raise ConjureError("--fail-above goes by the interval: take more samples (--samples).")
+
+
+def _gate(found: Drift, above: float) -> None:
+    """End with a status of its own where prompts have surely changed by more than that."""
+    from conjure.cli.console import say
+
+    lows = ((prompt, row["low"]) for prompt, row in found.rows())
+    beyond = [(prompt, low) for prompt, low in lows if low is not None and low > above]
+    if not beyond:
+        say(f"No prompt has surely changed by more than {above:g}.")
+        return
+    prompt, low = max(beyond, key=itemgetter(1))
+    many = f"{len(beyond):,} prompts have" if len(beyond) > 1 else "A prompt has"
+    say(f"{many} surely changed by more than {above:g}: “{prompt}” by at least {low:.4g}.", "bold")
+    raise typer.Exit(CHANGED)
 
 
 def _announce(plan: Plan, prompts: int, processes: list[Process], figure: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from conjure.cli.options import (
@@ -17,7 +17,14 @@ from conjure.cli.options import (
     takes_sampling,
 )
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
-from conjure.cli.prompts import check_empty, check_outputs, choose_columns, open_source, texts
+from conjure.cli.prompts import (
+    check_empty,
+    check_outputs,
+    choose_columns,
+    open_source,
+    refuse_taken,
+    texts,
+)
 from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
 from conjure.io.rows import plain
@@ -58,7 +65,7 @@ def pairs(
     names, guessed = choose_columns(source, columns, 2)
     check_empty(source, names, empty)
     columns_found = [*FOUND, *RELATIVE] if relative else FOUND
-    _refuse_taken(source, columns_found)
+    refuse_taken(source, columns_found)
     if relative and (sampling["tolerance"] is not None or sampling["top"] is not None):
         raise ConjureError(
             "--relative needs the same samples of all it divides: take it without "
@@ -108,16 +115,6 @@ def pairs(
         records = ({**row, **new} for row, new in zip(prompts, results, strict=True))
         show(screen(records, names, ranked=sampling["top"] is not None))
     say(spent(run.spent))
-
-
-def _refuse_taken(source: TableFile, columns: Sequence[str]) -> None:
-    """Refuse a table that has a column of the results' name already."""
-    taken = [name for name in columns if name in source.columns()]
-    if taken:
-        raise ConjureError(
-            f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
-            "rename it."
-        )
 
 
 class Rows:

@@ -33,20 +33,30 @@ class Prompts(NamedTuple):
 
     Args:
         prompts: Each once, in the order of the file.
-        column: Whose name was guessed; None where the user named it.
-        read: How the file was read, where that is not what its ending says.
+        source: The file.
+        column: Theirs.
+        guessed: Whether its name was; else the user said it.
     """
 
     prompts: list[str]
-    column: str | None
-    read: str | None = None
+    source: TableFile
+    column: str
+    guessed: bool
 
     def remark(self, verb: str) -> str | None:
         """What is to be said of guesses."""
-        said = [] if self.read is None else [self.read]
-        if self.column is not None:
+        said = [] if self.source.remark is None else [self.source.remark]
+        if self.guessed:
             said.append(f"{verb} the prompts in the column {self.column!r}.")
         return " ".join(said) or None
+
+    def rows_with(self, found: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The file's rows with what was found of their prompts, in the order of that."""
+        rows: dict[str, list[dict[str, Any]]] = {prompt: [] for prompt in found}
+        for row in self.source.rows():
+            rows[row.get(self.column) or ""].append(dict(row))
+        for prompt, same in rows.items():
+            yield from ({**row, **found[prompt]} for row in same)
 
 
 def open_source(file: str, reading: Mapping[str, Any]) -> tuple[TableFile, str]:
@@ -77,7 +87,7 @@ def read_prompts(file: str, columns: str | None, reading: Mapping[str, Any]) -> 
     names, guessed = choose_columns(source, columns, 1)
     check_empty(source, names, empty)
     prompts = list(dict.fromkeys(prompt for (prompt,) in texts(source, names)))
-    return Prompts(prompts, names[0] if guessed else None, source.remark)
+    return Prompts(prompts, source, names[0], guessed)
 
 
 def check_outputs(
@@ -162,6 +172,16 @@ def check_empty(table: TableFile, columns: Sequence[str], empty: str) -> None:
         raise ConjureError(
             f"{many} {where}. An empty prompt is the unconditional one: fill the cells, drop the "
             "rows, or say --empty unconditional if that is meant."
+        )
+
+
+def refuse_taken(source: TableFile, columns: Sequence[str]) -> None:
+    """Refuse a table that has a column of the results' name already."""
+    taken = [name for name in columns if name in source.columns()]
+    if taken:
+        raise ConjureError(
+            f"{source} has a column {taken[0]!r} already, which the results would overwrite: "
+            "rename it."
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conjure.io.progress import duration
+
 if TYPE_CHECKING:
     from conjure.operations.costs import Plan, Spent
 
@@ -18,8 +20,6 @@ def near_floor(floor: float) -> str:
 
 def cost(plan: Plan) -> str:
     """What a run will take, said before it starts."""
-    from conjure.cli.console import duration
-
     if plan.calls == 0:
         return "Nothing to compute: every sample is there."
     text = f"At most {plan.calls:,} network calls"
@@ -36,8 +36,6 @@ def cost(plan: Plan) -> str:
 
 def took(plan: Plan) -> str:
     """`` , about 2 min`` where that was measured, to put behind a number of calls."""
-    from conjure.cli.console import duration
-
     return "" if plan.seconds is None else f", about {duration(plan.seconds)}"
 
 

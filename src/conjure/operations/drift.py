@@ -81,6 +81,10 @@ class Drift:
         order = np.argsort(-self.distances, kind="stable")
         return [(self.prompts[i], self.results[i]) for i in order]
 
+    def rows(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each prompt's row of a table, the most changed first."""
+        return [(prompt, found.row()) for prompt, found in self.ranked()]
+
     def pictures(
         self, count: int = 6, samples: int = 3, *, progress: bool = False
     ) -> tuple[list[str], np.ndarray]:
@@ -120,7 +124,7 @@ class Drift:
             "estimand": self.results[0].estimand,
             "prompts": [
                 {"prompt": prompt, **{name: row[name] for name in COLUMNS}}
-                for prompt, row in ((p, found.row()) for p, found in self.ranked())
+                for prompt, row in self.rows()
             ],
             "seed": self.seed,
             "calls": self.calls,
