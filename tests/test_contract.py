@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,7 +92,7 @@ def test_a_process_is_loaded_again_from_its_description(pipeline_folder):
     untold = {one.name for one in fields(Settings) if not about(one).described_as}
     assert untold == {  # where weights were found, and what changes no number
         "model", "config", "revision", "variant", "offline", "device", "batch_size", "offload",
-        "compiled", "allow_pickle",
+        "compiled", "allow_pickle", "unread",
     }  # fmt: skip
 
 
@@ -120,6 +125,81 @@ def test_a_registered_sampler_is_given_its_eta(mine, pipeline_folder, run):
                          "--eta", "0.5")  # fmt: skip
     assert code == 0, err
     assert "eta 0.5" in " ".join(out.split())
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A package that declares a method, an estimand, and a sampler whose name is taken."""
+    (tmp_path / "lengths.py").write_text(LENGTHS)
+    about = tmp_path / "lengths-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: lengths\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[conjure.methods]\nlength = lengths:build\n[conjure.estimands]\n"
+        "first-picture = lengths:ESTIMAND\n[conjure.samplers]\nddim = lengths:build\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [str(Path(sys.executable).with_name("conjure"))]
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+LENGTHS = """
+from conjure.divergence.base import Estimand
+from conjure.methods.base import CONTROL, Measured
+import numpy as np
+
+
+def terms(squares, levels):
+    result = 0 * squares.picture
+    result[..., 0] = squares.picture[..., 0]
+    return result
+
+
+ESTIMAND = Estimand("first-picture", terms)
+
+
+class Length:
+    name, group, settings = "length", CONTROL, {"method": "length"}
+
+    def check(self, texts): ...
+
+    def cost(self, pairs):
+        return 0
+
+    def measure(self, pairs, folder):
+        gaps = np.array([[abs(len(a) - len(b))] for a, b in pairs], dtype=float)
+        return Measured({"letters": gaps}, calls=0, samples=0)
+
+
+def build(request, argument):
+    return Length()
+"""
+
+
+def test_what_an_installed_package_declares_is_known_to_every_command(
+    installed, tmp_path, pipeline_folder
+):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "mine.csv").write_text("sentence1,sentence2,score\na,b,3\na,bcd,1\nab,abc,2\n")
+    evaluate = ("evaluate", "--data", str(data), "--tasks", "mine", "--json")
+    found = installed(*evaluate, "--methods", "length")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["scores"][0]["method"] == "length"
+    model = ("--model", str(pipeline_folder), "-T", "2", "-k", "1")
+    found = installed("compare", "cat", "dog", *model, "--estimand", "first-picture", "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["estimand"] == "first-picture"
+    found = installed("evaluate", "--methods", "lengths", "--data", str(data), "--tasks", "mine")
+    assert "Did you mean 'length'" in found.stderr
+    assert "ddim', which there is already" in " ".join(found.stderr.split())
+    assert "length" in installed("evaluate", "--help").stdout
 
 
 @pytest.mark.parametrize("name", sorted(set(conjure.SAMPLERS) - {"ddim", "own"}))

@@ -199,5 +199,9 @@ def test_what_an_interrupt_leaves_is_counted(run, tmp_path, monkeypatch, after):
     code, _, err = run(*asked)
     said = " ".join(err.split())
     assert code == 130
-    left = f"nothing was finished yet in {tmp_path}" if after == 0 else f"2 results are in {tmp_path / 'run'}"
-    assert f"Interrupted: {left}" in said
+    left = (
+        f"nothing was finished yet in {tmp_path}"
+        if after == 0
+        else f"2 results are in {tmp_path / 'run'}"
+    )
+    assert f"Interrupted: {left} in {tmp_path / 'run'}" in said

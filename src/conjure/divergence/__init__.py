@@ -25,6 +25,7 @@ ESTIMANDS: Registry[Estimand] = Registry(
         "picture": "conjure.divergence.picture:ESTIMAND",
         "as-printed": "conjure.divergence.as_printed:ESTIMAND",
     },
+    group="conjure.estimands",
 )
 """Ways to sum a run's squared differences into a distance."""
 

@@ -28,6 +28,7 @@ METHODS: Registry[Callable[[Request, str | None], Method]] = Registry(
         "trajectories": "conjure.methods.trajectories:build",
         "trajectories+prompt": "conjure.methods.trajectories:build_prompted",
     },
+    group="conjure.methods",
 )
 """Rows of the evaluation's table: functions of what is asked and of what follows the colon."""
 

@@ -30,6 +30,7 @@ FAMILIES: Registry[Callable[[Source], Family]] = Registry(
         "IFPipeline": "conjure.process.families.deepfloyd:load",
         "AuraFlowPipeline": "conjure.process.families.aura_flow:load",
     },
+    group="conjure.families",
 )
 """Loaders of models, by the ``_class_name`` in a pipeline's ``model_index.json``."""
 

@@ -30,6 +30,7 @@ SAMPLERS: Registry[Build] = Registry(
         "flow-stochastic": "conjure.process.samplers.flow_stochastic:build",
         "own": "conjure.process.samplers.own:build",
     },
+    group="conjure.samplers",
 )
 """Ways to advance a path: functions of a scheduler's configuration and η (None: not given)."""
 
