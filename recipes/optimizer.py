@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 RATE = 3e-3
+SLOW = 0.1
+"""Of that, where a network attends to words: there it learns them by heart if it learns fast."""
 
 
 class Optimizer:
@@ -21,16 +23,23 @@ class Optimizer:
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self.parameters = [p for _, p in named]
         ends = ("conv_in", "conv_out", "time_embedding")
-        inner = [p for name, p in named if not name.startswith(ends)]
+        slow = [p for name, p in named if ".attn2." in name]
+        inner = [p for name, p in named if not name.startswith(ends) and ".attn2." not in name]
         self.wide = [p for p in inner if p.ndim > 1 and min(len(p), p[0].numel()) >= 16]
         self.matrices = [nn.Parameter(as_matrix(p.detach())) for p in self.wide]
-        wide = set(map(id, self.wide))
-        rest = [p for p in self.parameters if id(p) not in wide]
+        others = set(map(id, (*self.wide, *slow)))
+        rest = [p for p in self.parameters if id(p) not in others]
+        groups = [{"params": rest, "lr": rate / 2}, {"params": slow, "lr": rate * SLOW}]
         self.parts: list[torch.optim.Optimizer] = [
             torch.optim.Muon(
                 self.matrices, rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
             ),
-            torch.optim.AdamW(rest, rate / 2, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+            torch.optim.AdamW(
+                [group for group in groups if group["params"]],
+                betas=(0.9, 0.98),
+                weight_decay=0.01,
+                fused=True,
+            ),
         ]
         for part in self.parts:
             for group in part.param_groups:

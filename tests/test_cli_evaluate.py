@@ -87,6 +87,28 @@ def test_the_papers_settings_run_on_a_pipeline_of_the_same_layout(run, data):
     assert "  guidance" in err
 
 
+def test_a_preset_says_which_options_give_way(run, data):
+    asked = ["--data", str(data), "--tasks", "mine", "--methods", "text-encoder", "--limit", "3"]
+    code, _, err = run(
+        "evaluate", *asked, "--preset", "paper", "--steps", "4", "-k", "1", "--guidance", "7.5"
+    )
+    assert code == 0, err
+    assert "--steps 4 gives way to the preset's 10." in err
+    assert err.count("gives way") == 1, "what is the same, or not given, is not told"
+
+
+def test_what_an_evaluation_announces_is_what_it_will_do(run, data, tmp_path):
+    asked = ["evaluate", "--data", str(data), "--tasks", "mine", *QUICK, "--limit", "4"]
+    asked += ["--methods", "conjuring,initial-timestep,direct-output,landmarks"]
+    code, out, first = run(*asked, "--out", str(tmp_path / "run"), "--json")
+    assert code == 0, first
+    calls = json.loads(out)["calls"]
+    assert f"About {calls:,} network calls." in first
+    code, _, again = run(*asked, "--out", str(tmp_path / "run"))
+    assert code == 0, again
+    assert "Nothing to compute" in again
+
+
 def test_a_preset_keeps_what_is_said_of_a_named_model():
     """Its revision, variant and adapters: without them it would be another model."""
     assert "model" not in preset_changes("paper", "mine")

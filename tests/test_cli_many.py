@@ -208,6 +208,20 @@ def test_bad_input_is_refused(run, pairs_file, arguments, message, tmp_path, mon
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("command", ["pairs", "matrix", "drift"])
+def test_a_budget_that_is_too_small_is_refused_before_the_model_is_read(
+    run, tmp_path, pairs_file, monkeypatch, command
+):
+    (tmp_path / "list.txt").write_text("cat\ndog\nox\n")
+    file = pairs_file if command == "pairs" else tmp_path / "list.txt"
+    more = ["--change", "guidance=2"] if command == "drift" else []
+    monkeypatch.setattr("conjure.loading.load.load", None)
+    code, _, err = run(command, str(file), *more, "--max-calls", "20", "-T", "10")
+    assert code == 2
+    assert "and max_calls is 20" in " ".join(err.split())
+    assert "pairs" not in err
+
+
 WORKER = """
 import sys
 from pathlib import Path

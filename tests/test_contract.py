@@ -169,7 +169,7 @@ class Length:
 
     def check(self, texts): ...
 
-    def cost(self, pairs):
+    def cost(self, pairs, folder):
         return 0
 
     def measure(self, pairs, folder):

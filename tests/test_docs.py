@@ -104,7 +104,10 @@ def commands_pages() -> list[str]:
     """Each command with its own options; those of `conjure.load` once, at the end."""
     lines, shared = [], {}
     for command in cli._COMMANDS:
-        takes = list(inspect.signature(command, eval_str=True).parameters.values())
+        every = inspect.signature(command, eval_str=True).parameters.values()
+        takes = [
+            p for p in every if hasattr(p.annotation, "__metadata__")
+        ]  # typer's context is none
         own = [p for p in takes if panel(p) not in (MODEL, PROCESS)]
         shared |= {p.name: p for p in takes if panel(p) in (MODEL, PROCESS)}
         text = inspect.cleandoc(command.__doc__ or "").replace("<", "&lt;")

@@ -53,7 +53,8 @@ def test_every_method_of_ours_is_a_distance(name, pipeline, tmp_path):
         assert np.all(values[2] == 0), column
         assert np.all(values[[0, 3]] > 0), column
     (method,) = build_methods([name], Request(lambda: pipeline))
-    assert found.calls == method.cost(PAIRS)
+    assert found.calls == method.cost(PAIRS, None)
+    assert method.cost(PAIRS, tmp_path / folder_name(method)) == 0
     again = measure(name, pipeline, tmp_path)
     assert again.calls == 0
     for column, values in found.distances.items():
@@ -186,7 +187,7 @@ def test_a_batch_whose_pictures_are_all_there(tmp_path, samples):
     process = GaussianProcess.build(meanings | {"": meanings["t0"]}, steps=3)
     pairs = list(combinations(names, 2))
     (method,) = build_methods(["direct-output"], Request(lambda: process, samples=samples))
-    assert method.measure(pairs, tmp_path).calls == method.cost(pairs)
+    assert method.measure(pairs, tmp_path).calls == method.cost(pairs, None)
 
 
 def test_a_model_is_loaded_for_methods_that_ask_for_it(pipeline):
@@ -514,7 +515,7 @@ def test_the_initial_timestep_counts_texts_that_return(pipeline, tmp_path, monke
     monkeypatch.setattr("conjure.methods.initial_timestep.TOGETHER", 2)
     (method,) = build_methods(["initial-timestep"], Request(lambda: pipeline, samples=1))
     found = method.measure(PAIRS, tmp_path)
-    assert found.calls == method.cost(PAIRS) == 2 + 2  # "dog", twice
+    assert found.calls == method.cost(PAIRS, None) == 2 + 2  # "dog", twice
 
 
 def test_a_model_without_a_cache_is_refused_before_any_work(tmp_path):

@@ -90,7 +90,7 @@ def test_twenty_thousand_prompts_are_priced_without_their_pairs(monkeypatch):
     process = GaussianProcess.build({n: Gaussian(np.zeros(1), np.eye(1)) for n in names}, steps=10)
     monkeypatch.setattr(Grid, "__iter__", lambda self: pytest.fail("the pairs were listed"))
     tracemalloc.start()
-    with pytest.raises(ConjureError, match=r"each of the 199,990,000 pairs takes 3,600,020,000"):
+    with pytest.raises(ConjureError, match=r"each of 199,990,000 comparisons takes 3,600,020,000"):
         conjure.matrix(names, process=process, max_calls=1000)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

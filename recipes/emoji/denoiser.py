@@ -34,8 +34,8 @@ BATCH = 192
 HOLD = 0.7  # of the budget: until then the rate stays, then it falls to nothing
 SHOWN = 4096  # captions by whose states the layers that read text are made
 HEADS = 8
-GAIN = 1.5  # of the pooled text beside the time, at first
-UNREAD = 0.7  # of drawings: only the pooled text says what they are, so that it learns to
+GAIN, OFFSET = 1.0, 3.0  # of the pooled text at first: SiLU is nearly linear around 3
+UNREAD = 0.9  # of drawings: only the pooled text says what they are, so that it learns to
 
 SHAPE = "wide"
 SHAPES: dict[str, dict[str, Any]] = {  # levels are 8, 4 and 2 pixels wide; all attend to themselves
@@ -121,6 +121,7 @@ def let_read(model: UNet2DConditionModel, states: Tensor, lengths: np.ndarray) -
     nn.init.orthogonal_(last.weight)
     last.weight.mul_(math.sqrt(len(last.weight) / WIDTH))
     nn.init.constant_(model.add_embedding.norm2.weight, GAIN)
+    nn.init.constant_(model.add_embedding.norm2.bias, OFFSET)
 
 
 def pooled(model: UNet2DConditionModel, states: Tensor, lengths: np.ndarray) -> Tensor:

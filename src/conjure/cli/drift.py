@@ -111,11 +111,14 @@ def drift(
     check_points(load, [{}, changes], sampling["estimand"])
     from conjure.operations.drift import SAMPLES, compare_by_matrices
     from conjure.operations.drift import drift as compare_prompts
-    from conjure.operations.sampling import Sampling, SamplingOptions, with_usual
+    from conjure.operations.sampling import SamplingOptions, check_budget, with_usual
 
     sampled = with_usual(SamplingOptions(**sampling), SAMPLES)
-    check_sampling(sampled, out)
-    check_gate(fail_above, Sampling(**sampled))
+    chosen = check_sampling(sampled, out)
+    if out is None or not out.exists():
+        several = len(given.prompts)
+        check_budget(chosen, load.settings["steps"], 2 * several, several)
+    check_gate(fail_above, chosen)
     if table is not None:
         from conjure.operations.drift import COLUMNS
 

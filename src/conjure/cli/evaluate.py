@@ -112,6 +112,7 @@ Vary = Annotated[
 @takes_reading("empty")
 def evaluate(
     load: LoadProcess,
+    context: typer.Context,
     tasks: Tasks = "STS-B",
     methods: Methods = "conjuring,initial-timestep,direct-output",
     data: Data = None,
@@ -163,6 +164,7 @@ def evaluate(
     changes: dict[str, Any] = {}
     if preset is not None:
         changes = preset_changes(preset, load.settings["model"])
+        _say_overridden(context, {k: v for k, v in changes.items() if k != "model"})
         samples, pooling, full_stop, estimand, template = (
             changes.pop(name)
             for name in ("samples", "pooling", "full_stop", "estimand", "template")
@@ -195,6 +197,17 @@ def evaluate(
     else:
         show(screen(table, found))
     say(f"{found.calls:,} network calls in {found.seconds:.0f} s.")
+
+
+def _say_overridden(context: typer.Context, changes: dict[str, Any]) -> None:
+    """Which options of the command line a preset does not heed."""
+    from conjure.cli.console import say
+
+    for name, value in changes.items():
+        given, source = context.params.get(name), context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and given != value:
+            option = f"--{name.replace('_', '-')} {given}"
+            say(f"{option} gives way to the preset's {value}.", style="bold")
 
 
 def preset_changes(name: str, model: str | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from conjure.cli.words import cost, near_floor, spent
 from conjure.errors import ConjureError
 from conjure.io.rows import plain
 from conjure.io.tables import TableFile, check_passage, write_table
+from conjure.operations.sampling import check_budget
 
 if TYPE_CHECKING:
     from conjure.operations.compare import Comparison
@@ -73,7 +74,12 @@ def pairs(
         )
     if table is not None or as_json:
         check_passage("-" if table is None or as_json else table, source)
-    check_sampling(sampling, out)
+    chosen = check_sampling(sampling, out)
+    rows = Rows(source, names)
+    if chosen.max_calls is not None and (out is None or not out.exists()):
+        distinct = {frozenset(pair) for pair in rows if pair[0] != pair[1]}
+        prompts = {prompt for pair in rows for prompt in pair}
+        check_budget(chosen, load.settings["steps"], len(prompts), len(distinct))
     process = load()
     from conjure.cli.console import say, show, show_json
     from conjure.operations.pairs import compare_pairs
@@ -84,7 +90,6 @@ def pairs(
         say(source.remark)
     if guessed:
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
-    rows = Rows(source, names)
     run = compare_pairs(
         list(with_reference(rows, process.negative)) if relative else rows,
         process=process, out=out, progress=True, **sampling,

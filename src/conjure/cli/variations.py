@@ -119,9 +119,9 @@ class Start:
         """What an evaluation will take, said before it starts."""
         from conjure.cli.console import say
 
-        if plan.calls and self.process is not None:
-            calls = f"About {plan.calls:,} network calls{took(plan)}"
-            say(f"{calls}, less what the run directory holds.")
+        if self.process is not None:
+            calls = f"About {plan.calls:,} network calls{took(plan)}."
+            say(calls if plan.calls else "Nothing to compute: every sample is there.")
 
 
 def check_points(

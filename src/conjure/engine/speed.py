@@ -19,7 +19,7 @@ ENOUGH = 0.03
 
 
 SINGLE_FROM, LONG = 100, 10.0
-"""Calls from which one of them is timed, and seconds from which a run of a few is long."""
+"""Calls from which one of them is timed, and seconds from which more is asked about a run."""
 
 KEPT = 8.0
 """Seconds after which what was computed is to be on disk, at the measured pace."""
@@ -64,14 +64,14 @@ def find_pace(process: Process, prompts: tuple[str, ...], planned: int) -> Speed
         planned: Calls that the run will make.
 
     Returns:
-        None for a run too short for its length to matter.
+        None for a run of few calls.
     """
     if planned < PROBED_FROM:
         if planned < SINGLE_FROM:
             return None
         one = measure_speed(process, prompts, sizes=(1,), repeats=1)
         if planned * one.seconds_per_call < LONG:
-            return None
+            return Speed(process.batch_size, one.seconds_per_call, one.calls)
     if process.tunable and planned >= MEASURED_FROM:
         # On a CPU larger passes than the usual gain little, and take memory that others want.
         powers = range(4 if process.device.type == "cpu" else 6)

@@ -125,7 +125,8 @@ def evaluate(
         for method in in_turn:
             method.check(texts)
             if host(method) is not method or kept[method.name] not in begun:
-                planned += method.cost(prompts)
+                place = None if out is None else Path(out) / kept[method.name]
+                planned += method.cost(prompts, place)
             begun.add(kept[method.name])
         if request.loaded is not None:
             check_apart(request.loaded, dict.fromkeys(prompts))

@@ -114,8 +114,8 @@ class Method(Protocol):
         """
         ...
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
-        """Network calls of the process that some pairs take, if nothing is kept yet."""
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
+        """Network calls of the process that some pairs take, less what a folder holds of them."""
         ...
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:

@@ -17,6 +17,7 @@ from conjure.operations.arguments import check_arguments, check_texts, why_unava
 from conjure.operations.pairs import compare_pairs
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest
+from conjure.store.status import samples_in
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Conjuring:
         """By the length that the text encoder reads."""
         check_texts(self.process, texts)
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
-        """What the engine plans, for all samples."""
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
+        """What the engine plans, for all samples that are not there."""
         distinct = dict.fromkeys(ordered(*pair) for pair in pairs)
-        return self.request.samples * count_calls(
-            self.process, [Job(*pair, 0) for pair in distinct]
+        have = samples_in(folder, distinct)
+        return sum(
+            count_calls(self.process, [Job(*p, s) for p in distinct if s not in have.get(p, ())])
+            for s in range(self.request.samples)
         )
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:

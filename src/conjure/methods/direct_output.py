@@ -20,12 +20,12 @@ from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
 from conjure.io.progress import progress_bar
 from conjure.methods.base import DIFFUSION, Measured, Request
-from conjure.methods.shared import distinct_texts, loading, network_options
+from conjure.methods.shared import loading, network_options
 from conjure.operations.arguments import check_texts
 from conjure.process.base import Process
 from conjure.process.fingerprint import hash_config, hash_weights
 from conjure.store.manifest import make_manifest
-from conjure.store.values import kept_values
+from conjure.store.values import kept_values, missing_values
 
 TOGETHER = 128
 """Pairs whose pictures are made and compared at a time."""
@@ -63,12 +63,13 @@ class DirectOutput:
         """By the length that the text encoder reads."""
         check_texts(self.process, texts)
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
         """T a text and sample, and as many again with guidance.
 
         More where a text returns after its picture was forgotten.
         """
-        return self._path_calls * self.request.samples * distinct_texts(pairs)
+        missing = missing_values(folder, all_jobs(pairs, self.request.samples))
+        return self._path_calls * len(paths_of(missing))
 
     @property
     def _path_calls(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from conjure.engine.ends import first_predictions
-from conjure.engine.jobs import Job, Pair, all_jobs, ordered, paths_of
+from conjure.engine.jobs import Job, Pair, all_jobs, paths_of
 from conjure.engine.network import Network
 from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
@@ -21,7 +21,7 @@ from conjure.methods.base import DIFFUSION, Measured, Request
 from conjure.operations.arguments import check_texts
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest
-from conjure.store.values import kept_values
+from conjure.store.values import kept_values, missing_values
 
 HELD = 2**29
 """Bytes of predictions that are held at a time."""
@@ -56,10 +56,9 @@ class InitialTimestep:
         """By the length that the text encoder reads."""
         check_texts(self.process, texts)
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
         """One a text and sample, in each part of the pairs that it is in."""
-        distinct = list(dict.fromkeys(ordered(*pair) for pair in pairs))
-        jobs = all_jobs(distinct, self.request.samples)
+        jobs = missing_values(folder, all_jobs(pairs, self.request.samples))
         parts = range(0, len(jobs), self._together)
         return sum(len(paths_of(jobs[start : start + self._together])) for start in parts)
 

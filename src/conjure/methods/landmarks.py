@@ -13,12 +13,12 @@ import numpy as np
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
 from conjure.methods.base import DIFFUSION, Measured, Request
-from conjure.methods.shared import distinct_texts
 from conjure.operations.arguments import check_arguments, check_texts
 from conjure.operations.embedding.embeddings import embed
 from conjure.operations.embedding.landmarks import estimand_weights
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest
+from conjure.store.status import count_vectors
 
 PATHS = 2
 
@@ -47,10 +47,14 @@ class LandmarkDistance:
         """By the length that the text encoder reads."""
         check_texts(self.process, texts)
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
-        """M a text, and M for the landmarks."""
-        drawn = len(self.process.visits)
-        return self.paths * (len(self.process.levels) * distinct_texts(pairs) + drawn)
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
+        """M a text, and M for the landmarks, where they are not there."""
+        texts = dict.fromkeys(chain.from_iterable(pairs))
+        place = None if folder is None else folder / "embeddings"
+        drawn = place is not None and (place / "landmarks.safetensors").exists()
+        fresh = len(texts) - count_vectors(place, texts)
+        starts = 0 if drawn else len(self.process.visits)
+        return self.paths * (len(self.process.levels) * fresh + starts)
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """N·M calls for N prompts."""

@@ -41,9 +41,9 @@ class RelativeDistance:
         """By the length that the text encoder reads."""
         self.host.check([*texts, self.reference])
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
         """That of ``conjuring``, and of each text with the reference."""
-        return self.host.cost(list(with_reference(pairs, self.reference)))
+        return self.host.cost(list(with_reference(pairs, self.reference)), folder)
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
         """From samples of ``conjuring``: what the one has asked, the other need not ask again."""

@@ -54,7 +54,7 @@ class SentenceTransformers:
     def check(self, texts: Iterable[str]) -> None:
         """Takes any text, and cuts long ones as the model says."""
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
         """None: another network does the work."""
         return 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,6 @@ from conjure.loading.sources import hung_up
 from conjure.loading.weights import safe_and_whole
 from conjure.methods.base import Request
 from conjure.process.pipeline import PipelineProcess
-
-
-def distinct_texts(pairs: Sequence[Pair]) -> int:
-    """How many different texts there are in some pairs."""
-    return len(set(chain.from_iterable(pairs)))
 
 
 def needs_pipeline(request: Request, method: str) -> PipelineProcess:

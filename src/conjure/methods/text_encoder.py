@@ -41,7 +41,7 @@ class TextEncoder:
                     "take --long truncate."
                 )
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
         """None: another network does the work."""
         return 0
 

@@ -119,7 +119,7 @@ class Trajectories:
                         "text is read once: take a transformer."
                     )
 
-    def cost(self, pairs: Sequence[Pair]) -> int:
+    def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
         """None: another network does the work."""
         return 0
 

@@ -162,25 +162,26 @@ def check_budget(sampling: Sampling, steps: int, prompts: int, pairs: int) -> No
     Args:
         sampling: How pairs are sampled.
         steps: T.
-        prompts: Distinct.
-        pairs: Distinct.
+        prompts: Distinct, under each process that they walk in.
+        pairs: Distinct, of two that differ.
 
     Raises:
         ConjureError: It does not allow the first samples of each pair.
     """
-    each = prompts * steps + 2 * pairs * (steps - 1)
+    each = prompts * steps + 2 * pairs * (steps - 1)  # a prompt with itself crosses nothing
     first = sampling.first if sampling.in_rounds else sampling.replicate
     if sampling.max_calls is not None and first * each > sampling.max_calls:
         raise ConjureError(beyond_budget(first, pairs, first * each, sampling.max_calls))
 
 
 def beyond_budget(first: int, pairs: int, calls: int, allowed: int) -> str:
-    """That a budget of calls does not allow the first samples of each pair."""
+    """That a budget of calls does not allow the first samples of each comparison."""
     some = "One sample" if first == 1 else f"The first {first} samples"
     verb = "takes" if first == 1 else "take"
+    each = f"each of {pairs:,} comparisons" if pairs > 1 else "the comparison"
     return (
-        f"{some} of each of the {pairs:,} pairs {verb} {calls:,} network calls, and max_calls is "
-        f"{allowed:,}. Allow more, or give fewer pairs."
+        f"{some} of {each} {verb} {calls:,} network calls, and max_calls is {allowed:,}. Allow "
+        "more, or give fewer prompts."
     )
 
 

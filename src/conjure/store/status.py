@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
 from conjure.io.files import known_path
 from conjure.store.run import Run
@@ -56,6 +58,22 @@ def count_stored(folder: str | Path) -> int:
         with closing(Run(file.parent)) as run:
             total += run.count_results()
     return total + sum(look_at_values(file)[1] for file in place.rglob("values.sqlite"))
+
+
+def samples_in(folder: Path | None, pairs: Iterable[Pair]) -> dict[Pair, set[int]]:
+    """Which samples of some pairs a run holds, if it is there."""
+    if folder is None or not (folder / "samples.sqlite").exists():
+        return {}
+    with closing(Run(folder)) as run:
+        return {pair: run.have(*pair) for pair in pairs}
+
+
+def count_vectors(folder: Path | None, prompts: Iterable[str]) -> int:
+    """How many of some prompts a run holds embeddings of, if it is there."""
+    if folder is None or not (folder / "samples.sqlite").exists():
+        return 0
+    with closing(Run(folder)) as run:
+        return sum(run.vector(prompt) is not None for prompt in prompts)
 
 
 def _one(file: Path, name: str, *, repair: bool) -> Status:

@@ -50,9 +50,8 @@ def kept_values(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with closing(Base(folder / "values.sqlite", _SCHEMA)) as base:
-        wanted = [Job(*ordered(job.a, job.b), job.sample) for job in jobs]
-        have = {Job(*key) for key in base.execute("SELECT a, b, sample FROM kept")}
-        missing = list(dict.fromkeys(job for job in wanted if job not in have))
+        wanted = _as_kept(jobs)
+        missing = _missing(base, wanted)
         if announce is not None:
             announce(missing)
         for some in _batched(missing, together):
@@ -70,6 +69,24 @@ def kept_values(
         found = {Job(a, b, s): blob for a, b, s, blob in base.execute("SELECT * FROM kept")}
     values = [unseal(found[job], "<f8", *job, file=base.path) for job in wanted]
     return np.stack(values) if values else np.zeros((0, columns))
+
+
+def missing_values(folder: Path | None, jobs: Sequence[Job]) -> list[Job]:
+    """Those of some jobs, each once, whose numbers a folder does not hold."""
+    wanted = _as_kept(jobs)
+    if folder is None or not (folder / "values.sqlite").exists():
+        return list(dict.fromkeys(wanted))
+    with closing(Base(folder / "values.sqlite", _SCHEMA)) as base:
+        return _missing(base, wanted)
+
+
+def _as_kept(jobs: Sequence[Job]) -> list[Job]:
+    return [Job(*ordered(job.a, job.b), job.sample) for job in jobs]
+
+
+def _missing(base: Base, wanted: Sequence[Job]) -> list[Job]:
+    have = {Job(*key) for key in base.execute("SELECT a, b, sample FROM kept")}
+    return list(dict.fromkeys(job for job in wanted if job not in have))
 
 
 def look_at_values(file: Path) -> tuple[int, int, int]:
