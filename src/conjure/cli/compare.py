@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from conjure.cli.options import Antithetic, AsJson, EstimandName, Figure, Samples, Seed
+from conjure.cli.plan import PlanOnly, stopping_at
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import check_outputs
 from conjure.cli.words import near_floor
@@ -31,6 +32,7 @@ def compare(
     antithetic: Antithetic = False,
     figure: Figure = None,
     as_json: AsJson = False,
+    plan: PlanOnly = False,
 ) -> None:
     """How far apart two prompts are, by the images that they conjure.
 
@@ -55,6 +57,7 @@ def compare(
         seed=seed,
         antithetic=antithetic,
         estimand=estimand,
+        announce=stopping_at(lambda: [process], as_json=as_json) if plan else None,
         progress=True,
     )
     if as_json:

@@ -19,6 +19,7 @@ from conjure.cli.options import (
     takes_reading,
     takes_sampling,
 )
+from conjure.cli.plan import PlanOnly, out_of_plan, plans_of, stopping_at, tell_plans
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
 from conjure.cli.prompts import check_outputs, read_prompts, refuse_taken
 from conjure.cli.variations import Loader, at_point, check_points, parse_changes
@@ -86,6 +87,7 @@ def drift(
     figure: Figure = None,
     as_json: AsJson = False,
     fail_above: FailAbove = None,
+    plan: PlanOnly = False,
 ) -> None:
     """Which prompts mean something else under another process: a fine-tune, a LoRA, an erasure.
 
@@ -138,15 +140,25 @@ def drift(
             raise ConjureError("There is no distance for each prompt: no --table, no --fail-above.")
         if any(sampling[name] for name in ("antithetic", "tolerance", "max_calls")):
             raise ConjureError("Distance matrices take --samples alone.")
+        if plan:
+            tell_plans(
+                plans_of(given.prompts, {"A": lambda: first, "B": lambda: second}, out, sampling),
+                [first, second], as_json=as_json,
+            )  # fmt: skip
+            return
         apart = compare_by_matrices(
             given.prompts, first, second, out=out, progress=True,
             announce=lambda plan: say(f"{plan.name}: {cost(plan)}"), **sampling,
         )  # fmt: skip
         _show_matrices(apart, reason, figure, as_json=as_json)
         return
+
+    def announce(plan: Plan) -> None:
+        _announce(plan, len(given.prompts), [first, second], figure)
+
     found = compare_prompts(
-        given.prompts, first, second, out=out, progress=True,
-        announce=lambda plan: _announce(plan, len(given.prompts), [first, second], figure),
+        given.prompts, first, second, out=out_of_plan(out, plan), progress=True,
+        announce=stopping_at(lambda: [first, second], as_json=as_json) if plan else announce,
         **sampling,
     )  # fmt: skip
     if as_json:

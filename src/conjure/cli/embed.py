@@ -17,6 +17,7 @@ from conjure.cli.options import (
     Seed,
     takes_reading,
 )
+from conjure.cli.plan import PlanOnly, out_of_plan, stopping_at
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import read_prompts
 from conjure.cli.words import took
@@ -62,6 +63,7 @@ def embed(
     seed: Seed = 0,
     out: Out = None,
     as_json: AsJson = False,
+    plan: PlanOnly = False,
 ) -> None:
     """One vector for each prompt of a list, to search in with conjure nearest.
 
@@ -87,9 +89,11 @@ def embed(
         text = f"{plan.calls:,} network calls{took(plan)}"
         say(f"{text}: {marks} a prompt, and once for the landmarks.")
 
+    stop = stopping_at(lambda: [process], as_json=as_json)
     found = run(
         given.prompts, process=process, paths=paths, dimensions=dimensions, seed=seed,
-        estimand=estimand, out=out, announce=announce, progress=True,
+        estimand=estimand, out=out_of_plan(out, plan), announce=stop if plan else announce,
+        progress=True,
     )  # fmt: skip
     found.save(save)
     about = {

@@ -10,6 +10,7 @@ import typer
 
 from conjure.cli.evaluation_screen import screen
 from conjure.cli.options import OUTPUT, AsJson, EstimandName, Figure, Out, Seed, takes_reading
+from conjure.cli.plan import PlanOnly, out_of_plan, stopping_at
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.sweep import run_sweep
 from conjure.cli.variations import Loader, Start
@@ -131,6 +132,7 @@ def evaluate(
     kind: Format = None,
     figure: Figure = None,
     as_json: AsJson = False,
+    plan: PlanOnly = False,
     *,
     reading: dict[str, Any],
 ) -> None:
@@ -180,13 +182,16 @@ def evaluate(
         raise ConjureError("--json and csv have all columns anyway: leave --full out.")
     if vary and (kind is not None or full):
         raise ConjureError("--vary prints a table of its own: leave --format and --full out.")
+    if vary and plan:
+        raise ConjureError("--plan is of one point: leave --vary out.")
     if vary:
         run_sweep(vary, load, changes, expand(tasks), names, options, out, figure, as_json=as_json)
         return
     start = Start(Loader(load), changes)
     found = run(
-        expand(tasks), names, process=start, out=out, announce=start.announce, progress=True,
-        **options,
+        expand(tasks), names, process=start, out=out_of_plan(out, plan),
+        announce=stopping_at(start.loaded, as_json=as_json) if plan else start.announce,
+        progress=True, **options,
     )  # fmt: skip
     table = make_table(found, full=full or kind == "csv")
     if as_json:

@@ -16,6 +16,7 @@ from conjure.cli.options import (
     takes_reading,
     takes_sampling,
 )
+from conjure.cli.plan import PlanOnly, out_of_plan, stopping_at
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
 from conjure.cli.prompts import check_outputs, read_prompts
 from conjure.cli.words import cost, near_floor, spent
@@ -40,6 +41,7 @@ def matrix(
     table: Table = None,
     figure: Figure = None,
     as_json: AsJson = False,
+    plan: PlanOnly = False,
 ) -> None:
     """How far all prompts of a list are from each other.
 
@@ -60,9 +62,10 @@ def matrix(
 
     if remark := given.remark("Comparing"):
         say(remark)
+    stop = stopping_at(lambda: [process], as_json=as_json)
     found = compare_all(
-        given.prompts, process=process, out=out, announce=lambda plan: say(cost(plan)),
-        progress=True, **sampling,
+        given.prompts, process=process, out=out_of_plan(out, plan),
+        announce=stop if plan else lambda plan: say(cost(plan)), progress=True, **sampling,
     )  # fmt: skip
     if as_json:
         show_json(found.to_dict())

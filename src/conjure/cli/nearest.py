@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from conjure.cli.options import AsJson
+from conjure.cli.plan import PlanOnly, tell_plans
 from conjure.cli.process_options import takes_settings
 from conjure.errors import ConjureError
 from conjure.io.files import check_file
 
 if TYPE_CHECKING:
+    from conjure.operations.costs import Plan
     from conjure.operations.embedding.embeddings import Embeddings, Neighbour
 
 Query = Annotated[str, typer.Argument(metavar="QUERY", help="A prompt, embedded or new.")]
@@ -53,6 +55,7 @@ def nearest(
     *,
     settings: dict[str, Any],
     as_json: AsJson = False,
+    plan: PlanOnly = False,
 ) -> None:
     """The prompts nearest to a query, among those that conjure embed has seen.
 
@@ -82,6 +85,10 @@ def nearest(
             raise ConjureError(
                 f"The process that made {str(where)!r} cannot be loaded: {error}"
             ) from error
+    if plan:
+        tell_plans([_plan(process, embeddings, query, rerank, samples or 16)],
+                   [] if process is None else [process], as_json=as_json)  # fmt: skip
+        return
     if query in embeddings.prompts:
         wanted: Any = embeddings.vectors[embeddings.prompts.index(query)]
     else:
@@ -105,6 +112,19 @@ def nearest(
         show_json(record)
     else:
         show(screen(query, found, embeddings, bool(rerank)))
+
+
+def _plan(process: Any, embeddings: Embeddings, query: str, rerank: int, samples: int) -> Plan:
+    """A call a landmark for a query that is not among them, and the pairs to rerank."""
+    from conjure.engine.jobs import Job, count_calls
+    from conjure.operations.costs import Plan
+
+    calls = 0 if query in embeddings.prompts else embeddings.landmarks.count
+    if rerank:
+        others = [prompt for prompt in embeddings.prompts if prompt != query][:rerank]
+        jobs = [Job(query, other, sample) for other in others for sample in range(samples)]
+        calls += count_calls(process, jobs)
+    return Plan(calls, samples=samples if rerank else 0)
 
 
 def screen(query: str, found: list[Neighbour], embeddings: Embeddings, exact: bool) -> Any:

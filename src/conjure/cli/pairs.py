@@ -16,6 +16,7 @@ from conjure.cli.options import (
     takes_reading,
     takes_sampling,
 )
+from conjure.cli.plan import PlanOnly, out_of_plan, tell_plans
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
 from conjure.cli.prompts import (
     check_empty,
@@ -50,6 +51,7 @@ def pairs(
     out: Out = None,
     table: Table = None,
     as_json: AsJson = False,
+    plan: PlanOnly = False,
 ) -> None:
     """How far apart the two prompts of each row are.
 
@@ -92,8 +94,12 @@ def pairs(
         say(f"Comparing the columns {names[0]!r} and {names[1]!r}.")
     run = compare_pairs(
         list(with_reference(rows, process.negative)) if relative else rows,
-        process=process, out=out, progress=True, **sampling,
+        process=process, out=out_of_plan(out, plan), progress=True, **sampling,
     )  # fmt: skip
+    if plan:
+        tell_plans([run.plan], [process], as_json=as_json)
+        run.close()
+        return
     say(cost(run.plan))
     found: Any = relate(run) if relative else run
     make = relative_record if relative else record

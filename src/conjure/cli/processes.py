@@ -18,6 +18,7 @@ from conjure.cli.options import (
     Seed,
     takes_reading,
 )
+from conjure.cli.plan import PlanOnly, plans_of, tell_plans
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import check_outputs, read_prompts
 from conjure.cli.variations import PROMPT, WEIGHTS, Loader, at_point, check_points, parse_vary
@@ -54,6 +55,7 @@ def processes(
     out: Out = None,
     figure: Figure = None,
     as_json: AsJson = False,
+    plan: PlanOnly = False,
 ) -> None:
     """How the distances between prompts change from process to process.
 
@@ -90,7 +92,13 @@ def processes(
     points = [at_point(load, dict(zip(axes, values, strict=True))) for values in combinations]
     check_points(load, points, estimand)
     points.sort(key=lambda point: [str(point.get(name)) for name in WEIGHTS])
-    named = {_name(point): starter(point) for point in points}
+    starters = {_name(point): starter(point) for point in points}
+    named: dict[str, Any] = dict(starters)
+    if plan:
+        sampling = {"samples": samples, "seed": seed, "estimand": estimand}
+        plans = plans_of(given.prompts, starters, out, sampling)
+        tell_plans(plans, [starter(points[0])()], as_json=as_json)
+        return
     if not any(name in axes for name in WEIGHTS):  # all on the same weights: then all at once
         named = {name: start() for name, start in named.items()}
 

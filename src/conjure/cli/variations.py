@@ -115,6 +115,10 @@ class Start:
             self.process = self.loader(self.changes)
         return self.process
 
+    def loaded(self) -> list[Process]:
+        """The process, if any method asked for it."""
+        return [] if self.process is None else [self.process]
+
     def announce(self, plan: Plan) -> None:
         """What an evaluation will take, said before it starts."""
         from conjure.cli.console import say

@@ -110,11 +110,11 @@ class _Nothing:
 def duration(seconds: float) -> str:
     """A length of time as people say it.
 
-    >>> duration(42), duration(150), duration(7300), duration(300_000)
-    ('42 s', '2.5 min', '2.0 h', '3.5 days')
+    >>> duration(0.2345), duration(42), duration(150), duration(7300), duration(300_000)
+    ('0.2 s', '42 s', '2.5 min', '2.0 h', '3.5 days')
     """
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.1g} s" if seconds < 1 else f"{seconds:.0f} s"
     if seconds < 5400:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from conjure.engine.trace import Trace
 from conjure.io.progress import progress_bar
 from conjure.loading.load import default_process
 from conjure.operations.arguments import check_arguments, check_texts
+from conjure.operations.costs import Plan
 from conjure.operations.estimates import estimate_all, floor_of, nudged_job
 from conjure.operations.sampling import check_antithetic
 from conjure.operations.unread import check_apart, what_is_read
@@ -238,6 +239,7 @@ def compare(
     seed: int = 0,
     estimand: str = "girsanov",
     antithetic: bool = False,
+    announce: Callable[[Plan], None] | None = None,
     progress: bool = False,
 ) -> Comparison:
     """How far apart two prompts are, by the images that a process conjures from them.
@@ -257,6 +259,7 @@ def compare(
             ``as-printed``. All are computed from the same run; this one is reported first.
         antithetic: Draw samples in pairs of opposite noise: the same mean, with less variance.
             Takes an even number; the error is known from 16 on, over 8 independent pairs.
+        announce: Called with what it takes, before it starts.
         progress: Show a bar on standard error, in network calls.
 
     Raises:
@@ -281,6 +284,8 @@ def compare(
     jobs = [Job(a, b, sample) for sample in range(samples)]
     floor_jobs = [] if not is_half(process.dtype) else [nudged_job(a)]
     planned = count_calls(process, jobs) + count_calls(process, floor_jobs)
+    if announce is not None:
+        announce(Plan(planned, samples=samples, wanted=samples, batch_size=process.batch_size))
     with progress_bar("Comparing", planned, shown=progress) as bar:
         network = Network(process, bar.advance)
         blocks = plan_blocks(jobs, Limits.of(process, network.batch_size))

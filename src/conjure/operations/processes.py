@@ -200,7 +200,7 @@ def compare_processes(
     matrices: list[Matrix] = []
     for name, given in processes.items():
         process = given() if callable(given) else given
-        folder = None if out is None else Path(out) / name.replace("/", "_").replace(", ", "_")
+        folder = folder_of(out, name)
         found = matrix(
             prompts, process=process, out=folder, announce=_named(announce, name),
             progress=progress, **sampling,
@@ -209,6 +209,11 @@ def compare_processes(
         kept = Description.of(process) if callable(given) else process
         matrices.append(replace(found, process=kept))
     return Processes(tuple(processes), tuple(matrices))
+
+
+def folder_of(out: str | Path | None, name: str) -> Path | None:
+    """Where the run of a process of this name is."""
+    return None if out is None else Path(out) / name.replace("/", "_").replace(", ", "_")
 
 
 def _named(announce: Callable[[Plan], None] | None, name: str) -> Callable[[Plan], None] | None:
