@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -17,12 +18,14 @@ import pytest
 
 import conjure
 from conjure import ConjureError, Gaussian, GaussianProcess
+from conjure.engine.jobs import Job
 from conjure.engine.speed import Speed
 from conjure.io import tables
 from conjure.io.tables import write_table
 from conjure.store import database
 from conjure.store.manifest import make_manifest
-from conjure.store.run import Run, open_run
+from conjure.store.opening import open_run
+from conjure.store.run import Run
 
 PAIRS = [("a", "b"), ("b", "c"), ("a", "c")]
 PROCESS = GaussianProcess.build(
@@ -199,9 +202,74 @@ def test_what_an_interrupt_leaves_is_counted(run, tmp_path, monkeypatch, after):
     code, _, err = run(*asked)
     said = " ".join(err.split())
     assert code == 130
-    left = (
-        f"nothing was finished yet in {tmp_path}"
-        if after == 0
-        else f"2 results are in {tmp_path / 'run'}"
-    )
+    left = "nothing was finished yet" if after == 0 else "2 results are"
     assert f"Interrupted: {left} in {tmp_path / 'run'}" in said
+
+
+MANY = [(f"{n}", f"{n + 1}") for n in range(12)]
+SLOW = GaussianProcess.build({f"{n}": Gaussian(np.full(2, n / 4), np.eye(2)) for n in range(13)})
+
+
+def test_processes_on_one_run_share_the_work(tmp_path, monkeypatch):
+    slow(monkeypatch, 0.5)
+    done: list[tuple[int, Job]] = []
+    add, predict = Run.add, GaussianProcess.predict
+
+    def noted(run, jobs, squares):
+        done.extend((threading.get_ident(), job) for job in jobs)
+        return add(run, jobs, squares)
+
+    def slowly(*given):
+        time.sleep(0.001)
+        return predict(*given)
+
+    monkeypatch.setattr(Run, "add", noted)
+    monkeypatch.setattr(GaussianProcess, "predict", slowly)
+
+    def work(_):
+        run = conjure.compare_pairs(MANY, process=SLOW, samples=4, out=tmp_path / "run")
+        return [found.distance for found in run]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(work, range(4)))
+    monkeypatch.undo()
+    alone = [f.distance for f in conjure.compare_pairs(MANY, process=SLOW, samples=4)]
+    for distances in found:
+        assert distances == pytest.approx(alone, rel=1e-9)
+    assert len(done) == len({job for _, job in done}) == 12 * 4, "nothing is done twice"
+    assert len({thread for thread, _ in done}) > 1
+
+
+def test_samples_of_a_process_that_is_gone_are_taken_over(tmp_path, monkeypatch):
+    jobs = [Job("a", "b", n) for n in range(3)]
+    manifest = make_manifest(PROCESS, 0)
+    with (
+        closing(open_run(tmp_path / "run", manifest)) as first,
+        closing(open_run(tmp_path / "run", manifest)) as second,
+    ):
+        assert first.take(jobs[:2]) == jobs[:2] == first.take(jobs[:2])
+        assert second.take(jobs) == jobs[2:]
+        monkeypatch.setattr("psutil.pid_exists", lambda _: False)
+        assert second.take(jobs) == jobs
+        monkeypatch.undo()
+        assert first.take(jobs) == []
+        monkeypatch.setattr(time, "time", lambda now=time.time: now() + 61)
+        assert first.take(jobs) == jobs, "a lease runs out"
+        first.close()
+        monkeypatch.undo()
+        assert second.take(jobs) == jobs, "and ends with its run"
+
+
+def test_what_another_left_undone_is_done_in_the_end(tmp_path):
+    manifest = make_manifest(PROCESS, 0)
+    with closing(open_run(tmp_path / "run", manifest)) as other:
+        other.take([Job("a", "b", 0)])
+        run = conjure.compare_pairs(PAIRS, process=PROCESS, samples=2, out=tmp_path / "run")
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(lambda: [found.distance for found in run])
+            time.sleep(0.5)
+            assert not waiting.done()
+            other.close()
+            found = waiting.result(timeout=20)
+    alone = conjure.compare_pairs(PAIRS, process=PROCESS, samples=2)
+    assert found == pytest.approx([f.distance for f in alone], rel=1e-9)

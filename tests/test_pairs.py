@@ -24,7 +24,8 @@ from conjure.engine.paths import PathCache
 from conjure.engine.speed import measure_speed
 from conjure.errors import RunMismatchError
 from conjure.store.manifest import make_manifest
-from conjure.store.run import Run, open_run
+from conjure.store.opening import open_run
+from conjure.store.run import Run
 from conjure.store.sealed import seal
 
 NAMES = "abcdef"

@@ -15,7 +15,7 @@ from conjure.operations import windows
 from conjure.operations.costs import Costs, Price
 from conjure.operations.sampling import Sampling
 from conjure.operations.windows import Grid, Listed, Seen
-from conjure.store.run import open_run
+from conjure.store.opening import open_run
 
 NAMES = [f"prompt {n}" for n in range(11)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from conjure.engine.network import Network
 from conjure.engine.paths import PathCache
 from conjure.engine.plan import Limits, last_uses, plan_blocks
 from conjure.process.base import Process
+
+POLL_SECONDS = 0.2
+"""Between two looks at what other processes are working on."""
 
 TIDY_SECONDS = 5.0
 """Work after which memory that was freed goes back to the system."""
@@ -41,6 +45,7 @@ def run_jobs(
     seed: int,
     cache: PathCache,
     missing: Callable[[Sequence[Job]], list[Job]] = list,
+    take: Callable[[Sequence[Job]], list[Job]] | None = None,
     *,
     again: Container[str] = (),
     antithetic: bool = False,
@@ -57,7 +62,9 @@ def run_jobs(
         jobs: In any order.
         seed: Of the noise.
         cache: Where paths are kept meanwhile.
-        missing: Of a block's jobs, those that are still to be done; asked just before it is run.
+        missing: Of a block's jobs, those that are still to be done.
+        take: Likewise, those that nobody else does meanwhile; asked just before it is run. What
+            others do is waited for, and done here if they give up. None where there are no others.
         again: Prompts whose paths are kept beyond these jobs, for others to come.
         antithetic: Whether samples come in pairs of opposite noise.
         calls: Of the network, that a block may take, whatever fits in memory; None for any.
@@ -67,23 +74,41 @@ def run_jobs(
     held = {key for job in jobs for key in ends_of(job) if key[0] in again} if again else set()
     keep_freed_memory()
     tidied = time.monotonic()
+    take = missing if take is None else take
+    elsewhere: deque[list[Job]] = deque()
     for number, planned in enumerate(blocks):
-        block = missing(planned)
+        left = missing(planned)
+        block = take(left) if left else []
+        if len(block) < len(left):
+            elsewhere.append(planned)
         if block:
-            walked = [key for key in Block(block).paths if key not in cache]
-            squares, _ = run_block(
-                process,
-                network,
-                block,
-                seed,
-                cache=cache,
-                keep=last.keys() | held,
-                antithetic=antithetic,
-            )
+            yield _run(process, network, block, seed, cache, last.keys() | held, antithetic)
             if time.monotonic() - tidied > TIDY_SECONDS:
                 return_freed_memory()
                 tidied = time.monotonic()
-            yield Finished(block, squares, walked)
         for key in Block(planned).paths:
             if last.get(key) == number and key not in held:
                 cache.drop(key)
+    while elsewhere:
+        planned = elsewhere.popleft()
+        if block := take(planned):
+            yield _run(process, network, block, seed, cache, held, antithetic)
+        if missing(planned):
+            elsewhere.append(planned)
+            time.sleep(POLL_SECONDS)
+
+
+def _run(
+    process: Process,
+    network: Network,
+    block: list[Job],
+    seed: int,
+    cache: PathCache,
+    keep: Container[PathKey],
+    antithetic: bool,
+) -> Finished:
+    walked = [key for key in Block(block).paths if key not in cache]
+    squares, _ = run_block(
+        process, network, block, seed, cache=cache, keep=keep, antithetic=antithetic
+    )
+    return Finished(block, squares, walked)

@@ -178,8 +178,8 @@ class PairRun(Iterator[Comparison]):
             jobs = [Job(*pair, sample) for pair in pairs for sample in some]
             for block in run_jobs(
                 self._process, self._network, jobs, self._sampling.seed, self._cache,
-                self._run.missing, again=again, antithetic=self._sampling.antithetic,
-                calls=self._calls_kept,
+                self._run.missing, self._run.take, again=again, calls=self._calls_kept,
+                antithetic=self._sampling.antithetic,
             ):  # fmt: skip
                 self._run.add(block.jobs, block.squares)
                 self.rewalked += self._run.walked(block.walked)

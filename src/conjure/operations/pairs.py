@@ -18,7 +18,7 @@ from conjure.operations.windows import Listed, Windows
 from conjure.process.base import Process
 from conjure.signatures import shows
 from conjure.store.manifest import make_manifest
-from conjure.store.run import open_run
+from conjure.store.opening import open_run
 
 WINDOW_JOBS, WINDOW_PAIRS = 2**14, 64
 """Samples, but at least pairs, that are planned together; their results wait in the run."""

@@ -1,28 +1,21 @@
-"""A run directory: a manifest, and every finished sample of every pair in SQLite."""
+"""A run: every finished sample of every pair, in SQLite."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from conjure.divergence.base import FIELDS, Squares
 from conjure.engine.jobs import Job, PathKey, ordered
-from conjure.errors import ConjureError, ConjureWarning, RunMismatchError
-from conjure.io.files import check_folder, written_whole
-from conjure.io.ours import parse_ours, read_ours
-from conjure.io.scratch import scratch
+from conjure.errors import ConjureError, RunMismatchError
 from conjure.store.database import Base
-from conjure.store.manifest import Manifest, disagreements, moved, settings_key
+from conjure.store.leases import SCHEMA, Leases
 from conjure.store.sealed import is_whole, seal, unseal
 
 _SCHEMA = """
@@ -61,7 +54,8 @@ class Run:
         self.folder = folder
         self._temporary = keep
         self._settings = settings
-        self._base = Base(folder / "samples.sqlite", _SCHEMA)
+        self._base = Base(folder / "samples.sqlite", _SCHEMA + SCHEMA)
+        self._leases = Leases(self._base)
 
     def add(self, jobs: Sequence[Job], squares: Squares) -> int:
         """Store finished samples in one transaction; those already there stay as they are.
@@ -84,7 +78,9 @@ class Run:
                 "SELECT id, ?3, ?4 FROM pairs WHERE a = ?1 AND b = ?2",
                 rows,
             )
-        return self._base.changes - between
+            fresh = self._base.changes - between
+            self._leases.give_back(jobs)
+        return fresh
 
     def walked(self, paths: Iterable[PathKey]) -> int:
         """Note that paths were walked.
@@ -113,6 +109,13 @@ class Run:
             if ordered(a, b) not in have:
                 have[ordered(a, b)] = self.have(a, b)
         return [job for job in jobs if job.sample not in have[ordered(job.a, job.b)]]
+
+    def take(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of some jobs that are not stored, nor somebody else's work: now they are ours."""
+        if not self.stays:
+            return self.missing(jobs)
+        with self._transaction():
+            return self._leases.take(self.missing(jobs))
 
     def squares(self, a: str, b: str, samples: Sequence[int]) -> Squares:
         """The squares of some stored samples, a row each, paths in the order (a, b).
@@ -222,7 +225,9 @@ class Run:
         return len(found)
 
     def close(self) -> None:
-        """Let go of the files; a temporary run is gone with it."""
+        """Let go of the files, and of what is not done; a temporary run is gone with it."""
+        with suppress(ConjureError):  # which would hide what ended it
+            self._leases.end()
         self._base.close()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -296,96 +301,3 @@ def _damaged(base: Base) -> list[tuple[str, tuple[Any, ...]]]:
 
 def _row(squares: Squares, number: int) -> np.ndarray:
     return np.stack([getattr(squares, name)[number] for name in FIELDS])
-
-
-def open_run(folder: str | Path | None, manifest: dict[str, Any]) -> Run:
-    """A run directory, made if it is not there; None for one that is gone when it is closed.
-
-    Raises:
-        RunMismatchError: It was made with other settings; the message shows which.
-        ConjureError: It cannot be made, or is something else.
-    """
-    if folder is None:
-        temporary = tempfile.TemporaryDirectory(dir=scratch())
-        return Run(Path(temporary.name), keep=temporary)
-    place = check_folder(folder)
-    path = place / "manifest.json"
-    # Hidden files may be drafts of another process that is just starting; it makes its manifest
-    # before anything else, so that this order of looking cannot mistake its run for a stranger's.
-    wanted = json.loads(json.dumps(manifest))
-    try:
-        others = [e for e in place.iterdir() if e.name[0] != "."] if place.is_dir() else []
-        if others and not path.is_file():
-            raise ConjureError(
-                f"{str(place)!r} holds files but no manifest.json: it is no run. Give a new folder."
-            )
-        place.mkdir(exist_ok=True)
-        if not path.is_file():
-            _publish(path, wanted)
-        there = _read(path)
-    except OSError as error:
-        raise ConjureError(f"No run can be kept in {str(place)!r}: {error}") from error
-    run = Run(place, settings=settings_key(wanted))
-    changed = disagreements(there, wanted)
-
-    def rewrite() -> None:
-        with written_whole(path) as draft:
-            _write(draft, wanted)
-
-    try:
-        if not changed:
-            run.claim()
-            if (libraries := moved(there, wanted)) and not run.is_empty():
-                lines = "\n  ".join(libraries)
-                warnings.warn(
-                    f"The run in {str(place)!r} was made with other versions, by which the last "
-                    f"digits of its samples may differ:\n  {lines}",
-                    ConjureWarning,
-                    stacklevel=2,
-                )
-        elif run.is_empty():  # refused before it began: nothing depends on it
-            run.claim(rewrite)
-        else:
-            lines = "\n  ".join(changed)
-            raise RunMismatchError(
-                f"The run in {str(place)!r} was made with other settings, so that its samples "
-                f"cannot be added to:\n  {lines}\nTake the old settings, or another folder."
-            )
-    except BaseException:
-        run.close()
-        raise
-    return run
-
-
-def _publish(path: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest whole, unless another process was faster."""
-    handle, name = tempfile.mkstemp(prefix=".manifest-", dir=path.parent)
-    os.close(handle)
-    draft = Path(name)
-    try:
-        _write(draft, manifest)
-        draft.chmod(0o644)
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without hard links
-            if not path.exists():
-                draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A manifest of ours: other programs have files of that name."""
-    remedy = "Restore it, or give another folder."
-    where = f"{str(path)!r} is not a run's, or"
-    return parse_ours(read_ours(path, remedy), _MANIFEST, where, remedy).raw
-
-
-_MANIFEST = TypeAdapter(Manifest)
-
-
-def _write(path: Path, manifest: dict[str, Any]) -> None:
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8")

@@ -35,7 +35,7 @@ from conjure.operations.embedding.vectors import embed_vectors
 from conjure.operations.unread import check_distinct
 from conjure.process.base import Process
 from conjure.store.manifest import make_manifest, process_digest
-from conjure.store.run import open_run
+from conjure.store.opening import open_run
 
 MOST_PATHS, MOST_DIMENSIONS = 10_000, 1_000_000
 """More would fill the memory with landmarks, or with vectors, and tell nothing new."""
