@@ -534,7 +534,7 @@ def test_two_methods_that_say_the_same_do_not_differ(process, examples, monkeypa
     def build(name):
         return lambda asked, argument: SimpleNamespace(
             name=name, group="x", settings={"method": name}, check=lambda texts: None,
-            cost=lambda pairs: 0, measure=lambda pairs, folder: Measured({"c": values}, 0, 5),
+            cost=lambda *_: 0, measure=lambda pairs, folder: Measured({"c": values}, 0, 5),
         )  # fmt: skip
 
     monkeypatch.setattr("conjure.evaluate.run.METHODS", {"one": build("one"), "two": build("two")})
@@ -551,7 +551,7 @@ def test_beyond_the_text_encoder_is_a_partial_correlation(process, examples, mon
     def build(name, distances):
         return lambda asked, argument: SimpleNamespace(
             name=name, group="x", settings={"method": name}, check=lambda texts: None,
-            cost=lambda pairs: 0,
+            cost=lambda *_: 0,
             measure=lambda pairs, folder: Measured({"c": distances[:, None]}, 0, 0),
         )  # fmt: skip
 

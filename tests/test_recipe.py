@@ -29,6 +29,7 @@ from recipes.emoji.captions import article
 from recipes.emoji.card import render, render_page
 from recipes.emoji.denoiser import (
     LOG_SNR,
+    OFFSET,
     let_read,
     make_denoiser,
     make_scheduler,
@@ -237,7 +238,7 @@ def test_the_pooled_text_is_the_normed_mean_of_its_words(reading):
     apart = (means - means.mean(0)).double()
     weight, _ = whitening(apart.mean(0), apart.T.cov(), least=1.0)
     wanted = torch.nn.functional.normalize(apart @ weight.T)
-    found = torch.nn.functional.normalize(model.add_embedding(every).double())
+    found = torch.nn.functional.normalize(model.add_embedding(every).double() - OFFSET)
     torch.testing.assert_close(found @ found.T, wanted @ wanted.T, rtol=0, atol=0.05)
 
 
