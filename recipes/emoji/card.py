@@ -12,12 +12,12 @@ import conjure
 from benchmarks.scale import rows as scale_rows
 from recipes.common import write_atomically
 from recipes.drawings.data import PACKAGES, SHA256
+from recipes.wordnet import WORDNET_SHA256
 
 from . import HERE
 from .curves import STAGES, load_curves
 from .evaluate import GUIDANCE, REPORT
 from .sheets import COLUMNS, EACH, IMAGES, STEPS, STYLES
-from .wordnet import WORDNET_SHA256
 
 TEMPLATE, PAGE = HERE / "card.md", HERE / "page.md"
 

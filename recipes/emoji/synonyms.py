@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from recipes.wordnet import fetch_wordnet, members, senses
+
 from .withheld import words_of
-from .wordnet import fetch_wordnet, members, senses
 
 COUNT, SAME, MOST = 200, 5, 4
 # Subgroups of labels whose synsets must be of one lexicographer file, and no others of it.
