@@ -35,6 +35,9 @@ class Squares:
     step: Floats
     printed: Floats
 
+    def __repr__(self) -> str:
+        return f"<Squares of {self.samples} samples at {self.noise.shape[-1]} states>"
+
     @property
     def samples(self) -> int:
         """How many samples k the squares hold."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from conjure.divergence.base import Estimand, Squares
 from conjure.levels import Floats, NoiseLevels
@@ -28,8 +28,8 @@ class Estimate:
     standard_error: float | None
     kl_forward: float | None
     kl_reverse: float | None
-    per_sample: Floats
-    per_state: Floats
+    per_sample: Floats = field(repr=False)
+    per_state: Floats = field(repr=False)
     replicate: int = 1
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:

@@ -27,6 +27,9 @@ class Trace:
     states: np.ndarray
     pictures: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"<Trace of sample {self.sample} at {self.states.shape[1]} states>"
+
 
 class Tracer:
     """Keeps what is seen of one job of a block, or of none.

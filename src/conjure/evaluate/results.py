@@ -127,6 +127,11 @@ class Evaluation:
     seconds: float
     left_out: Mapping[tuple[str, str, str], Floats] = field(default_factory=dict, repr=False)
 
+    def __repr__(self) -> str:
+        heads = (s for s in self.scores if s.headline)
+        told = "; ".join(f"{s.task} {s.method} {100 * s.spearman:.1f}" for s in heads)
+        return f"<Evaluation {told}>"
+
     def lead(self) -> Score:
         """The headline that errors and differences are shown of: conjuring's, else the first."""
         heads = [score for score in self.scores if score.headline]

@@ -39,6 +39,7 @@ from conjure.process.base import Process
 from conjure.process.families import FAMILIES
 from conjure.process.families.base import Family, Source
 from conjure.process.pipeline import PipelineProcess
+from conjure.process.quiet import quiet
 from conjure.process.samplers import SAMPLERS
 from conjure.process.samplers.schedules import lay_out, spaced
 from conjure.process.samplers.spacings import LCM_SPACING, TIMESTEP_SPACINGS
@@ -263,23 +264,17 @@ def _timing(family: Family, steps: int, shift: float | None) -> Mapping[str, Any
 
 
 def _load_family(source: Source, class_name: str) -> Any:
-    from diffusers.utils import logging
-
-    bars, remarks = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    if source.name in EMBEDDED:  # whose parts are of other classes than the pipeline expects
-        logging.set_verbosity_error()
     try:
-        with safe_and_whole(source.name, allow_pickle=source.settings.allow_pickle):
+        # The parts of ours are of other classes than the pipeline expects, as is well.
+        with (
+            quiet(remarks=source.name in EMBEDDED),
+            safe_and_whole(source.name, allow_pickle=source.settings.allow_pickle),
+        ):
             return FAMILIES[class_name](source)
     except ConjureError:
         raise
     except Exception as error:  # the libraries check little of what they read
         raise _in_words(error, source, class_name) from error
-    finally:
-        logging.set_verbosity(remarks)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _in_words(error: Exception, source: Source, class_name: str) -> ModelError:

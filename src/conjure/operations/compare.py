@@ -17,6 +17,7 @@ from conjure.engine.jobs import Job, count_calls
 from conjure.engine.network import Network
 from conjure.engine.plan import Limits, plan_blocks
 from conjure.engine.trace import Trace
+from conjure.io.brief import listed, measured
 from conjure.io.progress import progress_bar
 from conjure.loading.load import default_process
 from conjure.operations.arguments import check_arguments, check_texts
@@ -67,6 +68,13 @@ class Comparison:
     floor: Mapping[str, float] | None = None
     unread: tuple[str, str] = ("", "")
     alike: bool = False
+
+    def __repr__(self) -> str:
+        found = measured(self.distance, self.standard_error, " nats" * self.is_kl)
+        return (
+            f"<Comparison {listed(self.prompts)}: {found}, {self.estimand}, "
+            f"{self.samples} samples, {self.process.model}>"
+        )
 
     @property
     def near_floor(self) -> bool:

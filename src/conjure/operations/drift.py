@@ -12,6 +12,7 @@ import numpy as np
 from conjure.engine.ends import finished_pictures, path_calls
 from conjure.engine.network import Network
 from conjure.errors import ConjureError
+from conjure.io.brief import listed, measured, shortened
 from conjure.io.progress import progress_bar
 from conjure.operations.arguments import check_texts
 from conjure.operations.compare import Comparison
@@ -56,6 +57,14 @@ class Drift:
     results: tuple[Comparison, ...] = field(repr=False)
     seed: int
     calls: int
+
+    def __repr__(self) -> str:
+        most, found = self.ranked()[0]
+        changed = measured(found.distance, found.standard_error, " nats" * found.is_kl)
+        return (
+            f"<Drift {listed(self.prompts)}: {self.named[0]} against {self.named[1]}, most "
+            f"{shortened(most, 30)} by {changed}>"
+        )
 
     @property
     def named(self) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from conjure.divergence import ESTIMANDS
 from conjure.errors import ConjureError
+from conjure.io.brief import listed
 from conjure.levels import Floats
 from conjure.loading.load import default_process
 from conjure.operations.arguments import MOST_JOBS, check_arguments, check_texts
@@ -67,6 +68,12 @@ class Matrix:
     floor: float | None = None
     per_sample: Floats | None = field(default=None, repr=False)
     spent: Spent | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Matrix {listed(self.prompts)}: {self.estimand}, {self.samples.max():,} samples, "
+            f"{self.process.model}>"
+        )
 
     def order(self) -> list[int]:
         """The rows in an order that brings near prompts together: the dendrogram's leaves."""

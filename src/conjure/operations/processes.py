@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from conjure.errors import ConjureError
+from conjure.io.brief import listed
 from conjure.io.files import check_folder
 from conjure.levels import Floats
 from conjure.operations.arguments import check_arguments, check_texts
@@ -59,6 +60,9 @@ class Processes:
 
     names: tuple[str, ...]
     matrices: tuple[Matrix, ...] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Processes {'; '.join(self.names)}: {listed(self.prompts)}>"
 
     @property
     def prompts(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureError
+from conjure.io.brief import listed, measured
 from conjure.levels import Floats
 from conjure.loading.load import default_process
 from conjure.operations.arguments import CheckedPairs, is_repeatable
@@ -43,6 +44,10 @@ class Relative:
     pair: Comparison
     first: Comparison
     second: Comparison
+
+    def __repr__(self) -> str:
+        found = measured(self.distance, self.standard_error)
+        return f"<Relative {listed(self.prompts)}: {found} of what both say, {self.pair!r}>"
 
     @property
     def prompts(self) -> tuple[str, str]:

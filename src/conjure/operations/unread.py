@@ -8,8 +8,9 @@ from typing import Any
 
 from conjure.engine.jobs import Pair
 from conjure.errors import ConjureWarning, UnreadPromptError
+from conjure.io.brief import shortened
 from conjure.process.base import Process
-from conjure.process.reading import GO_ON, named, shortened
+from conjure.process.reading import GO_ON, named
 
 
 class Alike:

@@ -326,6 +326,9 @@ class Description:
             process.draws_noise, process.is_sde, process.revision, process.variant,
         )  # fmt: skip
 
+    def __repr__(self) -> str:
+        return f"<Description {self.model}: {len(self.levels)} steps, guidance {self.guidance:g}>"
+
     def describe(self) -> dict[str, Any]:
         """Everything that made the process what it was."""
         return self.settings

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from conjure.errors import ConjureError
+from conjure.io.brief import listed
 from conjure.levels import Floats
 from conjure.process.base import Defaults
 from conjure.process.prediction import Prediction
@@ -31,6 +32,9 @@ class Gaussian:
 
     mean: Floats
     covariance: Floats
+
+    def __repr__(self) -> str:
+        return f"<Gaussian in {len(self.mean)} dimensions>"
 
     def predicted_noise(self, alpha: float, sigma: float) -> tuple[Floats, Floats]:
         """ε̂(x) = Ex + e of the perfect network: σ(α²C + σ²I)⁻¹(x − αm). Returns E and e."""
@@ -66,6 +70,13 @@ class GaussianProcess(Defaults):
     negative: str = ""
     batch_size: int = 4096
     model: str = field(default="gaussian", init=False)
+
+    def __repr__(self) -> str:
+        known = listed(list(self.meanings))
+        return (
+            f"<GaussianProcess of {known}: {self.sampler.name}, {len(self.levels)} steps, "
+            f"guidance {self.guidance:g}>"
+        )
 
     @classmethod
     def build(

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from conjure.errors import PromptTooLongError
+from conjure.io.brief import shortened
 from conjure.process.base import Defaults, Stays
 from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import hash_model, hash_weights
 from conjure.process.parametrization import network_input, to_prediction
 from conjure.process.prediction import Prediction
 from conjure.process.prompts import ONE_AT_A_TIME, EncodedPrompts, Negative
-from conjure.process.reading import Read, check_read, shortened
+from conjure.process.reading import Read, check_read
 from conjure.process.samplers.base import Grid, Sampler
 from conjure.process.settings import Settings, described
 
@@ -54,6 +55,13 @@ class PipelineProcess(Stays, Defaults):
         windows = self.settings.long == "chunk"
         prompts = EncodedPrompts(self.family, self.source, windows=windows)
         object.__setattr__(self, "_prompts", prompts)
+
+    def __repr__(self) -> str:
+        dtype = str(self.dtype).removeprefix("torch.")
+        return (
+            f"<PipelineProcess {self.model}: {self.sampler.name}, {len(self.levels)} steps, "
+            f"guidance {self.guidance:g}, {dtype} on {self.device}>"
+        )
 
     @property
     def model(self) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from conjure.process.families.base import Condition, Family, Source
 from conjure.process.fingerprint import adapters
 from conjure.process.marked import Marked
+from conjure.process.quiet import quiet
 from conjure.process.reading import Tokenized
 
 CACHED_PROMPTS = 256
@@ -79,6 +80,10 @@ class EncodedPrompts:
         self._make_room(wanted, len(missing))
         if missing and self._source.settings.offload:
             self._family.pipeline.maybe_free_model_hooks()  # or the denoiser would stay beside them
+        with quiet():  # long prompts are cut because somebody said so
+            self._encode(missing)
+
+    def _encode(self, missing: Sequence[str]) -> None:
         for prompt in missing:
             alone = self._encode_alone(prompt)
             if alone is not None:
@@ -95,7 +100,7 @@ class EncodedPrompts:
         """One vector for each whole prompt, ``(n, d)``, by the way of taking it; not kept."""
         found: dict[str, list[np.ndarray]] = {}
         for start in range(0, len(prompts), ENCODED_TOGETHER):
-            with ONE_AT_A_TIME:
+            with ONE_AT_A_TIME, quiet():
                 rows = self._family.text_features(prompts[start : start + ENCODED_TOGETHER])
             for name, vectors in rows.items():
                 found.setdefault(name, []).append(vectors.double().cpu().numpy())

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from conjure.errors import ConjureWarning, UnreadPromptError
+from conjure.io.brief import shortened
 
 SILENT = ("M", "Z", "C")
 """Kinds of characters that encoders drop without losing a word: accents, spaces, controls."""
@@ -204,8 +205,3 @@ def named(characters: str, most: int = 12) -> str:
     ("'猫'", "'abcdefghijkl…'")
     """
     return repr(characters[:most] + "…" * (len(characters) > most))
-
-
-def shortened(prompt: str, most: int = 60) -> str:
-    """A prompt, for a message."""
-    return repr(prompt if len(prompt) <= most else prompt[: most - 3] + "...")

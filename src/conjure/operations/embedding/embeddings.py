@@ -15,6 +15,7 @@ from conjure.checks import whole
 from conjure.engine.network import Network
 from conjure.engine.speed import find_pace
 from conjure.errors import ConjureError, DamagedError
+from conjure.io.brief import listed
 from conjure.io.progress import progress_bar
 from conjure.levels import Floats
 from conjure.loading.load import default_process
@@ -60,6 +61,12 @@ class Embeddings:
     manifest: dict[str, Any] = field(repr=False)
     calls: int = 0
     seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Embeddings {listed(self.prompts)}: {self.dimensions:,} dimensions, "
+            f"{self.landmarks.count} landmarks, {self.manifest['model']}>"
+        )
 
     def __len__(self) -> int:
         return len(self.prompts)

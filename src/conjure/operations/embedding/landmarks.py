@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,9 @@ class Landmarks:
             ``conjure.store.manifest.process_digest``.
     """
 
-    states: Tensor
-    noise: Tensor
-    picture: Tensor
+    states: Tensor = field(repr=False)
+    noise: Tensor = field(repr=False)
+    picture: Tensor = field(repr=False)
     seed: int
     origin: str
 

@@ -36,6 +36,9 @@ class Between(Defaults):
     first: Process
     second: Process
 
+    def __repr__(self) -> str:
+        return f"<Between {self.first!r} and {self.second!r}>"
+
     @property
     def model(self) -> str:
         """Both names."""
