@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -204,3 +205,17 @@ def test_an_unset_variable_is_no_model(run):
     code, out, said = run("cat", "dog", "--model", "", model=False)
     assert (code, out) == (2, "")
     assert "name is empty" in said
+
+
+def test_a_comparison_as_a_row(run, tmp_path):
+    file = tmp_path / "c.csv"
+    code, out, err = run("cat", "dog", "-T", "2", "-k", "2", "--table", str(file), "--json")
+    assert code == 0, err
+    with file.open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["a"], row["b"]) == ("cat", "dog")
+    assert float(row["distance"]) == pytest.approx(json.loads(out)["distance"])
+    code, out, err = run("cat", "dog", "-T", "2", "-k", "2", "--table", "-")
+    assert out.startswith("a,b,distance,standard_error")
+    code, _, err = run("cat", "dog", "--table", "-", "--json")
+    assert code == 2

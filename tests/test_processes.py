@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from typing import Any
 
@@ -536,3 +537,17 @@ def test_bad_input(run, tmp_path, arguments, message):
     code, _, err = run(command, prompts_file(tmp_path), *rest, "-T", "2", "-k", "1")
     assert code == 2
     assert message in " ".join(err.split())
+
+
+def test_a_table_of_processes_has_a_row_a_process_and_pair(run, tmp_path):
+    asked = ("processes", prompts_file(tmp_path), "--vary", "guidance=1,3", "-T", "3", "-k", "2")
+    code, out, err = run(*asked, "--table", "-")
+    assert code == 0, err
+    rows = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert list(rows[0]) == ["process", "a", "b", "distance", "standard_error", "samples"]
+    assert len(rows) == 2 * 6
+    _, out, _ = run(*asked, "--json")
+    for name, matrix in json.loads(out)["processes"].items():
+        own = [float(row["distance"]) for row in rows if row["process"] == name]
+        upper = np.triu_indices(4, 1)
+        assert own == pytest.approx(np.array(matrix["distances"])[upper].tolist())

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import Antithetic, AsJson, EstimandName, Figure, Samples, Seed
+from conjure.cli.options import Antithetic, AsJson, EstimandName, Figure, Samples, Seed, Table
+from conjure.cli.pairs import FOUND, record
 from conjure.cli.plan import PlanOnly, stopping_at
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
 from conjure.cli.prompts import check_outputs
 from conjure.cli.words import near_floor
+from conjure.io.tables import write_table
 
 if TYPE_CHECKING:
     from conjure.operations.compare import Comparison
@@ -31,6 +33,7 @@ def compare(
     seed: Seed = 0,
     antithetic: Antithetic = False,
     figure: Figure = None,
+    table: Table = None,
     as_json: AsJson = False,
     plan: PlanOnly = False,
 ) -> None:
@@ -43,7 +46,7 @@ def compare(
 
     Cost: 4Tk − 2k network calls, or 6Tk − 3k with guidance, for T steps and k samples.
     """
-    check_outputs(figure=figure)
+    check_outputs(table=table, figure=figure, as_json=as_json)
     check_request(estimand, seed, samples=samples, antithetic=antithetic)
     process = load()
     from conjure.cli.console import say, show, show_json, status
@@ -62,8 +65,10 @@ def compare(
     )
     if as_json:
         show_json(result.to_dict())
-    else:
+    elif str(table) != "-":
         show(comparison_screen(result))
+    if table is not None:
+        write_table(table, iter([{"a": a, "b": b, **record(result)}]), ["a", "b", *FOUND])
     if figure is not None:  # last, since a picture may fail
         with status("Drawing the figure"):
             result.figure(figure)

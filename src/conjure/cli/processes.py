@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import product
+import math
+from collections.abc import Iterator
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ from conjure.cli.options import (
     PromptsFile,
     Samples,
     Seed,
+    Table,
     takes_reading,
 )
 from conjure.cli.plan import PlanOnly, plans_of, tell_plans
@@ -24,6 +27,7 @@ from conjure.cli.prompts import check_outputs, read_prompts
 from conjure.cli.variations import PROMPT, WEIGHTS, Loader, at_point, check_points, parse_vary
 from conjure.cli.words import cost, near_floor
 from conjure.errors import ConjureError
+from conjure.io.tables import write_table
 
 if TYPE_CHECKING:
     from conjure.operations.processes import Processes
@@ -54,6 +58,7 @@ def processes(
     seed: Seed = 0,
     out: Out = None,
     figure: Figure = None,
+    table: Table = None,
     as_json: AsJson = False,
     plan: PlanOnly = False,
 ) -> None:
@@ -65,7 +70,7 @@ def processes(
 
     Try:  conjure processes PROMPTS --vary guidance=1,3,7.5 --figure out.png
     """
-    check_outputs(figure=figure)
+    check_outputs(table=table, figure=figure, as_json=as_json)
     axes = parse_vary(vary, PROMPT)
     if unknown := [v for v in axes.get("prompt", []) if v not in ("read", "ignored")]:
         raise ConjureError(f"prompt is read or ignored, not {unknown[0]!r}.")
@@ -88,8 +93,8 @@ def processes(
 
         return start
 
-    combinations = product(*axes.values())
-    points = [at_point(load, dict(zip(axes, values, strict=True))) for values in combinations]
+    every = product(*axes.values())
+    points = [at_point(load, dict(zip(axes, values, strict=True))) for values in every]
     check_points(load, points, estimand)
     points.sort(key=lambda point: [str(point.get(name)) for name in WEIGHTS])
     starters = {_name(point): starter(point) for point in points}
@@ -108,11 +113,29 @@ def processes(
     )  # fmt: skip
     if as_json:
         show_json(found.to_dict())
-    else:
+    elif str(table) != "-":
         show(screen(found))
+    if table is not None:
+        write_table(table, rows(found), COLUMNS)
     if figure is not None:  # last, since a picture may fail
         with status("Drawing the figure"):
             found.figure(figure)
+
+
+COLUMNS = ("process", "a", "b", "distance", "standard_error", "samples")
+"""Of a table: a row a process and pair."""
+
+
+def rows(found: Processes) -> Iterator[dict[str, Any]]:
+    """Those of all processes, one after another."""
+    for name, matrix in zip(found.names, found.matrices, strict=True):
+        for i, j in combinations(range(len(matrix.prompts)), 2):
+            error = float(matrix.errors[i, j])
+            values = (
+                name, matrix.prompts[i], matrix.prompts[j], float(matrix.distances[i, j]),
+                None if math.isnan(error) else error, int(matrix.samples[i, j]),
+            )  # fmt: skip
+            yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _name(point: dict[str, Any]) -> str:
@@ -127,12 +150,12 @@ def screen(found: Processes) -> Any:
     import numpy as np
     from rich.console import Group
     from rich.padding import Padding
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
     from conjure.io.screen import Text
 
     agreement = found.agreement()
-    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     shown.add_column("Spearman of the distances")
     for number in range(len(found.names)):
         shown.add_column(str(number + 1), justify="right")
@@ -147,7 +170,7 @@ def screen(found: Processes) -> Any:
     parts: list[Any] = [shown]
     moves = found.moves()
     if moves:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("pairs that move most, 0 nearest to 1 furthest of all")
         for heading in (*(str(number + 1) for number in range(len(found.names))), "apart"):
             table.add_column(heading, justify="right")
