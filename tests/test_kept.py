@@ -273,3 +273,29 @@ def test_what_another_left_undone_is_done_in_the_end(tmp_path):
             found = waiting.result(timeout=20)
     alone = conjure.compare_pairs(PAIRS, process=PROCESS, samples=2)
     assert found == pytest.approx([f.distance for f in alone], rel=1e-9)
+
+
+@pytest.mark.parametrize("command", ["pairs", "matrix", "embed", "drift"])
+def test_another_list_is_added_to_a_run_with_a_word(run, tmp_path, command):
+    def go(*rows):
+        if command == "pairs":
+            file = tmp_path / "list.csv"
+            file.write_text("a,b\n" + "".join(f"{a},{a} {a}\n" for a in rows))
+        else:
+            file = tmp_path / "list.txt"
+            file.write_text("\n".join(rows))
+        more = {
+            "embed": ["--save", str(tmp_path / "v.safetensors")],
+            "drift": ["-k", "1", "--change", "guidance=2"],
+        }.get(command, ["-k", "1"])
+        code, _, err = run(command, str(file), "-T", "2", *more, "--out", str(tmp_path / "run"))
+        assert code == 0, err
+        return " ".join(err.split())
+
+    assert "is one of" not in go("cat", "dog")
+    assert "is one of" not in go("cat", "dog"), "the same once more"
+    assert "is one of another list: what this one has beside is added" in go("cat", "dog", "ox")
+    assert "is one of 2 other lists" in go("cat", "elk")
+    assert "is one of" not in go("cat", "dog")
+    (tmp_path / "run" / ".lists.json").write_text("{")
+    assert "is one of" not in go("cat", "dog"), "what is damaged is begun anew"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from conjure.cli.lists import note_list
 from conjure.cli.options import (
     AsJson,
     Columns,
@@ -154,6 +155,7 @@ def drift(
         return
 
     def announce(plan: Plan) -> None:
+        note_list(out, ((prompt,) for prompt in given.prompts))
         _announce(plan, len(given.prompts), [first, second], figure)
 
     found = compare_prompts(

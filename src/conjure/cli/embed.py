@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from conjure.cli.lists import note_list
 from conjure.cli.options import (
     OUTPUT,
     AsJson,
@@ -85,6 +86,7 @@ def embed(
         say(remark)
 
     def announce(plan: Plan) -> None:
+        note_list(out, ((prompt,) for prompt in given.prompts))
         marks = paths * len(process.levels)
         text = f"{plan.calls:,} network calls{took(plan)}"
         say(f"{text}: {marks} a prompt, and once for the landmarks.")

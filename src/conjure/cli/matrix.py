@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
+from conjure.cli.lists import note_list
 from conjure.cli.options import (
     AsJson,
     Columns,
@@ -24,6 +25,7 @@ from conjure.io.tables import write_table
 from conjure.operations.sampling import check_budget
 
 if TYPE_CHECKING:
+    from conjure.operations.costs import Plan
     from conjure.operations.matrix import Matrix
 
 
@@ -63,9 +65,14 @@ def matrix(
     if remark := given.remark("Comparing"):
         say(remark)
     stop = stopping_at(lambda: [process], as_json=as_json)
+
+    def announce(plan: Plan) -> None:
+        note_list(out, ((prompt,) for prompt in given.prompts))
+        say(cost(plan))
+
     found = compare_all(
         given.prompts, process=process, out=out_of_plan(out, plan),
-        announce=stop if plan else lambda plan: say(cost(plan)), progress=True, **sampling,
+        announce=stop if plan else announce, progress=True, **sampling,
     )  # fmt: skip
     if as_json:
         show_json(found.to_dict())

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from conjure.cli.lists import note_list
 from conjure.cli.options import (
     AsJson,
     Columns,
@@ -100,6 +101,7 @@ def pairs(
         tell_plans([run.plan], [process], as_json=as_json)
         run.close()
         return
+    note_list(out, rows)
     say(cost(run.plan))
     found: Any = relate(run) if relative else run
     make = relative_record if relative else record
