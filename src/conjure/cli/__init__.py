@@ -26,6 +26,7 @@ from conjure.cli.pairs import pairs
 from conjure.cli.processes import processes
 from conjure.cli.report import report
 from conjure.cli.status import status
+from conjure.errors import ConjureError
 from conjure.io.visible import visible
 
 P = ParamSpec("P")
@@ -95,7 +96,10 @@ def _left_in(folder: Any) -> str:
         return "nothing was written"
     from conjure.store.status import count_stored
 
-    count = count_stored(folder) if Path(folder).is_dir() else 0
+    try:
+        count = count_stored(folder) if Path(folder).is_dir() else 0
+    except ConjureError as error:
+        return f"what was finished is in {folder}, which cannot be read now: {error}"
     if count == 0:
         return f"nothing was finished yet in {folder}"
     return f"{count:,} results are in {folder}, and --out {folder} goes on from there"

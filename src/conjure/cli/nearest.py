@@ -66,7 +66,7 @@ def nearest(
         raise ConjureError("--count is at least 1, and --rerank at least 0.")
     if samples is not None and not rerank:
         raise ConjureError("--samples goes with --rerank: landmark distances take none.")
-    rerank = max(rerank, count) if rerank else 0
+    rerank, most = max(rerank, count) if rerank else 0, 16 if samples is None else samples
     check_file(where)
     from conjure.cli.console import quiet_libraries, say, show, show_json, status
     from conjure.cli.words import cost
@@ -86,7 +86,7 @@ def nearest(
                 f"The process that made {str(where)!r} cannot be loaded: {error}"
             ) from error
     if plan:
-        tell_plans([_plan(process, embeddings, query, rerank, samples or 16)],
+        tell_plans([_plan(process, embeddings, query, rerank, most)],
                    [] if process is None else [process], as_json=as_json)  # fmt: skip
         return
     if query in embeddings.prompts:
@@ -96,7 +96,6 @@ def nearest(
     index = embeddings.index() if approximate else None
     found = embeddings.nearest(wanted, max(count, rerank), index=index)
     if rerank:
-        most = 16 if samples is None else samples
         found = embeddings.rerank(
             query, found, process=process, samples=most, progress=True,
             announce=lambda plan: say(cost(plan)),

@@ -88,7 +88,7 @@ def tell_plans(plans: Sequence[Plan], processes: Sequence[Any], *, as_json: bool
     from conjure.io.screen import Text
 
     calls, seconds = sum(plan.calls for plan in plans), _seconds(plans, processes)
-    weights = sum({id(p): _weights(p) for p in processes}.values())
+    weights = _weights(processes)
     sizes = [plan.batch_size for plan in plans if plan.batch_size]
     rows = max(sizes or [process.batch_size for process in processes] or [0])
     if as_json:
@@ -131,7 +131,8 @@ def _seconds(plans: Sequence[Plan], processes: Sequence[Process]) -> float:
     return total
 
 
-def _weights(process: Any) -> int:
-    """Bytes of a process' networks, and of its autoencoder."""
-    parts = [*process.family.networks.values(), process.codec]
-    return sum(p.nbytes for part in parts if part is not None for p in part.parameters())
+def _weights(processes: Sequence[Any]) -> int:
+    """Bytes of the networks and autoencoders of processes, which may have some in common."""
+    parts = [part for p in processes for part in (*p.family.networks.values(), p.codec)]
+    own = {id(w): w.nbytes for part in parts if part is not None for w in part.parameters()}
+    return sum(own.values())

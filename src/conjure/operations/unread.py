@@ -32,10 +32,11 @@ class Alike:
             UnreadPromptError: With the characters.
         """
         process = self._process
-        prompts = list(dict.fromkeys(prompt for pair in pairs for prompt in pair))
+        apart = [pair for pair in pairs if pair[0] != pair[1]] if process.reads_prompts else []
+        prompts = list(dict.fromkeys(prompt for pair in apart for prompt in pair))
         read = dict(zip(prompts, process.read(prompts), strict=True))
-        for a, b in pairs:
-            if a == b or read[a].meaning != read[b].meaning or not process.reads_prompts:
+        for a, b in apart:
+            if read[a].meaning != read[b].meaning:
                 continue
             unread = "".join(dict.fromkeys(read[a].unread + read[b].unread))
             if unread and process.unread == "refuse":
