@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 import warnings
 
 import pytest
@@ -164,12 +165,22 @@ def test_bytes_are_told_from_characters(bytes_reader):
     assert plain.unread == quoted.unread == ""
 
 
+def test_a_prompt_of_bytes_alone_is_one_of_which_nothing_is_known(bytes_reader):
+    cat, car, mixed = bytes_reader(["🐱", "🚗 🚗", "🐱 cat"])
+    assert cat.blind
+    assert car.blind
+    assert not mixed.blind
+
+
 @given(st.text(max_size=12))
 def test_nothing_is_unread_of_what_is_ascii(bytes_reader, text):
     (found,) = bytes_reader([text])
     assert set(found.unread) <= set(text)
     assert not re.search("[ -~]", found.unread)
-    assert not found.blind
+    known = set(text) - set(found.unread)
+    assert found.blind == (
+        bool(found.unread) and all(unicodedata.category(c)[0] in "MZC" for c in known)
+    )
 
 
 def test_what_one_encoder_knows_is_read(family_folder):

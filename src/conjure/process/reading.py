@@ -108,7 +108,7 @@ def _together(text: str, parts: Sequence[_Part], counted: int, limits: Sequence[
         cut=tuple(p.ids if len(p.ids) <= n else p.ids[: n - 1] for p, n in cut),
         unknown="".join(c for c in in_order if c in unknown),
         spelt="".join(c for c in in_order if c in unread - unknown),
-        blind=bool(unknown) and all(part.blind for part in parts),
+        blind=bool(unread) and all(part.blind for part in parts),
     )
 
 
@@ -148,7 +148,12 @@ def _of_spans(
     by = {kind: {c for c, s in zip(text, state, strict=True) if s == kind} for kind in STATES}
     dropped = {c for c in by[None] if unicodedata.category(c)[0] not in SILENT}
     unknown = frozenset(by["unknown"] | dropped) - by["known"]
-    return _Part(tuple(ids), unknown, frozenset(by["spelt"]), not (by["known"] | by["spelt"]))
+    return _Part(
+        tuple(ids),
+        unknown,
+        frozenset(by["spelt"]),
+        all(unicodedata.category(c)[0] in SILENT for c in by["known"]),
+    )
 
 
 STATES = (None, "known", "unknown", "spelt")
@@ -180,7 +185,7 @@ def check_read(model: str, readings: Mapping[str, Tokenized], policy: str) -> No
         if found.blind and policy == "refuse":
             raise UnreadPromptError(
                 f"The text encoder of {model} knows nothing of the prompt {shortened(prompt)}: "
-                f"{named(found.unknown)} is in none of its words, so that its distances would mean "
+                f"{named(found.unread)} is in none of its words, so that its distances would mean "
                 f"nothing. Say it in words that it was trained on. {GO_ON}"
             )
     for what, part in (("does not know", "unknown"), ("knows only as bytes", "spelt")):
