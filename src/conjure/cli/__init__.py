@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from conjure.cli.compare import compare
 from conjure.cli.console import say
+from conjure.cli.data import data
 from conjure.cli.drift import drift
 from conjure.cli.embed import embed
 from conjure.cli.evaluate import evaluate
@@ -118,7 +119,7 @@ def _was_added_to(folder: Any, since: float) -> bool:
 
 
 _COMMANDS: tuple[Any, ...] = (
-    compare, pairs, matrix, embed, nearest, processes, drift, evaluate, report, status,
+    compare, pairs, matrix, embed, nearest, processes, drift, evaluate, report, data, status,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_interruptible(_command))

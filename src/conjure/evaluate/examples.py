@@ -56,9 +56,13 @@ class Examples:
         )
 
     def checksum(self) -> str:
-        """A hash of texts and scores, however the file was laid out, and in whatever order."""
+        """A hash of texts and scores, however the file was laid out.
+
+        Copies differ in their spaces, in the order of the pairs, and in which text comes first.
+        """
         rows = zip(self.pairs, self.scores, strict=True)
-        lines = sorted(f"{a}\t{b}\t{score:g}\n" for (a, b), score in rows)
+        texts = ((sorted(" ".join(text.split()) for text in pair), score) for pair, score in rows)
+        lines = sorted(f"{a}\t{b}\t{score:g}\n" for (a, b), score in texts)
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
