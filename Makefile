@@ -19,21 +19,23 @@ MINILM ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help compare test lint format docs lists numbers bench trials pictures emoji recipe-check lock clean
+.PHONY: help compare test lint format docs lists numbers bench trials pictures emoji recipe-check dist lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .venv/.runtime: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(if $(TORCH_INDEX),$(PIP) "$$(grep '^torch==' requirements.lock | cut -d' ' -f1)" --index-url $(TORCH_INDEX))
-	$(PIP) -r requirements.lock
-	$(PIP) --no-deps --no-build-isolation --editable .
+	@echo "Setting up .venv, once: PyTorch, diffusers and what they need, as requirements.lock has them. This takes minutes."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(if $(TORCH_INDEX),$(PIP) "$$(grep '^torch==' requirements.lock | cut -d' ' -f1)" --index-url $(TORCH_INDEX))
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.development: requirements-dev.lock .venv/.runtime
-	$(PIP) -r requirements-dev.lock
+	@echo "Installing what tests, docs and style checks need, as requirements-dev.lock has it."
+	@$(PIP) -r requirements-dev.lock
 	@touch $@
 
 compare: .venv/.runtime  ## compare two prompts: make compare A="a cat" B="a dog" FIGURE=cat-dog.pdf
@@ -73,6 +75,8 @@ numbers: .venv/.development  ## what commands print, put into the docs anew (an 
 ANIMALS := docs/examples/animals.csv
 
 pictures: .venv/.runtime  ## the pictures of the README and the docs, drawn anew
+	$(BIN)/conjure compare "a red car" "a blue car" --figure docs/images/cars.png
+	$(BIN)/conjure compare "a red car" "a blue car" --figure docs/images/cars-phone.png --states 4
 	$(BIN)/conjure compare "snow leopard" "bengal tiger" --figure docs/images/comparison.png
 	$(BIN)/conjure matrix $(ANIMALS) -T 10 -k 2 --figure docs/images/animals.png
 	$(BIN)/conjure processes $(ANIMALS) --vary guidance=1,3 --vary prompt=read,ignored \
@@ -88,6 +92,14 @@ recipe-check: .venv/.development  ## the recipe of the embedded model from end t
 	$(PIP) -r recipes/emoji/requirements.txt
 	$(BIN)/python -m recipes.emoji all --share 0.02 --work .emoji-work/check --folder .emoji-work/check/model
 
+dist: .venv/.development  ## sdist and wheel: built, checked, and tried in an empty environment
+	rm -rf dist .venv/dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv .venv/dist
+	.venv/dist/bin/python -m pip install --quiet --constraint requirements.lock dist/*.whl
+	cd .venv/dist && bin/conjure --version && bin/conjure compare "$(A)" "$(B)" -T 4 -k 2 --figure trial.png
+
 COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --annotation-style=line
 
@@ -96,8 +108,8 @@ lock:  ## resolve the locks again (needs pip-tools)
 	$(COMPILE) --constraint requirements.lock --extra dev --extra docs \
 		--output-file requirements-dev.lock pyproject.toml
 	# The version alone: which build of torch is the installer's choice.
-	sed -i.bak -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/; /^ *#/d; /^$$/d' requirements*.lock
+	sed -i.bak -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/; /^ *#/d; /^$$/d; /^conjure @/d' requirements*.lock
 	rm requirements*.lock.bak
 
 clean:  ## remove what was built
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis site
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis site dist

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from importlib import import_module
 from typing import Any
 
@@ -14,8 +15,21 @@ KINDS = {
 }
 
 
+TRIAL = re.compile(r"(?:^|(?<=\n\n))(?=>>> )(.+?)(?=\n\s*\n|\Z)", re.DOTALL)
+"""A doctest, up to the blank line after it."""
+
+
 class Shown(griffe.Extension):
-    """Shows what ``help()`` shows, where a function takes the fields of a dataclass."""
+    """Shows what ``help()`` shows, where a function takes the fields of a dataclass.
+
+    A doctest is code: Markdown would have nested quotes of it.
+    """
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Of modules, classes, functions and attributes alike."""
+        if obj.docstring is not None and ">>> " in obj.docstring.value:
+            text = re.sub(r" *# doctest: .*", "", inspect.cleandoc(obj.docstring.value))
+            obj.docstring.value = TRIAL.sub(r"```pycon\n\1\n```", text)
 
     def on_function_instance(self, *, func: griffe.Function, **_: Any) -> None:
         """Of functions that are so marked alone."""

@@ -19,6 +19,7 @@ from typer.models import ArgumentInfo
 
 from benchmarks.printed import PAGES, commands, with_output
 from conjure import cli
+from conjure.cli.examples import EXAMPLES
 from conjure.cli.options import MODEL, PROCESS
 from conjure.divergence import ESTIMANDS
 from conjure.evaluate import TASKS
@@ -112,6 +113,7 @@ def commands_pages() -> list[str]:
         shared |= {p.name: p for p in takes if panel(p) in (MODEL, PROCESS)}
         text = inspect.cleandoc(command.__doc__ or "").replace("<", "&lt;")
         lines += [f"## conjure {command.__name__}", "", *text.splitlines(), ""]
+        lines += ["```", EXAMPLES[command.__name__], "```", ""]
         lines += ["| | |", "|---|---|", *map(option_row, own), ""]
         some = [p for p in takes if p not in own]
         if len(some) > 5:

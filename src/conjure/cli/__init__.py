@@ -20,6 +20,7 @@ from conjure.cli.data import data
 from conjure.cli.drift import drift
 from conjure.cli.embed import embed
 from conjure.cli.evaluate import evaluate
+from conjure.cli.examples import EXAMPLES
 from conjure.cli.guard import guarded
 from conjure.cli.matrix import matrix
 from conjure.cli.nearest import nearest
@@ -122,7 +123,9 @@ _COMMANDS: tuple[Any, ...] = (
     compare, pairs, matrix, embed, nearest, processes, drift, evaluate, report, data, status,
 )  # fmt: skip
 for _command in _COMMANDS:
-    app.command()(_interruptible(_command))
+    app.command(epilog=f"Example:  [bold]{EXAMPLES[_command.__name__]}[/bold]")(
+        _interruptible(_command)
+    )
 
 
 def _show_version(show: bool) -> None:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from conjure.cli.options import Antithetic, AsJson, EstimandName, Figure, Samples, Seed, Table
+from conjure.cli.options import (
+    OUTPUT,
+    Antithetic,
+    AsJson,
+    EstimandName,
+    Figure,
+    Samples,
+    Seed,
+    Table,
+)
 from conjure.cli.pairs import FOUND, record
 from conjure.cli.plan import PlanOnly, stopping_at
 from conjure.cli.process_options import LoadProcess, check_request, takes_process
@@ -21,6 +30,15 @@ A = Annotated[
     str, typer.Argument(metavar="A", help="The first prompt; an empty one is unconditional.")
 ]
 B = Annotated[str, typer.Argument(metavar="B", help="The second prompt.")]
+States = Annotated[
+    int,
+    typer.Option(
+        "--states",
+        min=1,
+        help="At most so many noisy states in the figure, out of T.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 
 
 @takes_process
@@ -33,6 +51,7 @@ def compare(
     seed: Seed = 0,
     antithetic: Antithetic = False,
     figure: Figure = None,
+    states: States = 10,
     table: Table = None,
     as_json: AsJson = False,
     plan: PlanOnly = False,
@@ -71,7 +90,7 @@ def compare(
         write_table(table, iter([{"a": a, "b": b, **record(result)}]), ["a", "b", *FOUND])
     if figure is not None:  # last, since a picture may fail
         with status("Drawing the figure"):
-            result.figure(figure)
+            result.figure(figure, columns=states)
         say(f"The figure is in {figure}.")
 
 

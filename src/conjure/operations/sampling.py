@@ -127,9 +127,10 @@ class Sampling:
             what = "A tolerance is first looked at"
             if self.top is not None:
                 what = "A ranking is first halved"
+            earlier = "" if self.first_round is None else ", or a smaller first_round"
             raise ConjureError(
-                f"{what} after {self.first} samples, and a pair has at most {self.most}: allow "
-                "more (samples), or look earlier (first_round)."
+                f"{what} after {self.first} samples, and a pair has at most {self.most}: give "
+                f"more samples{earlier}."
             )
         ESTIMANDS[self.estimand]
 
