@@ -435,13 +435,56 @@ def test_an_optimizer_moves_every_weight_and_goes_on_where_it_was():
         torch.testing.assert_close(other, one)
 
 
-def test_a_state_and_its_v_give_the_picture_back():
+def test_noise_levels_are_stratified_and_variances_kept():
     alphas = make_scheduler().alphas_cumprod
     clean = torch.randn(50, 16, 8, 8)
-    times, states, v = noised(clean, alphas, torch.Generator().manual_seed(0))
-    assert (times.diff() > 0).all()  # stratified
-    at = alphas[times].view(-1, 1, 1, 1)
-    torch.testing.assert_close(at.sqrt() * states - (1 - at).sqrt() * v, clean)
+    times, states, alpha, sigma = noised(clean, alphas, torch.Generator().manual_seed(0))
+    assert (times.diff() > 0).all()
+    torch.testing.assert_close(alpha.square().flatten(), alphas[times])
+    torch.testing.assert_close(alpha.square() + sigma.square(), torch.ones(50, 1, 1, 1))
+    noise = (states - alpha * clean) / sigma
+    assert abs(float(noise.mean())) < 4 / noise.numel() ** 0.5
+
+
+def test_what_a_text_may_mean_is_weighed_by_how_well_it_explains_a_state():
+    random = torch.Generator().manual_seed(0)
+    latents = torch.randn(6, 1, 2, 1, generator=random)
+    labels = np.arange(1, 37).reshape(4, 9)
+    labels[1, 3] = 1  # a caption of the second label is the name of the first
+    examples = Examples(latents, [[0, 1], [2], [], [3]], labels, np.array([50, 1]))
+    texts = np.array([0, 1, 2, 10, 50, 1])
+    pictures = np.array([3, 2, 0, 2, 4, 5])  # the last two are scenes
+    alpha, sigma = torch.tensor([0.6, 0.8, 0.3, 0.8, 0.6, 0.6]), torch.full((6,), 0.7)
+    noisy = torch.randn(6, 1, 2, 1, generator=random)
+    found = examples.expected(noisy, alpha, sigma, pictures, texts)
+    caption = 0.4 / 8  # how often one of a label's eight is taken, and its name in 6 of 10 cases
+    often = [{0: 0.5, 1: 0.5, 2: 1, 3: 1}, {0: 0.3, 1: 0.3, 2: caption}, {0: 1, 1: 1}, {2: 1}]
+    for place, shares in enumerate(often):
+        weights = {
+            picture: share * math.exp(
+                -float((noisy[place] - alpha[place] * latents[picture]).square().sum())
+                / (2 * float(sigma[place]) ** 2)
+            )
+            for picture, share in shares.items()
+        }  # fmt: skip
+        mean = sum(weight * latents[picture] for picture, weight in weights.items())
+        torch.testing.assert_close(found[place], mean / sum(weights.values()))
+    torch.testing.assert_close(found[4:], latents[4:])
+
+
+def test_expected_pictures_are_right_on_average():
+    random, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    labels = np.arange(1, 28).reshape(3, 9)
+    latents = torch.randn(7, 1, 1, 1, generator=random)
+    examples = Examples(latents, [[0, 1, 2], [3, 4, 5], [6]], labels, np.array([], dtype=int))
+    pictures, texts = examples.draw(4000, rng, 0.0)
+    alpha, sigma = torch.full((4000,), 0.6), torch.full((4000,), 0.8)
+    clean = latents[torch.from_numpy(pictures)]
+    noisy = 0.6 * clean + 0.8 * torch.randn(clean.shape, generator=random)
+    found = examples.expected(noisy, alpha, sigma, pictures, texts)
+    for test in (torch.ones_like(noisy), noisy, noisy.square()):  # no function of the state is off
+        off = ((found - clean) * test).flatten()
+        assert abs(float(off.mean())) < 4 * float(off.std()) / 4000**0.5
 
 
 def test_training_that_is_killed_goes_on(tmp_path, monkeypatch):
@@ -479,10 +522,9 @@ def test_examples_come_in_their_shares_with_pictures_of_what_they_say():
         label_texts=np.arange(1, 37).reshape(4, 9), scene_texts=np.array([50, 51]),
     )  # fmt: skip
     for progress, stage in ((0.0, 0), (0.9, 1)):
-        latents, texts = examples.draw(4000, np.random.default_rng(0), progress)
+        numbers, texts = examples.draw(4000, np.random.default_rng(0), progress)
         shares = [np.isin(texts, some).mean() for some in (range(1, 37), (50, 51), (0,))]
         assert shares == pytest.approx([each[stage] for each in SHARES.values()], abs=0.03)
-    numbers = latents.flatten().long().numpy()
     assert set(numbers[texts == 50]) == {4}
     assert set(numbers[texts == 51]) == {5}
     assert set(numbers[(texts > 0) & (texts < 10)]) == {0, 1}

@@ -143,8 +143,8 @@ def take_pooled(model: UNet2DConditionModel) -> None:
 
 
 def noised(clean: Tensor, alphas: Tensor,
-           random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Timesteps [N], noisy states and their v, of clean states [N, 16, 8, 8].
+           random: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Timesteps [N], noisy states, and α and σ [N, 1, 1, 1], of clean states [N, 16, 8, 8].
 
     Timesteps are stratified over the batch, so that every step sees all noise levels.
     """
@@ -152,9 +152,8 @@ def noised(clean: Tensor, alphas: Tensor,
     points = torch.arange(count) + torch.rand(count, generator=random)
     times = (points * (STEPS / count)).long().clamp(max=STEPS - 1)
     at = alphas[times].view(-1, 1, 1, 1)
-    drawn = torch.randn(clean.shape, generator=random)
     alpha, sigma = at.sqrt(), (1 - at).sqrt()
-    return times, alpha * clean + sigma * drawn, alpha * drawn - sigma * clean
+    return times, alpha * clean + sigma * torch.randn(clean.shape, generator=random), alpha, sigma
 
 
 def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", shape: str = SHAPE,
@@ -192,11 +191,14 @@ def train_denoiser(work: Path, minutes: float = 60.0, device: str = "cpu", shape
     def learn(
         budget: Budget, random: torch.Generator, rng: np.random.Generator
     ) -> dict[str, float]:
-        clean, numbers = examples.draw(batch, rng, budget.progress)
-        single = ~np.isin(numbers, examples.scene_texts)
+        pictures, numbers = examples.draw(batch, rng, budget.progress)
+        single = pictures < examples.first_scene
         read = np.where(single & (rng.random(batch) < UNREAD), 0, numbers)
         text = torch.from_numpy(states[read]).float().to(device)
-        times, noisy, target = noised(clean, alphas, random)
+        clean = examples.latents[torch.from_numpy(pictures)]
+        times, noisy, alpha, sigma = noised(clean, alphas, random)
+        clean = examples.expected(noisy, alpha.flatten(), sigma.flatten(), pictures, numbers)
+        target = (alpha * noisy - clean) / sigma  # v
         with fast(device):
             output = model(
                 noisy.to(device, memory_format=torch.channels_last), times.to(device), text,

@@ -10,8 +10,10 @@ Three sources, mixed by `SHARES`, single drawings first:
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +52,32 @@ class Examples:
     label_texts: np.ndarray
     scene_texts: np.ndarray
 
+    @property
+    def first_scene(self) -> int:
+        """Its number among the latents."""
+        return len(self.latents) - len(self.scene_texts)
+
+    @cached_property
+    def meanings(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """Of each text of drawings those that it may mean, and log how often it does."""
+        found: dict[int, Counter[int]] = defaultdict(Counter)
+        shares = (BARE, *VARIANTS * [(1 - BARE) / VARIANTS])
+        for row, drawings in enumerate(self.drawings):
+            for text, share in (
+                (0, 1.0),
+                *zip(self.label_texts[row].tolist(), shares, strict=True),
+            ):
+                for drawing in drawings:
+                    found[text][drawing] += share / len(drawings)
+        return {
+            text: (torch.tensor(list(each)), torch.tensor(list(each.values())).log())
+            for text, each in found.items()
+        }
+
     def draw(self, count: int, rng: np.random.Generator,
-             progress: float) -> tuple[Tensor, np.ndarray]:  # fmt: skip
-        """So many latents, and the numbers of their texts (0 is the empty prompt)."""
+             progress: float) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """The numbers of so many latents, and of their texts (0 is the empty prompt)."""
         labels = [row for row, found in enumerate(self.drawings) if found]
-        first_scene = len(self.latents) - len(self.scene_texts)
         stage = int(progress >= DRAWINGS_FIRST)
         shares = np.array([each[stage] for each in SHARES.values()])
         shares[1] *= len(self.scene_texts) > 0
@@ -64,14 +87,30 @@ class Examples:
             name = list(SHARES)[kind]
             if name == "scene":
                 scene = int(rng.integers(len(self.scene_texts)))
-                pictures[place], texts[place] = first_scene + scene, self.scene_texts[scene]
+                pictures[place], texts[place] = self.first_scene + scene, self.scene_texts[scene]
                 continue
             row = int(rng.choice(labels))
             if name == "label":
                 variant = 0 if rng.random() < BARE else int(rng.integers(1, 1 + VARIANTS))
                 texts[place] = self.label_texts[row, variant]
             pictures[place] = rng.choice(self.drawings[row])
-        return self.latents[torch.from_numpy(pictures)], texts
+        return pictures, texts
+
+    def expected(self, noisy: Tensor, alpha: Tensor, sigma: Tensor, pictures: np.ndarray,
+                 texts: np.ndarray) -> Tensor:  # fmt: skip
+        """The mean of the drawings that a text may mean, given a noisy state of one: latents.
+
+        The gradient is on average as by that one drawing, with less noise (stable targets, Xu et
+        al., 2023). A scene stands for itself.
+        """
+        found = self.latents[torch.from_numpy(pictures)]
+        for place in np.flatnonzero(pictures < self.first_scene):
+            drawings, often = self.meanings[int(texts[place])]
+            known = self.latents[drawings].flatten(1)
+            signal = alpha[place] / sigma[place] ** 2
+            fit = known @ noisy[place].flatten() - alpha[place] / 2 * known.square().sum(1)
+            found[place] = ((signal * fit + often).softmax(0) @ known).view_as(found[place])
+        return found
 
 
 def prepare_examples(work: Path, device: str = "cpu", seed: int = 0) -> None:

@@ -60,12 +60,20 @@ def reading_emoji(tokenizer: Any, table: Sequence[dict[str, Any]]) -> PreTrained
 
 
 @torch.inference_mode()
-def encode(texts: Sequence[str], tokenizer: Any, model: BertModel) -> Tensor:
-    """The states of texts as a pipeline computes them: [N, 77, 384]."""
+def encode(texts: Sequence[str], tokenizer: Any, model: BertModel,
+           places: Tensor | None = None) -> Tensor:  # fmt: skip
+    """The states of texts as a pipeline computes them, [N, 77, 384], or those at [N, P] alone.
+
+    Nothing looks at a pad, so that states are the same where pads are left out.
+    """
     tokens = tokenizer(
         list(texts), padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
-    ).to(model.device)
-    return model(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
+    )
+    if places is None:
+        places = torch.arange(LENGTH).expand(len(texts), -1)
+    ids, mask = (each.gather(1, places).to(model.device)
+                 for each in (tokens.input_ids, tokens.attention_mask))  # fmt: skip
+    return model(ids, attention_mask=mask, position_ids=places.to(model.device))[0]
 
 
 @torch.inference_mode()
@@ -117,13 +125,17 @@ def prepare_states(work: Path, texts: Sequence[str], device: str = "cpu", seed: 
     lengths = np.array([len(ids) for ids in tokenizer(list(texts), truncation=True).input_ids])
     rng = np.random.default_rng(seed)
     states = np.empty((len(texts), KEYS, WIDTH), dtype=np.float16)
-    for start in range(0, len(texts), 128):
-        part = slice(start, start + 128)
-        places = torch.tensor([kept_states(int(n), rng) for n in lengths[part]])
-        with fast(device):
-            full = encode(texts[part], tokenizer, model).float().cpu()
-        kept = full.gather(1, places.unsqueeze(-1).expand(-1, -1, WIDTH))
-        states[part] = kept.half().numpy()
+    for short in (True, False):  # a text whose words are all kept is encoded without the other pads
+        rows = np.flatnonzero((lengths <= KEYS - PADS) == short)
+        for start in range(0, len(rows), 128):
+            part = rows[start : start + 128]
+            places = torch.tensor([kept_states(int(n), rng) for n in lengths[part]])
+            some = [texts[row] for row in part]
+            with fast(device):
+                found = encode(some, tokenizer, model, places if short else None).float().cpu()
+            if not short:
+                found = found.gather(1, places.unsqueeze(-1).expand(-1, -1, WIDTH))
+            states[part] = found.half().numpy()
     write_atomically(work / "lengths.npy", lambda p: np.save(p, lengths))
     write_atomically(work / "states.npy", lambda p: np.save(p, states))
 
