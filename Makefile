@@ -75,6 +75,7 @@ numbers: .venv/.development  ## what commands print, put into the docs anew (an 
 ANIMALS := docs/examples/animals.csv
 
 pictures: .venv/.runtime  ## the pictures of the README and the docs, drawn anew
+	$(BIN)/conjure scale --to src/conjure/models/emoji/scale.json
 	$(BIN)/conjure compare "a red car" "a blue car" --figure docs/images/cars.png
 	$(BIN)/conjure compare "a red car" "a blue car" --figure docs/images/cars-phone.png --states 4
 	$(BIN)/conjure compare "snow leopard" "bengal tiger" --figure docs/images/comparison.png

@@ -52,6 +52,11 @@ def gaussians(kind: str, dimension: int = 3, seed: int = 0) -> dict[str, Gaussia
     return meanings
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["CONJURE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def oracle() -> GaussianProcess:
     """A small exact process with the default sampler."""

@@ -25,6 +25,7 @@ KEYS = [
     "kl_forward",
     "kl_reverse",
     "floor",
+    "standing",
     "estimands",
     "unread",
     "alike",
@@ -36,6 +37,7 @@ KEYS = [
     "calls",
     "seconds",
     "versions",
+    "relative",
 ]
 
 

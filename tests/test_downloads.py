@@ -168,7 +168,7 @@ def test_other_contents_are_refused_and_a_whole_copy_found(tmp_path, monkeypatch
 
     (tmp_path / "a" / "EN-RG-65.txt").write_text(spaced(65).replace("a7\t", "c7\t"))
     (found,) = convert([tmp_path / "a"], tmp_path / "data")
-    assert "other contents" in found.problem
+    assert "other contents" in str(found.problem)
     assert not (tmp_path / "data").exists()
     (found,) = convert([tmp_path / "a", tmp_path / "b"], tmp_path / "data")
     assert found.problem is None
@@ -177,7 +177,7 @@ def test_other_contents_are_refused_and_a_whole_copy_found(tmp_path, monkeypatch
     (tmp_path / "b" / "EN-RG-65.txt").write_text(spaced(65).replace("\t", "  ") + "")
     assert convert([tmp_path / "b"], tmp_path / "data")[0].problem is None  # spaces are no contents
     (tmp_path / "data" / "RG65.jsonl").write_text("{}\n")
-    assert "other contents: move" in convert([tmp_path / "b"], tmp_path / "data")[0].problem
+    assert "other contents: move" in str(convert([tmp_path / "b"], tmp_path / "data")[0].problem)
 
 
 @pytest.mark.parametrize(
@@ -192,17 +192,17 @@ def test_other_contents_are_refused_and_a_whole_copy_found(tmp_path, monkeypatch
 def test_a_damaged_file_is_named(tmp_path, any_contents, content, reason):
     (tmp_path / "EN-RG-65.txt").write_text(content)
     (found,) = convert([tmp_path], tmp_path / "data")
-    assert reason in found.problem
+    assert reason in str(found.problem)
 
 
 def test_scores_that_are_missing_or_short_are_named(tmp_path, any_contents):
     year(tmp_path / "gold", "STS13", 1500)
     (tmp_path / "gold" / "STS.gs.FNWN.txt").write_text("1\n")
     (found,) = convert([tmp_path], tmp_path / "data")
-    assert "STS.gs.FNWN.txt 1." in found.problem
+    assert "STS.gs.FNWN.txt 1." in str(found.problem)
     (tmp_path / "gold" / "STS.gs.FNWN.txt").unlink()
     (found,) = convert([tmp_path], tmp_path / "data")
-    assert "not its scores, STS.gs.FNWN.txt" in found.problem
+    assert "not its scores, STS.gs.FNWN.txt" in str(found.problem)
 
 
 def test_a_damaged_archive_and_a_missing_place_are_errors(tmp_path):

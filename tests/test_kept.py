@@ -26,6 +26,7 @@ from conjure.store import database
 from conjure.store.manifest import make_manifest
 from conjure.store.opening import open_run
 from conjure.store.run import Run
+from conjure.store.status import look
 
 PAIRS = [("a", "b"), ("b", "c"), ("a", "c")]
 PROCESS = GaussianProcess.build(
@@ -258,6 +259,25 @@ def test_samples_of_a_process_that_is_gone_are_taken_over(tmp_path, monkeypatch)
         first.close()
         monkeypatch.undo()
         assert second.take(jobs) == jobs, "and ends with its run"
+
+
+def test_status_says_who_is_at_work(tmp_path, run, monkeypatch):
+    folder = tmp_path / "run"
+    with closing(open_run(folder, make_manifest(PROCESS, 0))) as one:
+        one.take([Job("a", "b", n) for n in range(3)])
+        with closing(open_run(folder, make_manifest(PROCESS, 0))) as other:
+            other.take([Job("a", "b", 5)])
+            (found,) = look(folder)
+            assert (found.processes, found.in_work, found.samples) == (2, 4, 0)
+            code, _, err = run("status", str(folder), model=False)
+            assert code == 0
+            assert "2 processes are at work on samples.sqlite, on 4 samples now" in err
+        code, out, _ = run("status", str(folder), "--json", model=False)
+        assert [(f["processes"], f["in_work"]) for f in json.loads(out)] == [(1, 3)]
+        monkeypatch.setattr("psutil.pid_exists", lambda _: False)
+        assert look(folder)[0].processes == 0
+    monkeypatch.undo()
+    assert look(folder)[0].processes == 0
 
 
 def test_what_another_left_undone_is_done_in_the_end(tmp_path):

@@ -22,7 +22,8 @@ FENCE = re.compile(
 CHEAPER = {  # said once more, an option counts as it was said last
     "compare": "-T 2 -k 2", "pairs": "-T 2 -k 16", "matrix": "-T 2 -k 2",
     "embed": "-T 2 -p 1", "nearest": "-k 2", "processes": "-T 2 -k 2", "drift": "-T 2 -k 2",
-    "evaluate": "-T 2 -k 2 --tasks mine", "data": "", "status": "", "report": "--no-pictures",
+    "evaluate": "-T 2 -k 2 --tasks mine", "data": "", "status": "", "scale": "-T 2 -k 2",
+    "report": "--no-pictures",
 }  # fmt: skip
 STAND_INS = {  # for what a reader puts in
     "cuda": "cpu", "BASE": "emoji", "FINE-TUNED": "MODEL", "~/Downloads": "DOWNLOADS",

@@ -160,7 +160,15 @@ def test_the_command(run, tmp_path):
     code, out, _ = run("status", str(place), "--json", "--repair", model=False)
     assert code == 0
     assert json.loads(out) == [
-        {"file": "samples.sqlite", "pairs": 1, "samples": 2, "damaged": 1, "dropped": True}
+        {
+            "file": "samples.sqlite",
+            "pairs": 1,
+            "samples": 2,
+            "damaged": 1,
+            "dropped": True,
+            "processes": 0,
+            "in_work": 0,
+        }
     ]
     after = run(*made)[1]
     numbers = [float(text.split("\n")[1].split(",")[2]) for text in (before, after)]

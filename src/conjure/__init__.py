@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from conjure.operations.pair_run import PairRun
     from conjure.operations.pairs import compare_pairs
     from conjure.operations.processes import Processes, compare_processes
-    from conjure.operations.relative import Relative, relative_pairs
+    from conjure.operations.relative import Relative, relative, relative_pairs
+    from conjure.operations.scale import scale
     from conjure.process.base import Process
     from conjure.process.families import FAMILIES
     from conjure.process.gaussian import Gaussian, GaussianProcess
@@ -55,7 +56,9 @@ _PUBLIC = {
     "embed": "conjure.operations.embedding",
     "load": "conjure.loading.load",
     "matrix": "conjure.operations.matrix",
+    "relative": "conjure.operations.relative",
     "relative_pairs": "conjure.operations.relative",
+    "scale": "conjure.operations.scale",
     "vary": "conjure.loading.load",
 }
 
@@ -84,7 +87,9 @@ __all__ = [
     "embed",
     "load",
     "matrix",
+    "relative",
     "relative_pairs",
+    "scale",
     "vary",
 ]
 

@@ -27,6 +27,7 @@ from conjure.cli.nearest import nearest
 from conjure.cli.pairs import pairs
 from conjure.cli.processes import processes
 from conjure.cli.report import report
+from conjure.cli.scale import scale
 from conjure.cli.status import status
 from conjure.errors import ConjureError
 from conjure.io.visible import visible
@@ -120,7 +121,8 @@ def _was_added_to(folder: Any, since: float) -> bool:
 
 
 _COMMANDS: tuple[Any, ...] = (
-    compare, pairs, matrix, embed, nearest, processes, drift, evaluate, report, data, status,
+    compare, pairs, matrix, embed, nearest, processes, drift, scale, evaluate, report, data,
+    status,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command(epilog=f"Example:  [bold]{EXAMPLES[_command.__name__]}[/bold]")(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +23,7 @@ from conjure.cli.options import (
 )
 from conjure.cli.plan import PlanOnly, out_of_plan, plans_of, stopping_at, tell_plans
 from conjure.cli.process_options import LoadProcess, check_sampling, takes_process
-from conjure.cli.prompts import check_outputs, read_prompts, refuse_taken
+from conjure.cli.prompts import Prompts, check_outputs, read_prompts, refuse_taken
 from conjure.cli.variations import Loader, at_point, check_points, parse_changes
 from conjure.cli.words import cost, near_floor, took
 from conjure.errors import ConjureError
@@ -60,6 +61,14 @@ Change = Annotated[
 ]
 
 
+OverSaid = Annotated[
+    bool,
+    typer.Option(
+        "--relative",
+        help="Say what part each is of how much its prompt says under A: 1 is as if it had been "
+        "forgotten. About 12T calls a prompt more.",
+    ),
+]
 FailAbove = Annotated[
     float | None,
     typer.Option(
@@ -86,6 +95,7 @@ def drift(
     out: Out = None,
     table: Table = None,
     figure: Figure = None,
+    relative: OverSaid = False,
     as_json: AsJson = False,
     fail_above: FailAbove = None,
     plan: PlanOnly = False,
@@ -112,7 +122,7 @@ def drift(
     changes = at_point(load, changes)
     given = read_prompts(file, columns, reading)
     check_points(load, [{}, changes], sampling["estimand"])
-    from conjure.operations.drift import SAMPLES, compare_by_matrices
+    from conjure.operations.drift import SAMPLES, calls_of_said
     from conjure.operations.drift import drift as compare_prompts
     from conjure.operations.sampling import SamplingOptions, check_budget, with_usual
 
@@ -123,9 +133,7 @@ def drift(
         check_budget(chosen, load.settings["steps"], 2 * several, several)
     check_gate(fail_above, chosen)
     if table is not None:
-        from conjure.operations.drift import COLUMNS
-
-        refuse_taken(given.source, COLUMNS)
+        refuse_taken(given.source, _columns(relative=relative))
     loader = Loader(load)
     first = loader({})
     from conjure.cli.console import say, show, show_json
@@ -139,46 +147,92 @@ def drift(
         say(f"A and B have no common paths: {reason}. Comparing their distance matrices instead.")
         if table is not None or fail_above is not None:
             raise ConjureError("There is no distance for each prompt: no --table, no --fail-above.")
-        if any(sampling[name] for name in ("antithetic", "tolerance", "max_calls")):
+        if relative or any(sampling[name] for name in ("antithetic", "tolerance", "max_calls")):
             raise ConjureError("Distance matrices take --samples alone.")
         if plan:
             tell_plans(
                 plans_of(given.prompts, {"A": lambda: first, "B": lambda: second}, out, sampling),
                 [first, second], as_json=as_json,
             )  # fmt: skip
-            return
-        apart = compare_by_matrices(
-            given.prompts, first, second, out=out, progress=True,
-            announce=lambda plan: say(f"{plan.name}: {cost(plan)}"), **sampling,
-        )  # fmt: skip
-        _show_matrices(apart, reason, figure, as_json=as_json)
+        else:
+            _matrices(given.prompts, (first, second), reason, out, figure, sampling, as_json)
         return
 
-    def announce(plan: Plan) -> None:
+    more = calls_of_said(first, given.prompts) if relative else 0
+
+    def announce(taken: Plan) -> None:
+        taken = replace(taken, calls=taken.calls + more)
+        if plan:
+            stopping_at(lambda: [first, second], as_json=as_json)(taken)
         note_list(out, ((prompt,) for prompt in given.prompts))
-        _announce(plan, len(given.prompts), [first, second], figure)
+        _announce(taken, len(given.prompts), [first, second], figure)
 
     found = compare_prompts(
         given.prompts, first, second, out=out_of_plan(out, plan), progress=True,
-        announce=stopping_at(lambda: [first, second], as_json=as_json) if plan else announce,
-        **sampling,
+        announce=announce, **sampling,
     )  # fmt: skip
+    shares = _shares(found) if relative else {}
     if as_json:
-        show_json(found.to_dict())
+        show_json(_with_shares(found.to_dict(), shares, more))
     elif str(table) != "-":
-        show(screen(found))
+        show(screen(found, shares))
     if table is not None:
-        from conjure.operations.drift import COLUMNS
-
-        by_prompt = {p: {k: row[k] for k in COLUMNS} for p, row in found.rows()}
-        told = [*given.source.columns(), *COLUMNS]
-        write_table(table, given.rows_with(by_prompt), told)
+        _write(found, shares, given, table)
     if figure is not None:  # last, since a picture may fail
         from conjure.figures.drift import SHOWN
 
         found.figure(figure, count=SHOWN, progress=True)
     if fail_above is not None:
         _gate(found, fail_above)
+
+
+def _matrices(
+    prompts: list[str],
+    processes: tuple[Process, Process],
+    reason: str,
+    out: Path | None,
+    figure: Path | None,
+    sampling: dict[str, Any],
+    as_json: bool,
+) -> None:
+    """What there is where the two have no common paths."""
+    from conjure.cli.console import say
+    from conjure.operations.drift import compare_by_matrices
+
+    apart = compare_by_matrices(
+        prompts, *processes, out=out, progress=True,
+        announce=lambda plan: say(f"{plan.name}: {cost(plan)}"), **sampling,
+    )  # fmt: skip
+    _show_matrices(apart, reason, figure, as_json=as_json)
+
+
+def _shares(found: Drift) -> dict[str, float | None]:
+    """Each distance over how much its prompt says under A; None where that is nothing."""
+    says = found.said(progress=True)
+    return {p: one.distance / says[p] if says[p] else None for p, one in found.ranked()}
+
+
+def _write(found: Drift, shares: dict[str, float | None], given: Prompts, table: Path) -> None:
+    """A row for each of the list's, with its own columns."""
+    told = _columns(relative=bool(shares))
+    every = {p: {**row, "relative": shares.get(p)} for p, row in found.rows()}
+    by_prompt = {prompt: {key: row[key] for key in told} for prompt, row in every.items()}
+    write_table(table, given.rows_with(by_prompt), [*given.source.columns(), *told])
+
+
+def _columns(*, relative: bool) -> tuple[str, ...]:
+    from conjure.operations.drift import COLUMNS
+
+    return (*COLUMNS, "relative") if relative else COLUMNS
+
+
+def _with_shares(
+    record: dict[str, Any], shares: dict[str, float | None], calls: int
+) -> dict[str, Any]:
+    record["calls"] += calls
+    for row in record["prompts"] if shares else []:
+        row["relative"] = shares[row["prompt"]]
+    return record
 
 
 def check_gate(above: float | None, sampling: Sampling) -> None:
@@ -210,6 +264,18 @@ def _gate(found: Drift, above: float) -> None:
     raise typer.Exit(CHANGED)
 
 
+def _known(found: Drift) -> str | None:
+    """What is near and far between prompts under A, where that has been measured."""
+    from conjure.operations.standing import known_scale
+
+    scale = known_scale(found.first)
+    pairs = [] if scale is None else scale.ranked(found.results[0].estimand)
+    if not pairs:
+        return None
+    (near, one), (far, other) = pairs[0], pairs[-1]
+    return f"For scale: under A, {one} are {near:.4g} apart, and {other} {far:.4g}."
+
+
 def _announce(plan: Plan, prompts: int, processes: list[Process], figure: Path | None) -> None:
     """Say what the run takes, and the figure."""
     from conjure.cli.console import say
@@ -237,7 +303,7 @@ def _show_matrices(found: Processes, reason: str, figure: Path | None, *, as_jso
         found.figure(figure)
 
 
-def screen(found: Drift, most: int = 30) -> Any:
+def screen(found: Drift, shares: dict[str, float | None], most: int = 30) -> Any:
     """The prompts, the most changed first."""
     from rich.console import Group
     from rich.padding import Padding
@@ -254,6 +320,7 @@ def screen(found: Drift, most: int = 30) -> Any:
         ranked[0][1].estimand + unit,
         "± s.e.",
         *(["KL(A‖B)", "KL(B‖A)"] if kl else []),
+        *(["of what it says"] if shares else []),
     ):
         shown.add_column(heading, justify="right")
     shown.add_column("")
@@ -263,6 +330,8 @@ def screen(found: Drift, most: int = 30) -> Any:
         cells = [f"{result.distance:.4g}", "–" if error is None else f"{error:.2g}"]
         if kl:
             cells += [f"{result.kl_forward:.4g}", f"{result.kl_reverse:.4g}"]
+        if shares:
+            cells.append("–" if (share := shares[prompt]) is None else f"{share:.2g}")
         if result.near_floor:
             cells[0] = f"≲ {cells[0]}"
         bar = Text("█" * round(24 * result.distance / peak), style="cyan")
@@ -271,6 +340,8 @@ def screen(found: Drift, most: int = 30) -> Any:
     parts: list[Any] = [*heads, Text(), shown]
     if len(ranked) > most:
         parts.append(Text(f"and {len(ranked) - most:,} more: --table FILE writes all", style="dim"))
+    if ranges := _known(found):
+        parts.append(Text(ranges, style="dim"))
     floor = ranked[0][1].floor
     if floor is not None and any(result.near_floor for _, result in ranked):
         parts.append(Text(f"≲ {near_floor(floor[ranked[0][1].estimand])}", style="dim"))

@@ -8,6 +8,7 @@ EXAMPLES = {
     "nearest": 'conjure nearest "a sleeping cat" --in captions.safetensors --rerank 5',
     "processes": "conjure processes docs/examples/animals.csv --vary guidance=1,3 -T 10 -k 2",
     "drift": "conjure drift docs/examples/animals.csv --change guidance=3 -T 10 -k 4",
+    "scale": "conjure scale --guidance 3 -k 4",
     "evaluate": "conjure evaluate --data DIR --tasks STS-B --limit 200 -T 10 --out evaluation",
     "report": "conjure report evaluation",
     "data": "conjure data ~/Downloads --to DIR",

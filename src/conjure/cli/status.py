@@ -46,6 +46,10 @@ def status(folder: Folder, repair: Repair = False, as_json: AsJson = False) -> N
             counts = (f"{count:,}" for count in (one.pairs, one.samples, one.damaged))
             table.add_row(Text(one.file), *counts)
         show(table)
+        for one in found:
+            if one.processes:
+                who = "1 process is" if one.processes == 1 else f"{one.processes} processes are"
+                say(f"{who} at work on {one.file}, on {one.in_work:,} samples now.", style="")
         if damaged and repair:
             say("What was damaged is gone: give the command again that made it.")
         elif damaged:

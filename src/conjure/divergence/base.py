@@ -43,6 +43,10 @@ class Squares:
         """How many samples k the squares hold."""
         return len(self.noise)
 
+    def first(self, samples: int) -> Squares:
+        """Of the first so many samples alone."""
+        return Squares(*(getattr(self, field)[:samples] for field in FIELDS))
+
     @staticmethod
     def concatenate(parts: list[Squares]) -> Squares:
         """The samples of several runs of one pair, one after another."""

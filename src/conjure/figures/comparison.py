@@ -51,6 +51,8 @@ class Comparison(Protocol):
     def samples(self) -> int: ...
     @property
     def seed(self) -> int: ...
+    @property
+    def standing(self) -> str | None: ...
     def paths(self) -> Trace: ...
 
 
@@ -161,6 +163,8 @@ def _head(
         line += f"   95% interval {interval[0]:.4g} to {interval[1]:.4g}"
     if comparison.is_kl:
         line += f"   KL → {found.kl_forward:.4g}, KL ← {found.kl_reverse:.4g}"
+    if comparison.standing is not None:
+        line += f"   {comparison.standing.partition(', ')[0]}"
     title = f"{a} and {b}"
     size = min(12, 12 * (width - 0.2) / (LETTER * len(title)))
     _text(figure, 0.1, height - 0.24, title, width, height, size=size, weight="bold")

@@ -24,6 +24,7 @@ from conjure.operations.arguments import check_arguments, check_texts
 from conjure.operations.costs import Plan
 from conjure.operations.estimates import estimate_all, floor_of, nudged_job
 from conjure.operations.sampling import check_antithetic
+from conjure.operations.standing import standing
 from conjure.operations.unread import check_apart, what_is_read
 from conjure.process.base import Process
 from conjure.process.wrappers.nudged import Nudged, is_half
@@ -114,6 +115,11 @@ class Comparison:
         return self.kl_forward is not None
 
     @property
+    def standing(self) -> str | None:
+        """Where it lies among the process' reference pairs; None where nobody measured those."""
+        return standing(self.process, self.distance, self.estimand)
+
+    @property
     def samples(self) -> int:
         """How many samples the means are over."""
         return self.squares.samples
@@ -130,22 +136,7 @@ class Comparison:
         ``reverse`` (the halves from either path; None where the estimand has no such halves),
         ``contribution`` (their sum) and ``share`` of the distance.
         """
-        rows = []
-        halves = ESTIMANDS[self.estimand].by_path
-        for i, log_snr in enumerate(self.process.levels.log_snr):
-            forward, reverse = (float(v) / 2 for v in self.estimate.per_state[:, i])
-            contribution = forward + reverse
-            rows.append(
-                {
-                    "step": i + 1,
-                    "log_snr": _finite(float(log_snr)),
-                    "forward": forward if halves else None,
-                    "reverse": reverse if halves else None,
-                    "contribution": contribution,
-                    "share": contribution / self.distance if self.distance > 0 else 0.0,
-                }
-            )
-        return rows
+        return _profile(self)
 
     def paths(self) -> Trace:
         """The paths of the first sample; walked again (4T − 2 calls) where they were not kept."""
@@ -176,6 +167,7 @@ class Comparison:
             "standard_error": row["standard_error"],
             "interval": None if interval is None else list(interval),
             **{name: row[name] for name in ("kl_forward", "kl_reverse", "floor")},
+            "standing": self.standing,
             "estimands": {
                 name: {
                     key: None if value is None else getattr(value, key)
@@ -325,6 +317,25 @@ def compare(
         trace=found[0][1],
         **what_is_read(process, (a, b)),
     )
+
+
+def _profile(result: Comparison) -> list[dict[str, Any]]:
+    rows = []
+    halves = ESTIMANDS[result.estimand].by_path
+    for i, log_snr in enumerate(result.process.levels.log_snr):
+        forward, reverse = (float(v) / 2 for v in result.estimate.per_state[:, i])
+        contribution = forward + reverse
+        rows.append(
+            {
+                "step": i + 1,
+                "log_snr": _finite(float(log_snr)),
+                "forward": forward if halves else None,
+                "reverse": reverse if halves else None,
+                "contribution": contribution,
+                "share": contribution / result.distance if result.distance > 0 else 0.0,
+            }
+        )
+    return rows
 
 
 def _finite(value: float) -> float | None:

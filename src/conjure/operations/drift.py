@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from conjure.engine.ends import finished_pictures, path_calls
+from conjure.engine.jobs import Job, count_calls
 from conjure.engine.network import Network
 from conjure.errors import ConjureError
 from conjure.io.brief import listed, measured, shortened
@@ -89,6 +90,18 @@ class Drift:
         """The prompts, the most changed first."""
         order = np.argsort(-self.distances, kind="stable")
         return [(self.prompts[i], self.results[i]) for i in order]
+
+    def said(self, samples: int = SAMPLES, *, progress: bool = False) -> dict[str, float]:
+        """How much each prompt says under A: its distance from the negative one.
+
+        What a drift is over that has a scale: 1 is as if the prompt had been forgotten.
+        """
+        pairs = [(prompt, self.first.negative) for prompt in self.prompts]
+        run = compare_pairs(
+            pairs, process=self.first, samples=samples, seed=self.seed, progress=progress,
+            estimand=self.results[0].estimand,
+        )  # fmt: skip
+        return {found.prompts[0]: found.distance for found in run}
 
     def rows(self) -> list[tuple[str, dict[str, Any]]]:
         """Each prompt's row of a table, the most changed first."""
@@ -224,6 +237,12 @@ def drift(
         announce(run.plan)
     results = tuple(run)
     return Drift(names, process, against, results, chosen.seed, both.calls_for(run.calls))
+
+
+def calls_of_said(process: Process, prompts: Sequence[str], samples: int = SAMPLES) -> int:
+    """Network calls of ``Drift.said``."""
+    jobs = [Job(p, process.negative, sample) for p in prompts for sample in range(samples)]
+    return count_calls(process, jobs)
 
 
 def compare_by_matrices(

@@ -10,25 +10,29 @@ which are each prompt's own, it has no upper bound.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 
-from conjure.engine.jobs import Pair
+from conjure.engine.jobs import Job, Pair, count_calls
 from conjure.errors import ConjureError
 from conjure.io.brief import listed, measured
 from conjure.levels import Floats
 from conjure.loading.load import default_process
 from conjure.operations.arguments import CheckedPairs, is_repeatable
 from conjure.operations.compare import Comparison
+from conjure.operations.estimates import estimate_all
 from conjure.operations.pair_run import PairRun
 from conjure.operations.pairs import compare_pairs
 from conjure.operations.sampling import Sampling, SamplingOptions
 from conjure.process.base import Process
 from conjure.signatures import shows
 from conjure.statistics import independent, log_t_interval, standard_error
+
+SAMPLES = 4
+"""Of what two prompts say, where they have been compared: enough for a number with an error."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,47 @@ def relative_pairs(
         progress=progress, **sampling,
     )  # fmt: skip
     return RelativeRun(run)
+
+
+def relative(
+    comparison: Comparison, *, samples: int = SAMPLES, reference: str | None = None,
+    progress: bool = False,
+) -> Relative:  # fmt: skip
+    """The same for a comparison that has been made: the distances from the reference are added.
+
+    Args:
+        comparison: Of two prompts, by a process that is still there.
+        samples: The first so many of its samples are taken.
+        reference: As for ``relative_pairs``.
+        progress: Show a bar on standard error.
+
+    Raises:
+        ConjureError: As ``conjure.compare_pairs``.
+    """
+    process = comparison.process
+    nothing = process.negative if reference is None else reference
+    some = min(samples, comparison.samples)
+    first, second = compare_pairs(
+        [(prompt, nothing) for prompt in comparison.prompts], process=process, samples=some,
+        seed=comparison.seed, estimand=comparison.estimand, antithetic=comparison.antithetic,
+        progress=progress,
+    )  # fmt: skip
+    squares = comparison.squares.first(some)
+    return Relative(replace(
+        comparison, squares=squares, estimands=estimate_all(
+            process, squares, replicate=2 if comparison.antithetic else 1
+        ),
+    ), first, second)  # fmt: skip
+
+
+def calls_of_relative(process: Process, a: str, b: str, samples: int) -> int:
+    """Network calls of ``relative`` for two prompts."""
+    jobs = [
+        Job(prompt, process.negative, sample)
+        for prompt in dict.fromkeys((a, b))
+        for sample in range(samples)
+    ]
+    return count_calls(process, jobs)
 
 
 def with_reference(pairs: Iterable[Pair], reference: str) -> Iterator[Pair]:

@@ -56,6 +56,14 @@ class Leases:
         rows = [(*ordered(job.a, job.b), job.sample) for job in jobs]
         self._base.executemany("DELETE FROM leases WHERE a = ? AND b = ? AND sample = ?", rows)
 
+    def held(self) -> tuple[int, int]:
+        """How many processes work on the run now, and on how many samples."""
+        found = self._base.execute(
+            "SELECT owner, COUNT(*) FROM leases WHERE until >= ? GROUP BY owner", (time.time(),)
+        )
+        counts = [count for owner, count in found if not _is_dead(owner)]
+        return len(counts), sum(counts)
+
     def end(self) -> None:
         """Nothing is worked on any more."""
         if self._taken:

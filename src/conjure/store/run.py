@@ -185,6 +185,10 @@ class Run:
         ((filled,),) = self._base.execute(query)
         return not filled
 
+    def in_work(self) -> tuple[int, int]:
+        """How many processes work on it now, and on how many samples."""
+        return self._leases.held()
+
     def count(self) -> tuple[int, int]:
         """Pairs and samples stored."""
         query = "SELECT (SELECT count(*) FROM pairs), (SELECT count(*) FROM samples)"

@@ -24,6 +24,8 @@ class Status:
         samples: Stored of all of them.
         damaged: Rows that are not as they were stored.
         dropped: Whether those were dropped, to be computed again.
+        processes: That work on it now.
+        in_work: Samples that they are computing.
     """
 
     file: str
@@ -31,6 +33,8 @@ class Status:
     samples: int
     damaged: int
     dropped: bool
+    processes: int = 0
+    in_work: int = 0
 
 
 def look(folder: str | Path, *, repair: bool = False) -> list[Status]:
@@ -77,6 +81,7 @@ def count_vectors(folder: Path | None, prompts: Iterable[str]) -> int:
 
 
 def _one(file: Path, name: str, *, repair: bool) -> Status:
+    processes = in_work = 0
     if file.name == "values.sqlite":
         pairs, samples, damaged = look_at_values(file)
         if repair and damaged:
@@ -85,4 +90,6 @@ def _one(file: Path, name: str, *, repair: bool) -> Status:
         with closing(Run(file.parent)) as run:
             pairs, samples = run.count()
             damaged = run.repair() if repair else len(run.damaged())
-    return Status(name, pairs, samples, damaged, dropped=repair and damaged > 0)
+            processes, in_work = run.in_work()
+    dropped = repair and damaged > 0
+    return Status(name, pairs, samples, damaged, dropped, processes, in_work)
