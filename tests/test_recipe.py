@@ -327,7 +327,7 @@ def test_the_page_has_every_caption_in_the_order_of_its_sheet():
     report = {"pictures": {"compositions": scenes, "words": words, "missed": ["broom"]}}
     text = render_page(report, "a | b 1.00")
     assert "1. scene 0; scene 1;" in text
-    assert "\n3. scene 20; scene 21; scene 22\n\n![" in text
+    assert "\n3. scene 20; scene 21; scene 22\n\n<figure" in text
     assert "feline, physician." in text
     assert "broom." in text
     assert "```\na | b 1.00\n```\n" in text
