@@ -42,7 +42,7 @@ compare: .venv/.runtime  ## compare two prompts: make compare A="a cat" B="a dog
 	@$(BIN)/conjure compare "$(A)" "$(B)" --figure "$(FIGURE)"
 
 test: .venv/.development lint  ## style, types, tests, doctests, docs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir .venv/site
 
 lint: .venv/.development  ## style, the plan of the house, types

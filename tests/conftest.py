@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's library is first imported
+os.environ["COLUMNS"] = "200"  # and when a console is made, by whichever test comes first
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # a core for each of those that test side by side
 
 import numpy as np
 import pytest
