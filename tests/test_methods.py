@@ -28,6 +28,7 @@ from conjure.evaluate.run import build_methods
 from conjure.methods import METHODS
 from conjure.methods.base import Request, folder_name
 from conjure.methods.trajectories import TEMPLATE, Trajectories
+from conjure.store.values import kept_values
 
 PAIRS = [("cat", "dog"), ("dog", "cat"), ("cat", "cat"), ("a red car", "dog")]
 
@@ -511,11 +512,35 @@ def test_one_window_cannot_stand_for_several(pipeline_folder):
         method.check(["cat " * 200])
 
 
-def test_the_initial_timestep_counts_texts_that_return(pipeline, tmp_path, monkeypatch):
-    monkeypatch.setattr("conjure.methods.initial_timestep.TOGETHER", 2)
+@pytest.mark.parametrize(("held", "calls"), [(2**29, 3), (1, 4)])
+def test_the_initial_timestep_asks_once_while_it_remembers(
+    pipeline, tmp_path, monkeypatch, held, calls
+):
+    monkeypatch.setattr("conjure.methods.initial_timestep.HELD", held)
+    monkeypatch.setattr("conjure.methods.initial_timestep.TOGETHER", 1)
     (method,) = build_methods(["initial-timestep"], Request(lambda: pipeline, samples=1))
-    found = method.measure(PAIRS, tmp_path)
-    assert found.calls == method.cost(PAIRS, None) == 2 + 2  # "dog", twice
+    pairs = [("cat", "dog"), ("a", "cat"), ("dog", "a")]
+    found = method.measure(pairs, tmp_path)
+    assert method.cost(pairs, None) == 3
+    assert found.calls == calls  # by two that are remembered, "dog" is asked again
+    alone = build_methods(["initial-timestep"], Request(lambda: pipeline, samples=1))[0]
+    monkeypatch.undo()
+    again = alone.measure(pairs, tmp_path / "again")
+    np.testing.assert_allclose(found.distances["noise"], again.distances["noise"], rtol=1e-5)
+
+
+def test_values_are_kept_every_few_seconds(tmp_path, monkeypatch):
+    clock, sizes = [0.0], []
+    monkeypatch.setattr("conjure.store.values.time.monotonic", lambda: clock[0])
+
+    def compute(jobs):
+        sizes.append(len(jobs))
+        clock[0] += 0.5 * len(jobs)
+        return np.zeros((len(jobs), 1))
+
+    jobs = [Job("a", "b", n) for n in range(100)]
+    kept_values(tmp_path, jobs, 1, compute, 2048)
+    assert sizes == [16, 16, 16, 16, 16, 16, 4]  # eight seconds each
 
 
 def test_a_model_without_a_cache_is_refused_before_any_work(tmp_path):

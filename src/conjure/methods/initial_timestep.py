@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from conjure.engine.ends import first_predictions
-from conjure.engine.jobs import Job, Pair, all_jobs, paths_of
+from conjure.engine.jobs import Job, Pair, PathKey, all_jobs, paths_of
 from conjure.engine.network import Network
 from conjure.engine.scoring import squared_norm
 from conjure.errors import ConjureError
@@ -24,7 +26,7 @@ from conjure.store.manifest import make_manifest
 from conjure.store.values import kept_values, missing_values
 
 HELD = 2**29
-"""Bytes of predictions that are held at a time."""
+"""Bytes of predictions that are remembered."""
 
 TOGETHER = 2048
 """Samples of pairs at most between two savings."""
@@ -57,35 +59,37 @@ class InitialTimestep:
         check_texts(self.process, texts)
 
     def cost(self, pairs: Sequence[Pair], folder: Path | None) -> int:
-        """One a text and sample, in each part of the pairs that it is in."""
-        jobs = missing_values(folder, all_jobs(pairs, self.request.samples))
-        parts = range(0, len(jobs), self._together)
-        return sum(len(paths_of(jobs[start : start + self._together])) for start in parts)
+        """One a text and sample. More where a text returns after it was forgotten."""
+        return len(paths_of(missing_values(folder, all_jobs(pairs, self.request.samples))))
 
     @property
-    def _together(self) -> int:
-        """Samples of pairs in a part, which is kept when it is done.
-
-        Two states each, at which noise and picture are said, in float64.
-        """
-        return max(1, min(TOGETHER, HELD // (32 * math.prod(self.process.shape))))
+    def _held(self) -> int:
+        """Predictions, in float64, that are remembered."""
+        return max(2, HELD // (8 * math.prod(self.process.shape)))
 
     def measure(self, pairs: Sequence[Pair], folder: Path) -> Measured:
-        """Prompts in a part of the pairs are asked once; across parts, again."""
+        """Prompts are asked once, while they are remembered."""
         network, k = Network(self.process), self.request.samples
+        made: OrderedDict[PathKey, Tensor] = OrderedDict()
 
         def compute(jobs: Sequence[Job]) -> np.ndarray:
-            rows = {path: row for row, path in enumerate(paths_of(jobs))}
-            prediction = first_predictions(self.process, network, list(rows), self.request.seed)
-            values = prediction.noise if self.column == "noise" else prediction.picture
-            a = torch.tensor([rows[job.a, job.sample] for job in jobs])
-            b = torch.tensor([rows[job.b, job.sample] for job in jobs])
-            return squared_norm(values[a] - values[b])[:, None]
+            needed = paths_of(jobs)
+            if missing := [path for path in needed if path not in made]:
+                prediction = first_predictions(self.process, network, missing, self.request.seed)
+                values = prediction.noise if self.column == "noise" else prediction.picture
+                made.update((path, row.clone()) for path, row in zip(missing, values, strict=True))
+            a = torch.stack([made[job.a, job.sample] for job in jobs])
+            b = torch.stack([made[job.b, job.sample] for job in jobs])
+            for path in needed:
+                made.move_to_end(path)
+            while len(made) > self._held:
+                made.popitem(last=False)
+            return squared_norm(a - b)[:, None]
 
         with progress_bar("Initial timestep", None, shown=self.request.progress) as bar:
             network.on_calls = bar.advance
             found = kept_values(
-                folder, all_jobs(pairs, k), 1, compute, self._together,
+                folder, all_jobs(pairs, k), 1, compute, min(TOGETHER, self._held),
                 lambda missing: bar.expect(len(paths_of(missing))),
             )  # fmt: skip
         return Measured({self.column: found.reshape(len(pairs), k)}, network.calls, k)

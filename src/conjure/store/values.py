@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,12 @@ CREATE TABLE IF NOT EXISTS kept (
     a TEXT, b TEXT, sample INTEGER, numbers BLOB, PRIMARY KEY (a, b, sample)
 ) WITHOUT ROWID;
 """
+
+FIRST = 16
+"""Jobs that are done first, to see how long they take."""
+
+KEPT = 8.0
+"""Seconds after which what was computed is to be on disk."""
 
 Compute = Callable[[Sequence[Job]], np.ndarray]
 """Some pairs and samples → their numbers, shape ``(n, columns)``."""
@@ -37,8 +44,9 @@ def kept_values(
         folder: Made if it is not there.
         jobs: Pairs and samples; a pair's two orders are one.
         columns: Numbers a job.
-        compute: Called with what is missing, some jobs at a time, each of which is kept when done.
-        together: How many.
+        compute: Called with what is missing, some jobs at a time, each of which is kept when done:
+            so many that they take a few seconds.
+        together: How many at most.
         announce: Told what is missing, before it is computed.
 
     Returns:
@@ -54,7 +62,9 @@ def kept_values(
         missing = _missing(base, wanted)
         if announce is not None:
             announce(missing)
-        for some in _batched(missing, together):
+        size, start = min(together, FIRST), 0
+        while some := missing[start : start + size]:
+            began = time.monotonic()
             numbers = np.asarray(compute(some), dtype="<f8").reshape(len(some), columns)
             for job, row in zip(some, numbers, strict=True):
                 if not np.isfinite(row).all():
@@ -66,9 +76,20 @@ def kept_values(
             rows = [(*job, seal(row, *job)) for job, row in zip(some, numbers, strict=True)]
             with base.transaction():
                 base.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?, ?)", rows)
+            start += len(some)
+            size = next_size(len(some), time.monotonic() - began, together)
         found = {Job(a, b, s): blob for a, b, s, blob in base.execute("SELECT * FROM kept")}
     values = [unseal(found[job], "<f8", *job, file=base.path) for job in wanted]
     return np.stack(values) if values else np.zeros((0, columns))
+
+
+def next_size(count: int, seconds: float, most: int) -> int:
+    """How many jobs to do before they are kept, after so many took so long.
+
+    >>> next_size(16, 0.1, 2048), next_size(64, 16.0, 2048), next_size(1, 60.0, 2048)
+    (32, 32, 1)
+    """
+    return max(1, min(most, 2 * count, int(count * KEPT / max(seconds, 1e-6))))
 
 
 def missing_values(folder: Path | None, jobs: Sequence[Job]) -> list[Job]:
@@ -107,8 +128,3 @@ def repair_values(file: Path) -> None:
 def _damaged(base: Base) -> list[Job]:
     rows = base.execute("SELECT a, b, sample, numbers FROM kept")
     return [Job(a, b, s) for a, b, s, blob in rows if not is_whole(blob, a, b, s)]
-
-
-def _batched(jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
-    for start in range(0, len(jobs), size):
-        yield jobs[start : start + size]
