@@ -36,7 +36,7 @@ REMEDY = "Delete it, and measure the reference pairs again with conjure scale."
 class Scale(Schema):
     """Distances of the reference pairs under one process.
 
-    Args:
+    Attributes:
         process: What it was made of, see ``settings_of``.
         weights: A hash of them.
         samples: Of each pair.
