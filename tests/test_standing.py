@@ -9,7 +9,7 @@ import pytest
 
 import conjure
 from conjure import Gaussian, GaussianProcess
-from conjure.operations.relative import calls_of_relative
+from conjure.operations.relative import calls_of_said
 from conjure.operations.standing import PAIRS, Scale, kept_place, known_scale
 
 
@@ -107,7 +107,7 @@ def test_the_calls_of_it_are_those_made(run, monkeypatch):
     _, out, _ = run(*given, "--no-relative", "--plan")
     assert json.loads(out)["plan"]["calls"] == (4 * 5 - 2) * 4
     process = words_apart()
-    assert calls_of_relative(process, "cat", "dog", 4) == 28 * 6 - 16
+    assert calls_of_said(process, ["cat", "dog"], 4) == 28 * 6 - 16
 
 
 def test_commands_say_near_or_far(run, cache, tmp_path):

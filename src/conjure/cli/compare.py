@@ -84,11 +84,11 @@ def compare(
     process = load()
     from conjure.cli.console import say, show, show_json, status
     from conjure.operations.compare import compare as run
-    from conjure.operations.relative import SAMPLES, calls_of_relative
+    from conjure.operations.relative import SAMPLES, calls_of_said
     from conjure.operations.relative import relative as measure
 
     def announce(plan: Plan) -> None:
-        more = calls_of_relative(process, a, b, min(SAMPLES, samples)) if relative else 0
+        more = calls_of_said(process, (a, b), min(SAMPLES, samples)) if relative else 0
         stopping_at(lambda: [process], as_json=as_json)(replace(plan, calls=plan.calls + more))
 
     result = run(
@@ -117,14 +117,14 @@ def compare(
 
 def ratio(said: Relative) -> dict[str, Any]:
     """How far apart the two are over how much they say, as JSON values."""
-    from conjure.operations.relative import calls_of_relative
+    from conjure.operations.relative import calls_of_said
 
-    interval, (a, b) = said.interval(), said.prompts
+    interval = said.interval()
     return {
         "distance": said.distance, "standard_error": said.standard_error,
         "interval": interval and list(interval), "samples": said.pair.samples,
         "first_says": said.first.distance, "second_says": said.second.distance,
-        "calls": calls_of_relative(said.pair.process, a, b, said.pair.samples),
+        "calls": calls_of_said(said.pair.process, said.prompts, said.pair.samples),
     }  # fmt: skip
 
 

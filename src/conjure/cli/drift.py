@@ -122,8 +122,9 @@ def drift(
     changes = at_point(load, changes)
     given = read_prompts(file, columns, reading)
     check_points(load, [{}, changes], sampling["estimand"])
-    from conjure.operations.drift import SAMPLES, calls_of_said
+    from conjure.operations.drift import SAMPLES
     from conjure.operations.drift import drift as compare_prompts
+    from conjure.operations.relative import calls_of_said
     from conjure.operations.sampling import SamplingOptions, check_budget, with_usual
 
     sampled = with_usual(SamplingOptions(**sampling), SAMPLES)

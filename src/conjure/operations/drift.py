@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from conjure.engine.ends import finished_pictures, path_calls
-from conjure.engine.jobs import Job, count_calls
 from conjure.engine.network import Network
 from conjure.errors import ConjureError
 from conjure.io.brief import listed, measured, shortened
@@ -237,12 +236,6 @@ def drift(
         announce(run.plan)
     results = tuple(run)
     return Drift(names, process, against, results, chosen.seed, both.calls_for(run.calls))
-
-
-def calls_of_said(process: Process, prompts: Sequence[str], samples: int = SAMPLES) -> int:
-    """Network calls of ``Drift.said``."""
-    jobs = [Job(p, process.negative, sample) for p in prompts for sample in range(samples)]
-    return count_calls(process, jobs)
 
 
 def compare_by_matrices(

@@ -9,7 +9,7 @@ which are each prompt's own, it has no upper bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
@@ -215,11 +215,11 @@ def relative(
     ), first, second)  # fmt: skip
 
 
-def calls_of_relative(process: Process, a: str, b: str, samples: int) -> int:
-    """Network calls of ``relative`` for two prompts."""
+def calls_of_said(process: Process, prompts: Sequence[str], samples: int = SAMPLES) -> int:
+    """Network calls that it takes to know how much prompts say."""
     jobs = [
         Job(prompt, process.negative, sample)
-        for prompt in dict.fromkeys((a, b))
+        for prompt in dict.fromkeys(prompts)
         for sample in range(samples)
     ]
     return count_calls(process, jobs)
